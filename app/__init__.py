@@ -1,0 +1,1 @@
+"""SmartVoice's web side: who one is, what one has, and the events of it as they happen."""

@@ -1,0 +1,1 @@
+"""Who is asking: sessions, bearer tokens, local accounts."""

@@ -1,0 +1,5 @@
+"""`python -m app.cli` is `smartvoice`."""
+
+from app.cli.main import app
+
+app()

@@ -1,0 +1,118 @@
+"""`smartvoice doctor`: looks at everything SmartVoice needs, and says what to do about what is wrong."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+
+import httpx
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+from rich.console import Console
+
+from app.cli.embedded import NoRedis, server_binary
+from app.core import keys
+from app.core.errors import Problem
+from app.core.redis import connect
+from app.core.settings import Settings
+from app.core.storage import Storage
+
+_OLDEST_REDIS = (6, 2)
+Check = Callable[[Settings], Awaitable[str]]
+
+
+class Wrong(Exception):
+    """Something is wrong; the message says what, and what to do."""
+
+
+async def examine(settings: Settings) -> bool:
+    """Prints a line for each check; whether all is well."""
+    console = Console()
+    checks: list[tuple[str, Check]] = [
+        ("Redis", _redis),
+        ("storage", _storage),
+        ("key", _key),
+        ("worker", _worker),
+        ("web", _web),
+    ]
+    well = True
+    for name, check in checks:
+        try:
+            console.print(f"[green]✓[/] {name}: {await check(settings)}", highlight=False)
+        except Wrong as wrong:
+            well = False
+            console.print(f"[red]✗[/] {name}: {wrong}", highlight=False)
+    return well
+
+
+async def _redis(settings: Settings) -> str:
+    redis = connect(settings.redis)
+    try:
+        return await _redis_facts(redis)
+    except (RedisError, OSError) as error:
+        raise Wrong(f"nothing answers at {settings.redis} ({error}). {_redis_advice(settings)}") from error
+    finally:
+        await redis.aclose()
+
+
+async def _redis_facts(redis: Redis) -> str:
+    told = await redis.info()
+    version = tuple(int(part) for part in told["redis_version"].split(".")[:2])
+    if version < _OLDEST_REDIS:
+        raise Wrong(f"version {told['redis_version']} is too old; 6.2 or newer is needed.")
+    if told.get("maxmemory_policy", "noeviction") != "noeviction":
+        raise Wrong("it may evict keys, and jobs with them: set `maxmemory-policy noeviction`.")
+    if not told.get("aof_enabled"):
+        raise Wrong("it keeps nothing through a crash: set `appendonly yes`.")
+    return f"version {told['redis_version']}, append-only, {told['used_memory_human']} used"
+
+
+def _redis_advice(settings: Settings) -> str:
+    if settings.redis_url:
+        return "Start it, or mend SMARTVOICE_REDIS_URL."
+    try:
+        return f"Start `smartvoice up`, which runs {server_binary()} for you, or set SMARTVOICE_REDIS_URL."
+    except NoRedis as error:
+        return str(error)
+
+
+async def _storage(settings: Settings) -> str:
+    try:
+        await Storage(settings.storage).check()
+    except Problem as problem:
+        raise Wrong(f"{settings.storage} cannot be written to; mend SMARTVOICE_STORAGE_URL.") from problem
+    return f"{settings.storage} can be written to"
+
+
+async def _key(settings: Settings) -> str:
+    if settings.secret_key.get_secret_value():
+        return "SMARTVOICE_SECRET_KEY is set"
+    if settings.key_file.exists():
+        return f"kept in {settings.key_file}"
+    raise Wrong("there is none yet; `smartvoice up` makes one, or set SMARTVOICE_SECRET_KEY.")
+
+
+async def _worker(settings: Settings) -> str:
+    redis = connect(settings.redis)
+    try:
+        told = await redis.get(keys.VOICES)
+    except (RedisError, OSError) as error:
+        raise Wrong("cannot be known while Redis is away.") from error
+    finally:
+        await redis.aclose()
+    if told is None:
+        raise Wrong("none has started yet; run `smartvoice up` or `smartvoice worker`.")
+    voices = json.loads(told)
+    return f"engine {voices['engine']}, voices in {len(voices['voices'])} languages"
+
+
+async def _web(settings: Settings) -> str:
+    address = f"{settings.address}/readyz"
+    try:
+        async with httpx.AsyncClient(timeout=5) as client:
+            answer = await client.get(address)
+    except httpx.HTTPError as error:
+        raise Wrong(f"nothing answers at {address}; run `smartvoice up` or `smartvoice web`.") from error
+    if answer.status_code != httpx.codes.OK:
+        raise Wrong(f"{address} answers {answer.status_code}: {answer.text[:200]}")
+    return f"ready at {settings.address}"

@@ -1,0 +1,134 @@
+"""The `smartvoice` command: what it can be told, and where each of it is done."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+
+from app.core.errors import Problem
+from app.core.settings import Settings
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    # A traceback that shows local variables shows secrets.
+    pretty_exceptions_enable=False,
+    help="Manuscripts in, narrated audio out, live.",
+)
+users = typer.Typer(no_args_is_help=True, help="Local accounts.")
+app.add_typer(users, name="user")
+
+errors = Console(stderr=True)
+
+_TTL = re.compile(r"([1-9][0-9]{0,5})([smhd])")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+@app.command()
+def up(
+    port: Annotated[int | None, typer.Option(help="Port of the web side.")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Where everything is kept.")] = None,
+    web_processes: Annotated[int | None, typer.Option(min=1)] = None,
+    worker_processes: Annotated[int | None, typer.Option(min=1)] = None,
+    user: Annotated[str, typer.Option(help="Whom the sign-in link signs in.")] = "admin",
+    sample: Annotated[bool, typer.Option("--sample", help="Add a sample project where there is none.")] = False,
+) -> None:
+    """Starts everything: Redis where none is named, the web side, workers. Ctrl-C stops all of it."""
+    from app.cli import up as upping
+
+    settings = _settings(port=port, data_dir=data_dir, web_processes=web_processes, worker_processes=worker_processes)
+    raise typer.Exit(asyncio.run(upping.run(settings, user=user, sample=sample)))
+
+
+@app.command()
+def web(port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None) -> None:
+    """Starts the web side alone."""
+    from app.cli.serve import serve_web
+
+    serve_web(_settings(port=port))
+
+
+@app.command()
+def worker(
+    processes: Annotated[int | None, typer.Option(min=1, help="Worker processes.")] = None,
+) -> None:
+    """Starts workers alone."""
+    from app.cli.serve import serve_workers
+
+    serve_workers(_settings(worker_processes=processes))
+
+
+@app.command()
+def token(
+    user: Annotated[str, typer.Argument(help="Whom the token stands for.")],
+    ttl: Annotated[str, typer.Option(help="How long it holds: 90s, 30m, 1h, 7d.")] = "1h",
+) -> None:
+    """Prints a bearer token."""
+    from app.auth.accounts import check_name
+    from app.auth.tokens import Tokens
+
+    match = _TTL.fullmatch(ttl)
+    if not match:
+        _fail(f"{ttl!r} is no time: write 90s, 30m, 1h or 7d.")
+    settings = _settings()
+    if not settings.secret_key.get_secret_value() and not settings.key_file.exists():
+        _fail(
+            f"There is no key in {settings.data_dir.absolute()} to sign with. Run this where `smartvoice up` runs, "
+            "or set SMARTVOICE_DATA_DIR or SMARTVOICE_SECRET_KEY as it does there."
+        )
+    try:
+        check_name(user)
+    except Problem as problem:
+        _fail(problem.detail)
+    print(Tokens(settings.signing_key()).sign(user, int(match[1]) * _SECONDS[match[2]]))
+
+
+@users.command("add")
+def user_add(
+    name: str,
+    password_stdin: Annotated[bool, typer.Option("--password-stdin", help="Read the password from stdin.")] = False,
+) -> None:
+    """Adds a local account; asks for its password."""
+    from app.cli.users import add
+
+    password = (
+        sys.stdin.readline().rstrip("\n")
+        if password_stdin
+        else typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+    )
+    try:
+        asyncio.run(add(_settings(), name, password))
+    except Problem as problem:
+        _fail(problem.detail)
+    errors.print(f"[green]Added[/] {name}. They sign in at {_settings().address}/signin")
+
+
+@app.command()
+def doctor() -> None:
+    """Checks Redis, storage, workers and voices, and says what to do about what is wrong."""
+    from app.cli.doctor import examine
+
+    raise typer.Exit(0 if asyncio.run(examine(_settings())) else 1)
+
+
+def _settings(**given: object) -> Settings:
+    """The settings, with what was given on the command line; processes started from here see the same."""
+    for name, value in given.items():
+        if value is not None:
+            os.environ[f"SMARTVOICE_{name.upper()}"] = str(value)
+    try:
+        return Settings()
+    except ValueError as error:
+        _fail(f"The settings cannot be used: {error}")
+
+
+def _fail(message: str) -> NoReturn:
+    errors.print(f"[red]{message}[/]", highlight=False)
+    raise typer.Exit(2)

@@ -1,0 +1,36 @@
+"""The sample project: a short text of our own in both languages, so that there is something to press a button on."""
+
+from __future__ import annotations
+
+import os
+from importlib.resources import files
+
+from redis.asyncio import Redis
+
+from app.auth.tokens import user_id
+from app.core.eventlog import EventLog
+from app.core.jobs import Jobs
+from app.core.messages import Language
+from app.core.projects import Manuscript, Projects
+from app.core.queue import WorkQueue
+from app.core.settings import Settings
+from app.core.storage import Storage
+
+_TITLES: dict[Language, str] = {"zh-CN": "守灯人 · The Lamp Keeper", "en": "The Lamp Keeper · 守灯人"}
+
+
+async def add_sample(redis: Redis, settings: Settings, user: str) -> None:
+    """Gives `user` the sample project unless there is a project already."""
+    storage = Storage(settings.storage)
+    jobs = Jobs(redis, EventLog(redis, settings), settings)
+    projects = Projects(redis, storage, jobs, settings)
+    owner = user_id(user)
+    if await projects.all(owner):
+        return
+    language: Language = "zh-CN" if os.environ.get("LANG", "").startswith("zh") else "en"
+    text = files("app.cli").joinpath("sample.txt").read_bytes()
+    queue = WorkQueue(settings.queue)
+    try:
+        await projects.create(owner, Manuscript(text, "txt", _TITLES[language], language), queue)
+    finally:
+        queue.close()

@@ -1,0 +1,234 @@
+"""`smartvoice up`: everything on one machine, watched over: what dies is started anew, Ctrl-C stops it all."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import fcntl
+import os
+import signal
+import socket
+import sys
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+from rich.console import Console
+
+from app.auth.accounts import check_name
+from app.auth.sessions import Sessions
+from app.cli import embedded
+from app.cli.sample import add_sample
+from app.core.errors import Problem
+from app.core.logs import configure_logs
+from app.core.redis import connect
+from app.core.settings import Settings
+
+_STOP_SECONDS = 20.0
+_READY_SECONDS = 60.0
+_FIRST_PAUSE = 0.3
+_LONGEST_PAUSE = 5.0
+_HEALTHY_SECONDS = 20.0
+_PR_SET_PDEATHSIG = 1
+
+console = Console(stderr=True, highlight=False)
+
+
+@dataclass
+class Child:
+    """A process that is to run for as long as we do."""
+
+    name: str
+    command: list[str]
+    pause: float = _FIRST_PAUSE
+    process: asyncio.subprocess.Process | None = field(default=None, repr=False)
+
+    async def keep_running(self) -> None:
+        """Starts it, and starts it again whenever it ends; ever more slowly if it ends at once."""
+        loop = asyncio.get_running_loop()
+        while True:
+            began = loop.time()
+            await self.start()
+            assert self.process is not None
+            status = await self.process.wait()
+            if loop.time() - began > _HEALTHY_SECONDS:
+                self.pause = _FIRST_PAUSE
+            console.print(f"[yellow]{self.name} ended with status {status}; starting it again[/]")
+            self.signal(signal.SIGKILL)
+            await asyncio.sleep(self.pause)
+            self.pause = min(self.pause * 2, _LONGEST_PAUSE)
+
+    async def start(self) -> None:
+        # In a session of its own: Ctrl-C reaches us alone, and we stop things in their order.
+        self.process = await asyncio.create_subprocess_exec(
+            *self.command, start_new_session=True, preexec_fn=_die_with_parent, stdin=asyncio.subprocess.DEVNULL
+        )
+
+    def signal(self, number: signal.Signals) -> None:
+        """To the process and all that it started."""
+        if self.process is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, number)
+
+    async def stop(self) -> None:
+        """Tells it to end, and after a while makes it."""
+        if self.process is None:
+            return
+        self.signal(signal.SIGTERM)
+        try:
+            await asyncio.wait_for(self.process.wait(), _STOP_SECONDS)
+        except TimeoutError:
+            console.print(f"[yellow]{self.name} does not end; killing it[/]")
+        self.signal(signal.SIGKILL)
+        await self.process.wait()
+
+
+async def run(settings: Settings, *, user: str, sample: bool) -> int:
+    """Runs until Ctrl-C or SIGTERM; the exit status."""
+    configure_logs()
+    try:
+        check_name(user)
+        with _alone(settings.data_dir):
+            return await _run(settings, user, sample)
+    except (embedded.NoRedis, Problem, Busy) as error:
+        console.print(f"[red]{error}[/]")
+        return 1
+
+
+class Busy(Exception):
+    """The folder or the port is in use; the message says by what and what to do."""
+
+
+async def _run(settings: Settings, user: str, sample: bool) -> int:
+    _check_port(settings)
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopped.set)
+    settings.signing_key()
+    keepers: list[tuple[Child, asyncio.Task[None]]] = []
+
+    def keep(child: Child) -> None:
+        keepers.append((child, asyncio.create_task(child.keep_running())))
+
+    try:
+        if not settings.redis_url:
+            keep(Child("Redis", embedded.command(settings.data_dir)))
+        redis = connect(settings.redis, patient=True)
+        if not await _unless(stopped, _answers(redis)):
+            return 0
+        keep(Child("web", _smartvoice("web")))
+        for worker in range(1, settings.worker_processes + 1):
+            keep(Child(f"worker {worker}", _smartvoice("worker", "--processes", "1")))
+        if await _unless(stopped, _serving(settings)):
+            if sample:
+                await add_sample(redis, settings, user)
+            await _greet(settings, redis, user)
+            await stopped.wait()
+        await redis.aclose()
+        return 0
+    finally:
+        console.print("Stopping …")
+        await _stop(keepers)
+        console.print("Stopped.")
+
+
+async def _stop(keepers: list[tuple[Child, asyncio.Task[None]]]) -> None:
+    """The web side and the workers at once, then Redis, which they need to the last."""
+    for _, task in keepers:
+        task.cancel()
+    await asyncio.gather(*(task for _, task in keepers), return_exceptions=True)
+    children = [child for child, _ in keepers]
+    await asyncio.gather(*(child.stop() for child in children if child.name != "Redis"))
+    await asyncio.gather(*(child.stop() for child in children if child.name == "Redis"))
+
+
+async def _unless(stopped: asyncio.Event, work: Coroutine[Any, Any, bool]) -> bool:
+    """What `work` returns; False where we are told to stop before."""
+    task = asyncio.create_task(work)
+    stop = asyncio.create_task(stopped.wait())
+    await asyncio.wait([task, stop], return_when=asyncio.FIRST_COMPLETED)
+    stop.cancel()
+    if not task.done():
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        return False
+    return task.result()
+
+
+async def _answers(redis: Redis) -> bool:
+    while True:
+        try:
+            await redis.ping()
+            return True
+        except (RedisError, OSError):
+            await asyncio.sleep(0.05)
+
+
+async def _serving(settings: Settings) -> bool:
+    """Returns when the web side can serve; after a minute without that it says where to look, and goes on."""
+    loop = asyncio.get_running_loop()
+    patience = loop.time() + _READY_SECONDS
+    async with httpx.AsyncClient(timeout=2, trust_env=False) as client:
+        while True:
+            with suppress(httpx.HTTPError):
+                if (await client.get(f"{_local(settings)}/readyz")).status_code == httpx.codes.OK:
+                    return True
+            if loop.time() > patience:
+                patience += _READY_SECONDS
+                console.print("[yellow]The web side is not ready yet; `smartvoice doctor` tells why.[/]")
+            await asyncio.sleep(0.1)
+
+
+async def _greet(settings: Settings, redis: Redis, user: str) -> None:
+    token = await Sessions(redis, settings).link(user)
+    address = settings.address
+    console.print()
+    console.print("  [bold]SmartVoice is running.[/]")
+    console.print(f"  Sign in as {user}, once, by this link:")
+    # Alone on its line and never wrapped, so that it can be copied, and found by a script.
+    console.print(f"  [cyan]{address}/signin#link={token}[/]", soft_wrap=True)
+    console.print(f"  Everything is kept in {settings.data_dir.absolute()}. Ctrl-C stops it.", soft_wrap=True)
+    console.print()
+
+
+@contextmanager
+def _alone(data_dir: Path) -> Iterator[None]:
+    """Holds the folder: two of us in one folder would start two Redis on one file. Raises Busy."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    with (data_dir / "up.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise Busy(f"SmartVoice is running in {data_dir.absolute()} already.") from error
+        yield
+
+
+def _check_port(settings: Settings) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            raise Busy(f"Port {settings.port} is in use; choose another: `make run PORT=8001`, or --port.") from error
+
+
+def _local(settings: Settings) -> str:
+    """Where this machine reaches the web side, whatever address the public has."""
+    host = "127.0.0.1" if settings.host in {"0.0.0.0", "::"} else settings.host
+    return f"http://{host}:{settings.port}"
+
+
+def _smartvoice(*words: str) -> list[str]:
+    return [sys.executable, "-m", "app.cli", *words]
+
+
+def _die_with_parent() -> None:
+    """Runs in the new process: if we are killed, it is told to end (Linux; elsewhere it stays)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,0 +1,1 @@
+"""What the web side and the workers share; it knows neither of them."""

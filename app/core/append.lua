@@ -1,0 +1,107 @@
+-- Appends events of one job to its user's log: job, records, log and push change together, or not at all.
+--
+-- KEYS  1 log  2 job  3 open jobs  4 user  5 project  6 the project's jobs  7.. records that change with the events
+-- ARGV  1 guard: "new" (the job does not exist yet), "claim" (a worker takes it), "report" (its worker tells of it),
+--         "command" (somebody else ends it)
+--       2 attempt that the writer holds ("claim": the one that it saw)   3 nonce of this very write
+--       4 job id   5 what the job makes: "manuscript" or a chapter's id
+--       6 "1" if the job ends   7 ms until the job may be taken over   8 most open jobs
+--       9 channel  10 log length  11 log lifetime, ms  12 job lifetime after its end, ms
+--       then three lists, each preceded by its length in items:
+--       events: type, kind, data, …   job fields: name, value, …
+--       and for each record key: fields: name, value, …
+-- Returns {"ok", id of the last event}, {"existing", job id}, or {"refused", reason}.
+
+local log, job, open, user, project, made = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local guard, attempt, nonce, job_id, owner = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local ends, grace, most_open = ARGV[6] == '1', tonumber(ARGV[7]), tonumber(ARGV[8])
+local channel, length, log_ttl, job_ttl = ARGV[9], ARGV[10], ARGV[11], ARGV[12]
+
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+-- A client that lost the reply sends the same write again: it gets the same answer.
+local held = redis.call('HMGET', job, 'nonce', 'version', 'state', 'attempt')
+if held[1] == nonce then
+  return {'ok', held[2]}
+end
+
+if guard == 'new' then
+  if redis.call('EXISTS', project) == 0 then
+    return {'refused', 'gone'}
+  end
+  local current = redis.call('HGET', made, owner)
+  if current and redis.call('ZSCORE', open, current) then
+    return {'existing', current}
+  end
+  if redis.call('ZCARD', open) >= most_open then
+    return {'refused', 'full'}
+  end
+else
+  local state = held[3]
+  if not state then
+    return {'refused', 'gone'}
+  elseif state ~= 'waiting' and state ~= 'active' then
+    return {'refused', 'final'}
+  elseif guard ~= 'command' and held[4] ~= attempt then
+    return {'refused', 'stale'}
+  elseif guard == 'claim' and state == 'active' and tonumber(redis.call('ZSCORE', open, job_id) or 0) > now then
+    return {'refused', 'leased'}
+  end
+end
+
+local at = 13
+local function list()
+  local size = tonumber(ARGV[at])
+  local items = {}
+  for i = 1, size do
+    items[i] = ARGV[at + i]
+  end
+  at = at + size + 1
+  return items
+end
+
+-- The next id: one more than the last, or the first of an epoch that no log of this user had before.
+local epoch, seq
+local last = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)
+if last[1] then
+  epoch, seq = string.match(last[1][1], '^(%d+)-(%d+)$')
+  seq = tonumber(seq)
+else
+  epoch = math.max(tonumber(time[1]), tonumber(redis.call('HGET', user, 'epoch') or 0) + 1)
+  epoch, seq = string.format('%.0f', epoch), 0
+  redis.call('HSET', user, 'epoch', epoch)
+end
+
+local events = list()
+local project_id = string.match(project, '[^:]*$')
+local id
+for i = 1, #events, 3 do
+  seq = seq + 1
+  id = epoch .. '-' .. string.format('%.0f', seq)
+  local head = events[i] .. ' ' .. project_id .. ' ' .. job_id .. ' ' .. events[i + 1]
+  redis.call('XADD', log, 'MAXLEN', '~', length, id, 'h', head, 'd', events[i + 2])
+  redis.call('PUBLISH', channel, id .. ' ' .. head .. '\n' .. events[i + 2])
+end
+redis.call('PEXPIRE', log, log_ttl)
+
+local fields = list()
+redis.call('HSET', job, 'nonce', nonce, 'version', id, unpack(fields))
+if ends then
+  redis.call('ZREM', open, job_id)
+  redis.call('PEXPIRE', job, job_ttl)
+else
+  redis.call('ZADD', open, now + grace, job_id)
+end
+if guard == 'new' then
+  redis.call('HSET', made, owner, job_id)
+end
+
+for i = 7, #KEYS do
+  local record = list()
+  if redis.call('EXISTS', KEYS[i]) == 1 then
+    redis.call('HSET', KEYS[i], unpack(record))
+  end
+end
+
+return {'ok', id}

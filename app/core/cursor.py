@@ -1,0 +1,35 @@
+"""Event ids and cursors: `<epoch>-<seq>`, ordered, and proof that nothing is missing between two of them."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from app.core.errors import BadRequest
+
+_FORM = re.compile(r"(0|[1-9][0-9]{0,14})-(0|[1-9][0-9]{0,14})")
+
+
+class Cursor(NamedTuple):
+    """A place in a log: the id of the last event seen. `seq` 0 is before the first event of a log that began at `epoch`
+    or later."""
+
+    epoch: int
+    seq: int
+
+    def __str__(self) -> str:
+        return f"{self.epoch}-{self.seq}"
+
+    def precedes(self, first: Cursor) -> bool:
+        """Whether `first` is the very next event after this place, so that nothing lies between."""
+        if self.seq == 0 and first.seq == 1:
+            return first.epoch >= self.epoch
+        return first == (self.epoch, self.seq + 1)
+
+
+def parse(text: str) -> Cursor:
+    """The cursor that a client sent. Raises BadRequest (`bad_cursor`) where it is none."""
+    match = _FORM.fullmatch(text)
+    if not match:
+        raise BadRequest("A cursor is the id of an event, like 1767225600-42.", code="bad_cursor")
+    return Cursor(int(match[1]), int(match[2]))

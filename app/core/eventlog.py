@@ -1,0 +1,196 @@
+"""The event log: one append-only Redis stream for each user, written by one script, read from any cursor."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+from typing import Literal, NamedTuple
+
+from redis.asyncio import Redis
+
+from app.core import keys
+from app.core.cursor import Cursor
+from app.core.errors import Refused
+from app.core.settings import Settings
+
+Guard = Literal["new", "claim", "report", "command"]
+
+_APPEND = files("app.core").joinpath("append.lua").read_text()
+
+
+class Entry(NamedTuple):
+    """One event as it stands in the log. `data` is JSON, passed on as it was written.
+
+    `thin` marks progress within a stage: of a long backlog only the latest of each job need be sent.
+    """
+
+    id: Cursor
+    type: str
+    project: str
+    job: str
+    thin: bool
+    data: bytes
+
+    @classmethod
+    def of(cls, id: bytes, head: bytes, data: bytes) -> Entry:
+        epoch, seq = id.split(b"-")
+        type, project, job, kind = head.decode().split(" ")
+        return cls(Cursor(int(epoch), int(seq)), type, project, job, kind == "thin", data)
+
+    @classmethod
+    def from_push(cls, message: bytes) -> Entry:
+        """What the appending script publishes: `<id> <type> <project> <job> <kind>\\n<data>`."""
+        line, data = message.split(b"\n", 1)
+        id, head = line.split(b" ", 1)
+        return cls.of(id, head, data)
+
+
+class Event(NamedTuple):
+    """An event to be appended; `data` is JSON."""
+
+    type: str
+    data: str
+    thin: bool = False
+
+
+@dataclass(frozen=True)
+class Write:
+    """What one call of the appending script does to one job.
+
+    Args:
+        owner: what the job makes: `manuscript` or a chapter's id.
+        attempt: the attempt that the writer holds; with guard `claim` the one that it saw.
+        grace_seconds: time after which the job may be taken over.
+        fields: what changes in the job's hash.
+        records: what changes with it in other hashes of the same user, by key.
+    """
+
+    user: str
+    project: str
+    job: str
+    owner: str
+    guard: Guard
+    attempt: int
+    events: Sequence[Event]
+    fields: Mapping[str, str]
+    ends: bool = False
+    grace_seconds: float = 0
+    records: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+
+class Appended(NamedTuple):
+    """`version`: id of the last event. `existing`: the open job that stood in the way of a new one."""
+
+    version: str
+    existing: str | None = None
+
+
+class Page(NamedTuple):
+    """Entries past a cursor, oldest first. `whole`: nothing between cursor and entries is missing. `top`: the log's."""
+
+    entries: list[Entry]
+    whole: bool
+    top: Cursor
+
+
+class EventLog:
+    """Reads and writes the logs of all users in one Redis."""
+
+    def __init__(self, redis: Redis, settings: Settings) -> None:
+        self._redis = redis
+        self._settings = settings
+        self._append = redis.register_script(_APPEND)
+
+    async def append(self, write: Write) -> Appended:
+        """Appends the events of `write` and all that changes with them, in one step.
+
+        Raises Refused with the reason `gone` (job or project deleted), `final` (the job has ended), `stale` (another
+        attempt took over), `leased` (another worker is at it) or `full` (too many open jobs); RedisError.
+        """
+        user = write.user
+        fixed = [
+            keys.log(user),
+            keys.job(user, write.job),
+            keys.open_jobs(user),
+            keys.user(user),
+            keys.project(user, write.project),
+            keys.project_jobs(user, write.project),
+        ]
+        answer, value = await self._append(keys=[*fixed, *write.records], args=self._arguments(write))
+        if answer == b"refused":
+            raise Refused(value.decode())
+        if answer == b"existing":
+            return Appended("", existing=value.decode())
+        return Appended(value.decode())
+
+    async def read(self, user: str, after: Cursor, count: int) -> Page:
+        """At most `count` entries past `after`, and whether they follow it without a gap."""
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.xrange(keys.log(user), f"({after}", "+", count=count)
+            pipe.xrevrange(keys.log(user), count=1)
+            pipe.time()
+            rows, last, (seconds, _) = await pipe.execute()
+        entries = [Entry.of(id, values[b"h"], values[b"d"]) for id, values in rows]
+        top = _cursor(last[0][0]) if last else Cursor(seconds, 0)
+        return Page(entries, self._whole(after, entries, top, bool(last)), top)
+
+    async def top(self, user: str) -> Cursor:
+        """The place behind the latest event; before the first one where the log is empty."""
+        [top] = await self.tops([user])
+        return top
+
+    async def tops(self, users: Sequence[str]) -> list[Cursor]:
+        """The tops of many logs in one round trip."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.time()
+            for user in users:
+                pipe.xrevrange(keys.log(user), count=1)
+            (seconds, _), *rows = await pipe.execute()
+        return [_cursor(row[0][0]) if row else Cursor(seconds, 0) for row in rows]
+
+    def _whole(self, after: Cursor, entries: list[Entry], top: Cursor, exists: bool) -> bool:
+        if entries:
+            first = entries[0].id
+            return after.precedes(first) and first.epoch - after.epoch <= self._settings.log_days * 86400
+        # Nothing past the cursor: that is well if the cursor is the top, or if there has never been anything.
+        return after == top if exists else after.seq == 0 and after.epoch <= top.epoch
+
+    def _arguments(self, write: Write) -> list[str | int]:
+        settings = self._settings
+        events = [item for event in write.events for item in (event.type, "thin" if event.thin else "full", event.data)]
+        return [
+            write.guard,
+            write.attempt,
+            secrets.token_hex(8),
+            write.job,
+            write.owner,
+            int(write.ends),
+            _ms(write.grace_seconds),
+            settings.max_open_jobs,
+            keys.channel(write.user),
+            settings.log_length,
+            _ms(settings.log_days * 86400),
+            _ms(settings.job_days * 86400),
+            *_sized(events),
+            *_sized(_flat(write.fields)),
+            *(item for record in write.records.values() for item in _sized(_flat(record))),
+        ]
+
+
+def _cursor(id: bytes) -> Cursor:
+    epoch, seq = id.split(b"-")
+    return Cursor(int(epoch), int(seq))
+
+
+def _ms(seconds: float) -> int:
+    return int(seconds * 1000)
+
+
+def _flat(record: Mapping[str, str]) -> list[str]:
+    return [item for pair in record.items() for item in pair]
+
+
+def _sized(items: list[str]) -> list[str | int]:
+    return [len(items), *items]

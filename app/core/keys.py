@@ -1,0 +1,93 @@
+"""Every Redis key and channel of SmartVoice, what is in it and how long it lives.
+
+All keys of one user share the hash tag `{u:<user>}`, so that one script may touch them together on a cluster too.
+`<user>` is the user's id, percent-encoded, so it holds no brace, slash or colon.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+BUSY = "sv:busy"
+"""Sorted set: users who may have open jobs, by when the latest was made (ms). The reaper's list; no expiry."""
+
+VOICES = "sv:voices"
+"""String: the voices of the configured engine as JSON, written by each worker as it starts; no expiry."""
+
+QUEUE_NAMESPACE = "sv:queue"
+"""Prefix of Dramatiq's own keys."""
+
+
+def log(user: str) -> str:
+    """Stream: all that the user can see happening. Trimmed to `log_length`, dropped after `log_days` of silence."""
+    return f"sv:{{u:{user}}}:log"
+
+
+def channel(user: str) -> str:
+    """Channel: each event of the log as it is appended (see `app.core.eventlog.Entry`)."""
+    return f"sv:{{u:{user}}}:events"
+
+
+def user(user: str) -> str:
+    """Hash: `epoch`, the epoch of the user's latest log, so that no epoch is used twice; no expiry."""
+    return f"sv:{{u:{user}}}:user"
+
+
+def open_jobs(user: str) -> str:
+    """Sorted set: waiting and active jobs, by when they may be taken over (ms of Redis' clock); no expiry."""
+    return f"sv:{{u:{user}}}:open"
+
+
+def job(user: str, job: str) -> str:
+    """Hash: one job. Dropped `job_days` after it ended."""
+    return f"sv:{{u:{user}}}:job:{job}"
+
+
+def projects(user: str) -> str:
+    """Sorted set: the user's projects by when they were made (ms); no expiry."""
+    return f"sv:{{u:{user}}}:projects"
+
+
+def project(user: str, project: str) -> str:
+    """Hash: one project; no expiry."""
+    return f"sv:{{u:{user}}}:project:{project}"
+
+
+def chapters(user: str, project: str) -> str:
+    """Sorted set: the chapters of a project by position; no expiry."""
+    return f"sv:{{u:{user}}}:project:{project}:chapters"
+
+
+def project_jobs(user: str, project: str) -> str:
+    """Hash: the latest job for each thing that can be made (`manuscript` or a chapter's id); no expiry."""
+    return f"sv:{{u:{user}}}:project:{project}:jobs"
+
+
+def chapter(user: str, chapter: str) -> str:
+    """Hash: one chapter without its text, which is in the storage; no expiry."""
+    return f"sv:{{u:{user}}}:chapter:{chapter}"
+
+
+def idempotency(user: str, key: str) -> str:
+    """String: digest of a request and the answer it got, as JSON. Dropped after a day."""
+    return f"sv:{{u:{user}}}:idempotency:{digest(key)}"
+
+
+def account(name: str) -> str:
+    """Hash: a local account: `password` (argon2), `createdAt`; no expiry."""
+    return f"sv:account:{name}"
+
+
+def session(token: str) -> str:
+    """Hash: who signed in with this cookie, of which only a digest is kept. Lives as long as the sign-in."""
+    return f"sv:session:{digest(token)}"
+
+
+def link(token: str) -> str:
+    """String: whom this one-time link signs in. Dropped when used or after `link_minutes`."""
+    return f"sv:link:{digest(token)}"
+
+
+def digest(secret: str) -> str:
+    """What is kept of a secret or of a text of any length: its SHA-256, in hex."""
+    return hashlib.sha256(secret.encode()).hexdigest()

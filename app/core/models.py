@@ -1,0 +1,121 @@
+"""What SmartVoice speaks of: projects, chapters and jobs, in Python snake_case, in JSON camelCase."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+
+from app.core.messages import Language, Progress, Queue
+
+State = Literal["waiting", "active", "completed", "failed", "cancelled"]
+MANUSCRIPT = "manuscript"
+"""What a parse job makes, where a narration names its chapter."""
+
+
+class Model(BaseModel):
+    """A value that is sent as JSON in camelCase and kept in a Redis hash as text, field by field."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
+
+    def json_dict(self) -> dict[str, Any]:
+        """As it is sent."""
+        return self.model_dump(by_alias=True, mode="json")
+
+
+class ErrorDetail(Model):
+    """Why a job failed."""
+
+    code: str
+    message: str
+
+
+class Job(Model):
+    """One piece of work and how far it is; `version` is the id of its latest event."""
+
+    id: str
+    queue: Queue
+    project_id: str
+    chapter_id: str | None
+    state: State
+    progress: Progress
+    attempt: int
+    version: str
+    created_at: str
+    updated_at: str
+    result: dict[str, Any] | None = None
+    error: ErrorDetail | None = None
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, str]) -> Self:
+        plain = {name: value for name, value in record.items() if name not in {"progress", "result", "error"}}
+        nested = {name: json.loads(record[name]) for name in ("progress", "result", "error") if record.get(name)}
+        return cls.model_validate({**plain, "chapterId": record.get("chapterId") or None, **nested})
+
+
+class Project(Model):
+    """A manuscript on its way to being a book."""
+
+    id: str
+    title: str
+    language: Language
+    voice: str | None
+    format: str
+    characters: int
+    chapter_count: int
+    created_at: str
+    updated_at: str
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, str]) -> Self:
+        return cls.model_validate({**record, "voice": record.get("voice") or None})
+
+
+class Chapter(Model):
+    """One chapter without its text. `outdated`: the audio is of an earlier text."""
+
+    id: str
+    project_id: str
+    position: int
+    title: str
+    characters: int
+    audio_url: str | None
+    duration_seconds: float | None
+    outdated: bool
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, str]) -> Self:
+        audio = record.get("audio")
+        return cls.model_validate(
+            {
+                **record,
+                "audioUrl": audio_url(audio) if audio else None,
+                "durationSeconds": record.get("durationSeconds") or None,
+                "outdated": bool(audio) and record.get("audioText") != record["text"],
+            }
+        )
+
+
+def audio_url(name: str) -> str:
+    """Where the audio called `name` is to be had."""
+    return f"/audios/{name}.mp3"
+
+
+def new_id() -> str:
+    """An id that nobody guesses: 80 random bits in hex."""
+    return secrets.token_hex(10)
+
+
+def now() -> str:
+    """This moment as RFC 3339 in UTC, to the millisecond."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def compact(value: Any) -> str:
+    """JSON on one line, with text as it is; line ends and control characters are escaped, so it fits any framing."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -1,0 +1,206 @@
+"""Projects and their chapters: hashes beside the log, texts and audio in the storage."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from redis.asyncio import Redis
+
+from app.core import keys, storage
+from app.core.errors import NotFound, TooMany, Unprocessable
+from app.core.jobs import Jobs, Order
+from app.core.messages import PARSING, Language
+from app.core.models import Chapter, Job, Project, new_id, now
+from app.core.queue import WorkQueue
+from app.core.redis import decoded, fields, names
+from app.core.settings import Settings
+from app.core.storage import Storage
+
+
+class Manuscript(NamedTuple):
+    """A manuscript as it was handed in: bytes, format (`txt`, `epub`, …), and what was said of it."""
+
+    content: bytes
+    format: str
+    title: str
+    language: Language
+    voice: str | None = None
+
+
+class ParsedChapter(NamedTuple):
+    """A chapter as the parser found it."""
+
+    title: str
+    text: str
+
+
+class Projects:
+    """All users' projects. Whatever is not the user's own is NotFound."""
+
+    def __init__(self, redis: Redis, store: Storage, jobs: Jobs, settings: Settings) -> None:
+        self._redis = redis
+        self._store = store
+        self._jobs = jobs
+        self._settings = settings
+
+    async def create(self, user: str, manuscript: Manuscript, queue: WorkQueue) -> tuple[Project, Job]:
+        """Stores a manuscript and starts its parsing. Raises TooMany (`too_many_projects`), Unavailable; RedisError."""
+        if await self._redis.zcard(keys.projects(user)) >= self._settings.max_projects:
+            raise TooMany("You have too many projects; delete some first.", code="too_many_projects")
+        project = _fresh(manuscript)
+        await self._store.put(storage.manuscript_path(user, project.id), manuscript.content)
+        try:
+            job = await self._create(user, project)
+        except BaseException:
+            await asyncio.shield(self._store.delete_all(storage.project_prefix(user, project.id)))
+            raise
+        await queue.enqueue(job.queue, user, job.id)
+        return project, job
+
+    async def _create(self, user: str, project: Project) -> Job:
+        """The project's hash, then its job, then its place in the list: what is listed is whole."""
+        key = keys.project(user, project.id)
+        try:
+            await self._redis.hset(key, mapping=fields(_record(project)))
+            job, _ = await self._jobs.create(user, Order(PARSING, project.id, project.language))
+        except TooMany:
+            await self._redis.delete(key)
+            raise
+        await self._redis.zadd(keys.projects(user), {project.id: int(time.time() * 1000)})
+        return job
+
+    async def all(self, user: str) -> list[Project]:
+        """The user's projects, newest first."""
+        ids = names(await self._redis.zrange(keys.projects(user), 0, -1, desc=True))
+        records = await self._hashes([keys.project(user, id) for id in ids])
+        return [Project.from_record(record) for record in records if record]
+
+    async def get(self, user: str, project: str) -> Project:
+        record = decoded(await self._redis.hgetall(keys.project(user, project)))
+        if not record:
+            raise NotFound("There is no such project.")
+        return Project.from_record(record)
+
+    async def owns(self, user: str, project: str) -> bool:
+        """Whether the user has such a project."""
+        return bool(await self._redis.exists(keys.project(user, project)))
+
+    async def change(self, user: str, project: str, changes: Mapping[str, str]) -> Project:
+        """Sets fields (`title`, `voice`, `language`) of a project."""
+        await self.get(user, project)
+        await self._redis.hset(keys.project(user, project), mapping=fields({**changes, "updatedAt": now()}))
+        return await self.get(user, project)
+
+    async def delete(self, user: str, project: str) -> None:
+        """Cancels what runs, then deletes the project with all its files."""
+        await self.get(user, project)
+        for job in (await self._jobs.latest(user, project)).values():
+            if job.state in {"waiting", "active"}:
+                await self._jobs.cancel(user, job.queue, job.id)
+        chapters = names(await self._redis.zrange(keys.chapters(user, project), 0, -1))
+        jobs = names(await self._redis.hvals(keys.project_jobs(user, project)))
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.zrem(keys.projects(user), project)
+            pipe.delete(keys.project(user, project), keys.chapters(user, project), keys.project_jobs(user, project))
+            for chapter in chapters:
+                pipe.delete(keys.chapter(user, chapter))
+            for made in jobs:
+                pipe.delete(keys.job(user, made))
+            await pipe.execute()
+        await self._store.delete_all(storage.project_prefix(user, project))
+
+    async def chapters(self, user: str, project: str) -> list[Chapter]:
+        """The chapters of a project in their order."""
+        ids = names(await self._redis.zrange(keys.chapters(user, project), 0, -1))
+        records = await self._hashes([keys.chapter(user, id) for id in ids])
+        return [Chapter.from_record(record) for record in records if record]
+
+    async def chapter(self, user: str, project: str, chapter: str) -> Chapter:
+        return Chapter.from_record(await self._chapter(user, project, chapter))
+
+    async def text(self, user: str, project: str, chapter: str) -> tuple[Chapter, str, str]:
+        """A chapter, its text, and the digest that names this text."""
+        record = await self._chapter(user, project, chapter)
+        digest = record["text"]
+        content = await self._store.get(storage.text_path(user, project, chapter, digest))
+        return Chapter.from_record(record), content.decode(), digest
+
+    async def change_chapter(
+        self, user: str, project: str, chapter: str, *, title: str | None, text: str | None
+    ) -> Chapter:
+        """Sets a chapter's title, its text, or both."""
+        await self._chapter(user, project, chapter)
+        changes = {} if title is None else {"title": title}
+        if text is not None:
+            changes |= await self._store_text(user, project, chapter, text)
+        if changes:
+            await self._redis.hset(keys.chapter(user, chapter), mapping=fields(changes))
+        return await self.chapter(user, project, chapter)
+
+    async def add_chapters(self, user: str, project: str, parsed: Sequence[ParsedChapter]) -> dict[str, dict[str, str]]:
+        """Stores the chapters that a parser found, and returns what is to change with the end of its job.
+
+        Ids follow from project and position, so that a parser that is run again writes the same chapters again.
+        """
+        ids = [keys.digest(f"{project}/{position}")[:20] for position in range(1, len(parsed) + 1)]
+        texts = [await self._store_text(user, project, id, found.text) for id, found in zip(ids, parsed, strict=True)]
+        async with self._redis.pipeline(transaction=True) as pipe:
+            for position, (id, found, stored) in enumerate(zip(ids, parsed, texts, strict=True), 1):
+                record = {"id": id, "projectId": project, "position": str(position), "title": found.title, **stored}
+                pipe.hset(keys.chapter(user, id), mapping=fields(record))
+                pipe.zadd(keys.chapters(user, project), {id: position})
+            await pipe.execute()
+        totals = {"chapterCount": str(len(parsed)), "characters": str(sum(len(found.text) for found in parsed))}
+        return {keys.project(user, project): totals | {"updatedAt": now()}}
+
+    async def _store_text(self, user: str, project: str, chapter: str, text: str) -> dict[str, str]:
+        if len(text) > self._settings.max_characters:
+            raise Unprocessable("The text is too long for one chapter.", code="too_many_characters")
+        digest = keys.digest(text)[:20]
+        await self._store.put(storage.text_path(user, project, chapter, digest), text.encode())
+        return {"text": digest, "characters": str(len(text))}
+
+    async def _chapter(self, user: str, project: str, chapter: str) -> dict[str, str]:
+        record = decoded(await self._redis.hgetall(keys.chapter(user, chapter)))
+        if not record or record["projectId"] != project:
+            raise NotFound("There is no such chapter.")
+        return record
+
+    async def _hashes(self, names: Sequence[str]) -> list[dict[str, str]]:
+        if not names:
+            return []
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for name in names:
+                pipe.hgetall(name)
+            found: list[dict[bytes, bytes]] = await pipe.execute()
+        return [decoded(record) for record in found]
+
+
+def audio_record(user: str, chapter: str, name: str, seconds: float, text: str) -> dict[str, dict[str, str]]:
+    """What changes in a chapter when its audio `name`, made from the text with digest `text`, is there."""
+    return {
+        keys.chapter(user, chapter): {"audio": name, "durationSeconds": f"{seconds:.3f}", "audioText": text},
+    }
+
+
+def _fresh(manuscript: Manuscript) -> Project:
+    at = now()
+    return Project(
+        id=new_id(),
+        title=manuscript.title,
+        language=manuscript.language,
+        voice=manuscript.voice,
+        format=manuscript.format,
+        characters=0,
+        chapter_count=0,
+        created_at=at,
+        updated_at=at,
+    )
+
+
+def _record(project: Project) -> dict[str, str]:
+    values: dict[str, Any] = project.json_dict()
+    return {name: "" if value is None else str(value) for name, value in values.items()}

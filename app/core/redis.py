@@ -1,0 +1,53 @@
+"""Connections to Redis, and what its refusals mean to those who asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
+from redis.exceptions import ConnectionError, ReadOnlyError, RedisError, ResponseError, TimeoutError
+
+from app.core.errors import Problem, Unavailable
+
+UNREACHABLE = (ConnectionError, TimeoutError, ReadOnlyError, OSError)
+
+
+def connect(url: str, *, patient: bool = False) -> Redis:
+    """A client of the Redis at `url`; nothing is opened before it is used. Answers are bytes.
+
+    One stale connection is made good at once; a `patient` client (a worker's) goes on trying for about ten seconds,
+    an impatient one (a request's) tells at once that Redis is away.
+    """
+    backoff, tries = (ExponentialWithJitterBackoff(base=0.1, cap=3), 6) if patient else (NoBackoff(), 1)
+    # A Unix socket has no keepalive, and its connection class refuses to hear of one.
+    keepalive = {} if url.startswith("unix:") else {"socket_keepalive": True}
+    return Redis.from_url(url, socket_timeout=5, socket_connect_timeout=2, retry=Retry(backoff, tries), **keepalive)
+
+
+def decoded(record: Mapping[Any, Any]) -> dict[str, str]:
+    """A hash as Redis returns it, as text. (redis-py's types cannot say that this client's answers are bytes.)"""
+    return {name.decode(): value.decode() for name, value in record.items()}
+
+
+def names(members: Iterable[Any]) -> list[str]:
+    """The members of a list or set as Redis returns them, as text."""
+    return [member.decode() for member in members]
+
+
+def fields(record: Mapping[str, str]) -> dict[Any, Any]:
+    """A record as redis-py's types want a hash to be."""
+    return dict(record)
+
+
+def problem_of(error: RedisError | OSError) -> Problem:
+    """What to tell somebody whose request failed on `error`. What is not the world's fault is raised again."""
+    if isinstance(error, UNREACHABLE):
+        return Unavailable(
+            "The database cannot be reached; try again shortly.", code="redis_unavailable", retry_after=2
+        )
+    if isinstance(error, ResponseError) and str(error).startswith(("OOM", "MISCONF", "LOADING", "BUSY", "CLUSTERDOWN")):
+        return Unavailable("The database cannot take more just now; try again.", code="redis_refused", retry_after=10)
+    raise error

@@ -1,0 +1,114 @@
+"""Every setting, with its default and what it is for; read from `SMARTVOICE_…` variables and `.env`."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.core.messages import Language
+
+
+class Settings(BaseSettings):
+    """What an operator can set. Sizes are in bytes, times in seconds unless the name says otherwise."""
+
+    model_config = SettingsConfigDict(env_prefix="SMARTVOICE_", env_file=".env", extra="ignore", frozen=True)
+
+    data_dir: Path = Field(Path("data"), description="where the embedded Redis, the key and the files live")
+    redis_url: str = Field("", description="jobs, logs and projects; empty: the embedded Redis of `data_dir`")
+    queue_url: str = Field("", description="Dramatiq's broker; empty: the same Redis")
+    storage_url: str = Field("", description="manuscripts and audio, `file:///…`; empty: a folder in `data_dir`")
+    secret_key: SecretStr = Field(SecretStr(""), description="signs tokens; empty: a key kept in `data_dir`")
+
+    host: str = Field("127.0.0.1", description="address that the web side listens on")
+    port: int = Field(8000, ge=1, le=65535, description="port that the web side listens on")
+    web_processes: int = Field(1, ge=1, description="web processes on that port")
+    worker_processes: int = Field(2, ge=1, description="worker processes")
+    worker_threads: int = Field(2, ge=1, description="jobs at once in each worker process")
+    public_url: str = Field("", description="the address people use, where a proxy stands before SmartVoice")
+
+    default_language: Language = Field("en", description="language of a project that names none and shows none")
+    tts_engine: Literal["espeak"] = Field("espeak", description="the voice engine")
+
+    session_hours: float = Field(24 * 14, gt=0, description="hours for which a sign-in lasts")
+    link_minutes: float = Field(60, gt=0, description="minutes for which the one-time sign-in link holds")
+    max_streams_per_user: int = Field(100, ge=1, description="streams that one user may hold open in one process")
+    max_streams: int = Field(20_000, ge=1, description="streams that one process may hold open")
+
+    log_length: int = Field(
+        10_000, ge=1, description="events kept for each user (trimmed in whole blocks, so rather more)"
+    )
+    log_days: float = Field(7, gt=0, description="days after which a user's idle log is dropped")
+    job_days: float = Field(30, gt=0, description="days for which a finished job can be asked for")
+    ring_length: int = Field(256, ge=1, description="latest events of a user that a web process keeps at hand")
+    page_length: int = Field(500, ge=2, description="events read from the log at once")
+    conflate_over: int = Field(100, ge=1, description="a backlog longer than this is thinned to the latest progress")
+    max_event_bytes: int = Field(16 * 1024, ge=1024, description="largest event")
+    heartbeat_seconds: float = Field(15, gt=0, description="silence after which a stream gets a heartbeat")
+    send_timeout_seconds: float = Field(20, gt=0, description="time in which a client must take what it is sent")
+    check_seconds: float = Field(25, gt=0, description="how often a web process compares its rings with the logs")
+    max_wait_seconds: float = Field(60, gt=0, description="longest that a long poll may wait")
+    drain_seconds: float = Field(10, gt=0, description="time over which streams are closed at shutdown")
+
+    lease_seconds: float = Field(15, gt=0, description="time after which a silent worker's job may be taken over")
+    requeue_seconds: float = Field(10, gt=0, description="time after which a job that nobody began is queued again")
+    progress_per_second: float = Field(10, gt=0, description="progress events a second for one job")
+
+    max_upload_bytes: int = Field(50 * 1024 * 1024, ge=1024, description="largest manuscript")
+    max_chapters: int = Field(2000, ge=1, description="most chapters of a project")
+    max_characters: int = Field(5_000_000, ge=1, description="most characters of a project")
+    max_projects: int = Field(1000, ge=1, description="most projects of a user")
+    max_open_jobs: int = Field(5000, ge=1, description="most jobs of a user that are waiting or active")
+
+    @property
+    def redis(self) -> str:
+        """URL of the Redis with jobs, logs and projects."""
+        return self.redis_url or f"unix://{self.data_dir.absolute() / 'redis.sock'}"
+
+    @property
+    def queue(self) -> str:
+        """URL of Dramatiq's broker."""
+        return self.queue_url or self.redis
+
+    @property
+    def storage(self) -> str:
+        """URL of the place for manuscripts and audio."""
+        return self.storage_url or (self.data_dir.absolute() / "storage").as_uri()
+
+    @property
+    def address(self) -> str:
+        """What people type into their browser."""
+        host = "127.0.0.1" if self.host in {"0.0.0.0", "::"} else self.host
+        return (self.public_url or f"http://{host}:{self.port}").rstrip("/")
+
+    def signing_key(self) -> bytes:
+        """The key that signs tokens: the one set, else the one kept in `data_dir`, made at the first need."""
+        if secret := self.secret_key.get_secret_value():
+            return secret.encode()
+        return _kept_key(self.key_file)
+
+    @property
+    def key_file(self) -> Path:
+        """Where the key is kept that was not set."""
+        return self.data_dir / "secret.key"
+
+
+def _kept_key(path: Path) -> bytes:
+    """The key in the file `path`; a new one, readable by its owner alone, where there is none yet."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Written aside and linked into place: of two processes that start at once, one wins and both read the same key.
+    aside = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    if not path.exists():
+        aside.touch(mode=0o600)
+        aside.write_text(secrets.token_urlsafe(48))
+        try:
+            os.link(aside, path)
+        except FileExistsError:
+            pass
+        finally:
+            aside.unlink()
+    return path.read_bytes().strip()

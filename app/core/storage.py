@@ -1,0 +1,106 @@
+"""Manuscripts, texts and audio: objects in a folder or a bucket, and where each of them lies."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import obstore
+from obstore.exceptions import BaseError
+from obstore.store import LocalStore, ObjectStore, from_url
+
+from app.core.errors import NotFound, Problem, Unavailable
+
+_CHUNK = 256 * 1024
+
+
+class Storage:
+    """One bucket or folder, by URL. What is not there is NotFound; a place that cannot be used is Unavailable."""
+
+    def __init__(self, url: str) -> None:
+        self._store = _open(url)
+
+    async def put(self, path: str, content: bytes | Path) -> None:
+        """Writes an object whole or not at all; a file is sent in pieces."""
+        try:
+            await obstore.put_async(self._store, path, content)
+        except (BaseError, OSError) as error:
+            raise _unavailable() from error
+
+    async def get(self, path: str) -> bytes:
+        """An object as a whole."""
+        try:
+            found = await obstore.get_async(self._store, path)
+            return bytes(await found.bytes_async())
+        except (BaseError, OSError) as error:
+            raise _problem(error) from error
+
+    async def size(self, path: str) -> tuple[int, str]:
+        """Size in bytes and entity tag of an object."""
+        try:
+            meta = await obstore.head_async(self._store, path)
+        except (BaseError, OSError) as error:
+            raise _problem(error) from error
+        return meta["size"], meta["e_tag"] or f'"{meta["size"]}-{meta["last_modified"].timestamp()}"'
+
+    async def chunks(self, path: str, start: int, end: int) -> AsyncIterator[bytes]:
+        """The bytes `start` to `end` (exclusive) of an object, in chunks."""
+        try:
+            found = await obstore.get_async(self._store, path, options={"range": (start, end)})
+            async for chunk in found.stream(min_chunk_size=_CHUNK):
+                yield bytes(chunk)
+        except (BaseError, OSError) as error:
+            raise _problem(error) from error
+
+    async def delete_all(self, prefix: str) -> None:
+        """Deletes everything below `prefix`."""
+        try:
+            async for batch in obstore.list(self._store, prefix):
+                await obstore.delete_async(self._store, [meta["path"] for meta in batch])
+        except FileNotFoundError:
+            return
+        except (BaseError, OSError) as error:
+            raise _unavailable() from error
+
+    async def check(self) -> None:
+        """Raises Unavailable where nothing can be written."""
+        await self.put(".check", b"")
+
+
+def project_prefix(user: str, project: str) -> str:
+    """Where all of a project lies."""
+    return f"u-{user}/projects/{project}"
+
+
+def manuscript_path(user: str, project: str) -> str:
+    """The manuscript as it was uploaded."""
+    return f"{project_prefix(user, project)}/manuscript"
+
+
+def text_path(user: str, project: str, chapter: str, digest: str) -> str:
+    """The text of a chapter, by what it says: an edit writes a new object and never changes one that is being read."""
+    return f"{project_prefix(user, project)}/text/{chapter}-{digest}.txt"
+
+
+def audio_path(user: str, name: str) -> str:
+    """The audio called `name`, which begins with its project's id."""
+    project, _, rest = name.partition("-")
+    return f"{project_prefix(user, project)}/audio/{rest}.mp3"
+
+
+def _open(url: str) -> ObjectStore:
+    parts = urlsplit(url)
+    if parts.scheme == "file":
+        return LocalStore(unquote(parts.path), automatic_cleanup=True, mkdir=True)
+    return from_url(url)
+
+
+def _problem(error: Exception) -> Problem:
+    if isinstance(error, FileNotFoundError):
+        return NotFound("There is no such file.")
+    return _unavailable()
+
+
+def _unavailable() -> Problem:
+    return Unavailable("The storage cannot be used just now; try again.", code="storage_unavailable", retry_after=5)

@@ -1,0 +1,60 @@
+"""`/audios/{name}.mp3`: the audio, whole or in part (RFC 9110, Range), to its owner."""
+
+from __future__ import annotations
+
+import re
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from app.auth.identity import identity_of
+from app.core import storage
+from app.core.errors import NotFound
+from app.state import State
+
+_NAME = re.compile(r"[0-9a-f]{20}(-[0-9a-f]{20}){2}")
+_RANGE = re.compile(r"bytes=(\d{0,15})-(\d{0,15})")
+
+
+async def audio(request: Request[State]) -> Response:
+    """200, 206 for one range, 304 where the client has it, 416 for a range outside of it."""
+    name = request.path_params["name"]
+    if not _NAME.fullmatch(name):
+        raise NotFound("There is no such audio.")
+    path = storage.audio_path(identity_of(request).user, name)
+    size, etag = await request.state["storage"].size(path)
+    headers = {
+        "Accept-Ranges": "bytes",
+        "Cache-Control": "private, max-age=3600",
+        "ETag": etag,
+        "Vary": "Authorization, Cookie",
+    }
+    if request.headers.get("if-none-match") == etag:
+        return Response(status_code=304, headers=headers)
+    asked = request.headers.get("range")
+    if asked is None or request.headers.get("if-range", etag) != etag:
+        return _part(request, path, 0, size, 200, headers)
+    span = _span(asked, size)
+    if span is None:
+        return Response(status_code=416, headers=headers | {"Content-Range": f"bytes */{size}"})
+    start, end = span
+    return _part(request, path, start, end, 206, headers | {"Content-Range": f"bytes {start}-{end - 1}/{size}"})
+
+
+def _part(request: Request[State], path: str, start: int, end: int, status: int, headers: dict[str, str]) -> Response:
+    headers = headers | {"Content-Length": str(end - start)}
+    if request.method == "HEAD":
+        return Response(status_code=status, headers=headers, media_type="audio/mpeg")
+    chunks = request.state["storage"].chunks(path, start, end)
+    return StreamingResponse(chunks, status, headers, media_type="audio/mpeg")
+
+
+def _span(asked: str, size: int) -> tuple[int, int] | None:
+    """Start and exclusive end of the one range that is asked for; None where there is nothing in it."""
+    match = _RANGE.fullmatch(asked.strip())
+    if not match or match[0] == "bytes=-":
+        return None
+    first, last = match[1], match[2]
+    start = int(first) if first else max(0, size - int(last))
+    end = min(size, int(last) + 1) if first and last else size
+    return (start, end) if start < end else None

@@ -1,0 +1,97 @@
+"""`/api/projects/…/chapters`: one chapter with its text, and having it read aloud."""
+
+from __future__ import annotations
+
+from pydantic import Field
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.auth.identity import identity_of
+from app.core import text
+from app.core.jobs import Order
+from app.core.messages import NARRATION, Language
+from app.core.models import Chapter, Job
+from app.endpoints.body import Body, read_json
+from app.endpoints.idempotency import once
+from app.endpoints.projects import Title
+from app.endpoints.replies import reply
+from app.state import State
+
+
+class ChapterChanges(Body):
+    """What can be changed of a chapter."""
+
+    title: Title | None = None
+    text: str | None = Field(None, min_length=1)
+
+
+class Narration(Body):
+    """How a narration is to be done; its project's own ways where nothing is said."""
+
+    language: Language | None = None
+
+
+async def one(request: Request[State]) -> Response:
+    user, project, id = _named(request)
+    chapter, content, _ = await request.state["projects"].text(user, project, id)
+    job = (await request.state["jobs"].latest(user, project)).get(id)
+    return reply(chapter.json_dict() | {"text": content, "job": job.json_dict() if job else None})
+
+
+async def change(request: Request[State]) -> Response:
+    user, project, id = _named(request)
+    changes = await read_json(request, ChapterChanges, largest=request.state["settings"].max_upload_bytes)
+    content = None if changes.text is None else text.clean(changes.text)
+    chapter = await request.state["projects"].change_chapter(user, project, id, title=changes.title, text=content)
+    return reply(chapter.json_dict())
+
+
+async def narrate(request: Request[State]) -> Response:
+    """202 with the job; while one is open for the chapter, that one."""
+    user, project, id = _named(request)
+    asked = await _narration(request)
+
+    async def start() -> Response:
+        chapter = await request.state["projects"].chapter(user, project, id)
+        [job] = await _start(request, project, [chapter], asked)
+        return reply(job.json_dict(), 202, {"Location": f"/api/jobs/{job.queue}/{job.id}", "Retry-After": "1"})
+
+    return await once(request, asked.model_dump_json(), start)
+
+
+async def narrate_all(request: Request[State]) -> Response:
+    """202 with a job for every chapter that lacks audio of its present text."""
+    user, project = identity_of(request).user, request.path_params["project"]
+    asked = await _narration(request)
+
+    async def start() -> Response:
+        await request.state["projects"].get(user, project)
+        chapters = await request.state["projects"].chapters(user, project)
+        lacking = [chapter for chapter in chapters if chapter.audio_url is None or chapter.outdated]
+        jobs = await _start(request, project, lacking, asked)
+        return reply({"jobs": [job.json_dict() for job in jobs]}, 202)
+
+    return await once(request, asked.model_dump_json(), start)
+
+
+async def _start(request: Request[State], project: str, chapters: list[Chapter], asked: Narration) -> list[Job]:
+    user = identity_of(request).user
+    language = asked.language or (await request.state["projects"].get(user, project)).language
+    jobs = []
+    for chapter in chapters:
+        job, new = await request.state["jobs"].create(user, Order(NARRATION, project, language, chapter.id))
+        if new:
+            await request.state["queue"].enqueue(job.queue, user, job.id)
+        jobs.append(job)
+    return jobs
+
+
+async def _narration(request: Request[State]) -> Narration:
+    """The body is optional: no body asks for nothing special."""
+    if request.headers.get("content-length", "0") == "0" and "transfer-encoding" not in request.headers:
+        return Narration()
+    return await read_json(request, Narration)
+
+
+def _named(request: Request[State]) -> tuple[str, str, str]:
+    return identity_of(request).user, request.path_params["project"], request.path_params["chapter"]

@@ -1,0 +1,112 @@
+"""`GET /api/events`: the user's log from a cursor on, as SSE or by long poll."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from sse_starlette import EventSourceResponse
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from app.auth.identity import identity_of
+from app.core.cursor import Cursor, parse
+from app.core.errors import BadRequest, NotFound, TooMany, Unavailable
+from app.events.hub import Reader
+from app.events.longpoll import answer, poll
+from app.events.sse import HEADERS, Stream
+from app.state import State
+
+_WAIT_SECONDS = 25.0
+
+
+async def events(request: Request[State]) -> Response:
+    """A stream, unless only JSON is accepted.
+
+    Raises BadRequest (`bad_cursor`, `bad_wait`), NotFound, TooMany and Unavailable (`too_many_streams`).
+    """
+    user = identity_of(request).user
+    projects = await _projects(request, user)
+    after = _after(request)
+    if _wants_json(request):
+        return await _poll(request, user, after, projects)
+    if request.method == "HEAD":
+        return Response(media_type="text/event-stream", headers=HEADERS)
+    stack = AsyncExitStack()
+    async with stack:
+        reader = await stack.enter_async_context(_reader(request, user))
+        cursor = after or await request.state["log"].top(user)
+        stream = Stream(request.state, identity_of(request), reader, cursor, projects)
+        return _StreamResponse(stream, request.state["settings"].send_timeout_seconds, stack.pop_all())
+
+
+class _StreamResponse(EventSourceResponse):
+    """A stream's response, which lets go of its reader when it ends, however it ends."""
+
+    def __init__(self, stream: Stream, send_timeout: float, held: AsyncExitStack) -> None:
+        # Its own ping is off: heartbeats are the reader's wait running out.
+        super().__init__(stream.frames(), headers=HEADERS, ping=0, send_timeout=send_timeout)
+        self._held = held
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with self._held:
+            await super().__call__(scope, receive, send)
+
+
+async def _poll(request: Request[State], user: str, after: Cursor | None, projects: frozenset[str]) -> Response:
+    wait = _wait(request)
+    if after is None:
+        return answer([], await request.state["log"].top(user))
+    async with _reader(request, user) as reader:
+        return await poll(request.state, user, reader, after, wait, projects)
+
+
+@asynccontextmanager
+async def _reader(request: Request[State], user: str) -> AsyncIterator[Reader]:
+    """A reader within the limits; whoever is one too many is refused, nobody is evicted."""
+    hub, settings = request.state["hub"], request.state["settings"]
+    if request.state["drain"].started:
+        raise Unavailable("This server is going away; connect again.", code="draining", retry_after=1)
+    if hub.readers >= settings.max_streams:
+        raise Unavailable("This server holds as many streams as it can.", code="too_many_streams", retry_after=5)
+    if hub.readers_of(user) >= settings.max_streams_per_user:
+        raise TooMany("You hold as many streams as you may; close some.", code="too_many_streams", retry_after=5)
+    async with hub.reader(user) as reader:
+        yield reader
+
+
+def _wants_json(request: Request[State]) -> bool:
+    accept = request.headers.get("accept", "*/*")
+    return "application/json" in accept and "text/event-stream" not in accept
+
+
+def _after(request: Request[State]) -> Cursor | None:
+    """What a reconnecting EventSource says in its header is newer than what stood in its URL from the start."""
+    told = request.headers.get("last-event-id") or request.query_params.get("after")
+    return parse(told) if told else None
+
+
+async def _projects(request: Request[State], user: str) -> frozenset[str]:
+    asked = frozenset(request.query_params.getlist("project"))
+    if len(asked) > request.state["settings"].max_projects:
+        raise BadRequest("That is more projects than one can have.", code="too_many_projects")
+    for project in asked:
+        if not await request.state["projects"].owns(user, project):
+            raise NotFound("There is no such project.")
+    return asked
+
+
+def _wait(request: Request[State]) -> float:
+    told = request.query_params.get("wait")
+    if told is None:
+        return _WAIT_SECONDS
+    longest = request.state["settings"].max_wait_seconds
+    try:
+        wait = float(told)
+    except ValueError:
+        wait = math.nan
+    if not 0 <= wait <= longest:
+        raise BadRequest(f"`wait` is seconds, from 0 to {longest:g}.", code="bad_wait")
+    return wait

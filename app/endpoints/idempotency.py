@@ -1,0 +1,60 @@
+"""`Idempotency-Key`: the same request sent twice is done once and answered the same."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.auth.identity import identity_of
+from app.core import keys
+from app.core.errors import BadRequest, Conflict, Unprocessable
+from app.core.models import compact
+from app.state import State
+
+_DAY = 86400
+_BEGUN_SECONDS = 60
+_LONGEST = 255
+
+
+async def once(request: Request[State], body: str, act: Callable[[], Awaitable[Response]]) -> Response:
+    """What `act` answers; what it answered before where the request bears a key that was used within a day.
+
+    Raises Unprocessable (`idempotency_mismatch`) where the same key came with another request, Conflict
+    (`idempotency_in_progress`) while the first is still being done, BadRequest (`bad_idempotency_key`).
+    """
+    key = request.headers.get("idempotency-key")
+    if key is None:
+        return await act()
+    if not 0 < len(key) <= _LONGEST:
+        raise BadRequest(f"An Idempotency-Key has 1 to {_LONGEST} characters.", code="bad_idempotency_key")
+    redis = request.state["redis"]
+    name = keys.idempotency(identity_of(request).user, key)
+    asked = keys.digest(f"{request.method} {request.url.path}\n{body}")
+    if not await redis.set(name, compact({"asked": asked}), nx=True, ex=_BEGUN_SECONDS):
+        return _repeated(await redis.get(name), asked)
+    try:
+        response = await act()
+    except BaseException:
+        await redis.delete(name)
+        raise
+    kept = {
+        "asked": asked,
+        "status": response.status_code,
+        "body": bytes(response.body).decode(),
+        "location": response.headers.get("location"),
+    }
+    await redis.set(name, compact(kept), ex=_DAY)
+    return response
+
+
+def _repeated(kept: bytes | str | None, asked: str) -> Response:
+    before = json.loads(kept or "{}")
+    if before.get("asked", asked) != asked:
+        raise Unprocessable("This Idempotency-Key was used for another request.", code="idempotency_mismatch")
+    if "status" not in before:
+        raise Conflict("The first request is still being done.", code="idempotency_in_progress", retry_after=1)
+    headers = {"Cache-Control": "no-store"} | ({"Location": before["location"]} if before["location"] else {})
+    return Response(before["body"], status_code=before["status"], media_type="application/json", headers=headers)

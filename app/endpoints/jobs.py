@@ -1,0 +1,83 @@
+"""`/api/jobs/{queue}/{job}`: how a job is, and calling it off."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.auth.identity import identity_of
+from app.core.models import Job
+from app.endpoints.replies import reply
+from app.events.hub import Gone
+from app.state import State
+
+_WAIT = re.compile(r"(?:^|,)\s*wait\s*=\s*\"?([0-9]{1,6})\"?\s*(?:,|;|$)")
+_RETRY_SECONDS = {"waiting": 2, "active": 1}
+
+
+async def status(request: Request[State]) -> Response:
+    """The job; 304 where `If-None-Match` has its version; with `Prefer: wait` (RFC 7240) as soon as it changes."""
+    job = await _find(request)
+    wait = _preferred_wait(request)
+    applied = {}
+    if wait and job.state in _RETRY_SECONDS and _unchanged(request, job):
+        job = await _changed(request, job, wait)
+        applied = {"Preference-Applied": f"wait={wait:.0f}"}
+    headers = {"ETag": _etag(job), "Cache-Control": "private, no-cache", "Vary": "Prefer"} | applied
+    if job.state in _RETRY_SECONDS:
+        headers["Retry-After"] = str(_RETRY_SECONDS[job.state])
+    if _matches(request, job):
+        return Response(status_code=304, headers=headers)
+    return reply(job.json_dict(), headers=headers)
+
+
+async def cancel(request: Request[State]) -> Response:
+    """202 with the job, whether it had ended already or not."""
+    user, params = identity_of(request).user, request.path_params
+    job = await request.state["jobs"].cancel(user, params["queue"], params["job"])
+    return reply(job.json_dict(), 202)
+
+
+async def _find(request: Request[State]) -> Job:
+    params = request.path_params
+    return await request.state["jobs"].get(identity_of(request).user, params["queue"], params["job"])
+
+
+async def _changed(request: Request[State], job: Job, wait: float) -> Job:
+    """The job once it is no longer at the same version, or after `wait` seconds."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + wait
+    version = job.version
+    async with request.state["hub"].reader(identity_of(request).user) as reader:
+        cursor = await request.state["log"].top(identity_of(request).user)
+        while (job := await _find(request)).version == version and (left := deadline - loop.time()) > 0:
+            try:
+                entries = await reader.read(cursor, left)
+            except Gone:
+                break
+            cursor = entries[-1].id if entries else cursor
+            if request.state["drain"].started:
+                break
+    return job
+
+
+def _preferred_wait(request: Request[State]) -> float:
+    match = _WAIT.search(request.headers.get("prefer", ""))
+    return min(float(match[1]), request.state["settings"].max_wait_seconds) if match else 0.0
+
+
+def _etag(job: Job) -> str:
+    return f'"{job.version}"'
+
+
+def _matches(request: Request[State], job: Job) -> bool:
+    told = [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]
+    return _etag(job) in told or "*" in told
+
+
+def _unchanged(request: Request[State], job: Job) -> bool:
+    """Without an ETag the client waits for a change from now on; with one, for a change from what it has."""
+    return "if-none-match" not in request.headers or _matches(request, job)

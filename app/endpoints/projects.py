@@ -1,0 +1,140 @@
+"""`/api/projects`: manuscripts in, what became of them out."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import PurePath
+from typing import Annotated, Any
+
+from pydantic import Field, StringConstraints
+from starlette.datastructures import UploadFile
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.auth.identity import identity_of
+from app.core import text
+from app.core.errors import Unprocessable
+from app.core.formats import format_of
+from app.core.messages import Language
+from app.core.models import MANUSCRIPT, Job, Project
+from app.core.projects import Manuscript
+from app.endpoints.body import Body, check, read_form, read_json
+from app.endpoints.replies import reply
+from app.state import State
+
+Title = Annotated[str, StringConstraints(min_length=1, max_length=300)]
+Voice = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9._/+-]+$")]
+
+_UNTITLED: dict[Language, str] = {"zh-CN": "未命名", "en": "Untitled"}
+_TEXT_FORMATS = {"txt", "md"}
+
+
+class NewProject(Body):
+    """What may be said of a new project."""
+
+    title: Title | None = None
+    language: Language | None = None
+    voice: Voice | None = None
+
+
+class NewText(NewProject):
+    """A project from text that is sent along."""
+
+    text: str = Field(min_length=1)
+
+
+class Changes(Body):
+    """What can be changed of a project."""
+
+    title: Title | None = None
+    voice: Voice | None = None
+    language: Language | None = None
+
+
+async def create(request: Request[State]) -> Response:
+    state = request.state
+    manuscript = await _manuscript(request)
+    project, job = await state["projects"].create(identity_of(request).user, manuscript, state["queue"])
+    return reply(_document(project, job), 201, {"Location": f"/api/projects/{project.id}"})
+
+
+async def all_of_user(request: Request[State]) -> Response:
+    user = identity_of(request).user
+    projects = await request.state["projects"].all(user)
+    jobs = await asyncio.gather(*(request.state["jobs"].latest(user, project.id) for project in projects))
+    documents = [_document(project, made.get(MANUSCRIPT)) for project, made in zip(projects, jobs, strict=True)]
+    return reply({"projects": documents})
+
+
+async def one(request: Request[State]) -> Response:
+    """The project with its chapters. Its cursor is read first: what happens meanwhile is told again, not missed."""
+    user, id = identity_of(request).user, request.path_params["project"]
+    cursor = await request.state["log"].top(user)
+    project = await request.state["projects"].get(user, id)
+    chapters = await request.state["projects"].chapters(user, id)
+    jobs = await request.state["jobs"].latest(user, id)
+    return reply(
+        _document(project, jobs.get(MANUSCRIPT))
+        | {
+            "chapters": [chapter.json_dict() | {"job": _job(jobs.get(chapter.id))} for chapter in chapters],
+            "cursor": str(cursor),
+        }
+    )
+
+
+async def change(request: Request[State]) -> Response:
+    user, id = identity_of(request).user, request.path_params["project"]
+    changes = await read_json(request, Changes)
+    said = changes.model_dump(exclude_unset=True)
+    project = await request.state["projects"].change(user, id, {name: value or "" for name, value in said.items()})
+    return reply(_document(project, (await request.state["jobs"].latest(user, id)).get(MANUSCRIPT)))
+
+
+async def delete(request: Request[State]) -> Response:
+    await request.state["projects"].delete(identity_of(request).user, request.path_params["project"])
+    return Response(status_code=204)
+
+
+async def _manuscript(request: Request[State]) -> Manuscript:
+    largest = request.state["settings"].max_upload_bytes
+    if request.headers.get("content-type", "").startswith("multipart/form-data"):
+        return await _uploaded(request, largest)
+    # A character may take six bytes as JSON writes it (\u4e00).
+    asked = await read_json(request, NewText, largest=largest * 2)
+    content = asked.text.encode("utf-8", "surrogatepass")
+    return await _checked(request, asked, content, "txt", asked.title)
+
+
+async def _uploaded(request: Request[State], largest: int) -> Manuscript:
+    async with read_form(request, largest) as form:
+        file = form.get("file")
+        if not isinstance(file, UploadFile):
+            raise Unprocessable("Send the manuscript as the form's `file`.", code="no_file")
+        said: dict[str, Any] = {name: form[name] for name in ("title", "language", "voice") if form.get(name)}
+        asked = check(NewProject, said)
+        content = await file.read()
+        format = format_of(file.filename, content[:4096])
+        stem = PurePath((file.filename or "").replace("\\", "/")).stem
+    return await _checked(request, asked, content, format, asked.title or text.title_of(stem))
+
+
+async def _checked(
+    request: Request[State], asked: NewProject, content: bytes, format: str, title: str | None
+) -> Manuscript:
+    """Text is decoded at once, so that what is no text is refused before anything is made of it."""
+    language = asked.language or request.state["settings"].default_language
+    if format in _TEXT_FORMATS:
+        plain = await asyncio.to_thread(text.decode, content)
+        language = asked.language or text.language_of(plain, language)
+        title = title or text.title_of(plain.strip().partition("\n")[0])
+    elif not content:
+        raise Unprocessable("The file is empty.", code="empty_text")
+    return Manuscript(content, format, title or _UNTITLED[language], language, asked.voice)
+
+
+def _document(project: Project, job: Job | None) -> dict[str, Any]:
+    return project.json_dict() | {"job": _job(job)}
+
+
+def _job(job: Job | None) -> dict[str, Any] | None:
+    return None if job is None else job.json_dict()

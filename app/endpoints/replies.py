@@ -1,0 +1,81 @@
+"""How answers are written: JSON in camelCase, problems by RFC 9457."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+from redis.exceptions import RedisError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.core.errors import Problem, Unauthenticated
+from app.core.models import compact
+from app.core.redis import problem_of
+from app.state import State
+
+logger = structlog.get_logger()
+
+
+def reply(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """A JSON answer that no cache keeps unless `headers` say so."""
+    return Response(
+        compact(content),
+        status_code=status,
+        media_type="application/json",
+        headers={"Cache-Control": "no-store", **(headers or {})},
+    )
+
+
+def problem(error: Problem) -> Response:
+    """A problem document (RFC 9457), with `Retry-After` and `WWW-Authenticate` where they belong."""
+    headers = {"Cache-Control": "no-store"}
+    if error.retry_after is not None:
+        headers["Retry-After"] = str(error.retry_after)
+    if isinstance(error, Unauthenticated):
+        headers["WWW-Authenticate"] = 'Bearer realm="SmartVoice"'
+    return Response(
+        compact(error.document()),
+        status_code=error.status,
+        media_type="application/problem+json",
+        headers=headers,
+    )
+
+
+async def on_problem(request: Request[State], error: Exception) -> Response:
+    """Problems, as they are raised everywhere."""
+    assert isinstance(error, Problem)
+    return problem(error)
+
+
+async def on_redis_error(request: Request[State], error: Exception) -> Response:
+    """Redis away or full: the reader is told to try again."""
+    assert isinstance(error, RedisError)
+    logger.warning("redis_error", path=request.url.path, error=str(error))
+    return problem(problem_of(error))
+
+
+async def on_http_exception(request: Request[State], error: Exception) -> Response:
+    """What Starlette itself refuses: unknown paths and methods."""
+    assert isinstance(error, HTTPException)
+    code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http_error")
+    document = {
+        "type": "about:blank",
+        "title": error.detail,
+        "status": error.status_code,
+        "code": code,
+        "detail": error.detail,
+    }
+    return Response(
+        compact(document),
+        status_code=error.status_code,
+        media_type="application/problem+json",
+        headers=error.headers,
+    )
+
+
+async def on_error(request: Request[State], error: Exception) -> Response:
+    """A bug: logged with its traceback by the server, told without it."""
+    return problem(Problem("Something went wrong here; the log says what."))

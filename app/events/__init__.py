@@ -1,0 +1,1 @@
+"""How readers follow the event log: the hub, the SSE stream and the long poll."""

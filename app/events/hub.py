@@ -1,0 +1,320 @@
+"""The hub: one pub/sub connection for all readers of this process; a reader is a cursor, never a queue.
+
+Flows, one per ending:
+
+- *live*: a push extends the user's ring and wakes who waits; each takes from the ring what lies past its cursor.
+- *catch-up*: what the ring does not hold is read from the log, page by page; a long backlog is thinned.
+- *gap*: a push that does not follow the last one, a connection made anew, or a log whose top is not the ring's drop
+  the ring; readers then read the log from their cursors.
+- *reset*: the log itself no longer holds what follows a cursor; the reader is told so and gets a new cursor.
+- *Redis away*: readers keep their cursors and wait; the connection is made anew for ever, with jitter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
+from itertools import islice
+from typing import Any
+
+import structlog
+from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from app.core import keys
+from app.core.cursor import Cursor
+from app.core.errors import Unavailable
+from app.core.eventlog import Entry, EventLog
+from app.core.settings import Settings
+
+logger = structlog.get_logger()
+
+_CONFIRM_SECONDS = 5.0
+_SILENCE_SECONDS = 10.0
+
+
+class Gone(Exception):
+    """What follows the cursor is no longer in the log: the reader needs a snapshot and the cursor that goes with it."""
+
+
+class Feed:
+    """One user's latest events in this process, and whoever waits for more."""
+
+    def __init__(self, length: int) -> None:
+        self.readers = 0
+        self.confirmed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.top: Cursor | None = None
+        self.ring: deque[Entry] = deque(maxlen=length)
+        self.interruptions = 0
+        self._wake: asyncio.Future[None] | None = None
+
+    def push(self, entry: Entry) -> None:
+        """Takes the next event; one that does not follow the last drops what was held."""
+        if self.top is not None and self.top.seq and entry.id <= self.top:
+            return
+        if self.ring and not self.ring[-1].id.precedes(entry.id):
+            self.ring.clear()
+        self.ring.append(entry)
+        self.top = entry.id
+        self.wake()
+
+    def drop(self, top: Cursor | None) -> None:
+        """Forgets what is held, so that every reader asks the log."""
+        self.ring.clear()
+        self.top = top
+        self.wake()
+
+    def after(self, cursor: Cursor) -> list[Entry] | None:
+        """What lies past the cursor, if the ring can tell; None where only the log can."""
+        if cursor == self.top:
+            return []
+        if not self.ring:
+            return None
+        first, last = self.ring[0].id, self.ring[-1].id
+        if cursor.precedes(first):
+            return list(self.ring)
+        if cursor.epoch == first.epoch == last.epoch and first.seq <= cursor.seq <= last.seq:
+            return list(islice(self.ring, cursor.seq - first.seq + 1, None))
+        return None
+
+    def interrupt(self) -> None:
+        """Every read that waits ends, with nothing: its reader has something else to do."""
+        self.interruptions += 1
+        self.wake()
+
+    def wake(self) -> None:
+        """Everyone who waits looks again."""
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)
+        self._wake = None
+
+    async def wait(self, timeout: float) -> None:
+        """Returns when woken or after `timeout` seconds."""
+        if self._wake is None:
+            self._wake = asyncio.get_running_loop().create_future()
+        await asyncio.wait([self._wake], timeout=timeout)
+
+
+class Reader:
+    """One reader's place: `read` after it, wait at most so long. SSE and long poll are both this."""
+
+    def __init__(self, user: str, feed: Feed, log: EventLog, settings: Settings) -> None:
+        self._user = user
+        self._feed = feed
+        self._log = log
+        self._settings = settings
+
+    async def read(self, after: Cursor, wait: float) -> list[Entry]:
+        """Entries past `after`, oldest first, as soon as there are any; an empty list when `wait` seconds are over
+        or the wait is interrupted.
+
+        Of a long backlog only the latest progress of each job is returned. Raises Gone.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + wait
+        interruptions = self._feed.interruptions
+        while True:
+            entries = self._feed.after(after)
+            if entries is None:
+                entries = await self._catch_up(after, deadline)
+            left = deadline - loop.time()
+            if entries or left <= 0 or self._feed.interruptions != interruptions:
+                return entries
+            await self._feed.wait(left)
+
+    async def _catch_up(self, after: Cursor, deadline: float) -> list[Entry]:
+        """From the log. While Redis is away it is tried again until `deadline`."""
+        loop = asyncio.get_running_loop()
+        while True:
+            known = self._feed.top
+            try:
+                page = await self._log.read(self._user, after, self._settings.page_length)
+                break
+            except (RedisError, OSError) as error:
+                pause = random.uniform(0.1, 1.0)
+                logger.info("log_unreadable", user=self._user, error=str(error))
+                if loop.time() + pause >= deadline:
+                    await asyncio.sleep(max(0.0, deadline - loop.time()))
+                    return []
+                await asyncio.sleep(pause)
+        if not page.whole:
+            raise Gone
+        if not page.entries and self._feed.top == known:
+            # Nothing is past the cursor, so the cursor is the top: from here on pushes tell.
+            self._feed.top = after
+        return thinned(page.entries) if len(page.entries) > self._settings.conflate_over else page.entries
+
+
+class Hub:
+    """Feeds of all users with a reader in this process, over one pub/sub connection that is made anew for ever."""
+
+    def __init__(self, redis: Redis, log: EventLog, settings: Settings) -> None:
+        self._redis = redis
+        self._log = log
+        self._settings = settings
+        self._feeds: dict[str, Feed] = {}
+        self._by_channel: dict[bytes, tuple[str, Feed]] = {}
+        self._pubsub: PubSub | None = None
+        self._lock = asyncio.Lock()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Keeps the connection up and the rings checked while the context is open."""
+        tasks = [asyncio.create_task(self._supervise()), asyncio.create_task(self._check_for_ever())]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    @asynccontextmanager
+    async def reader(self, user: str) -> AsyncIterator[Reader]:
+        """A reader of one user's log. Raises Unavailable where Redis does not confirm the subscription in time."""
+        feed = await self._enter(user)
+        try:
+            await self._confirmation(feed)
+            yield Reader(user, feed, self._log, self._settings)
+        finally:
+            await self._leave(user, feed)
+
+    @property
+    def readers(self) -> int:
+        """Readers in this process."""
+        return sum(feed.readers for feed in self._feeds.values())
+
+    def interrupt(self) -> None:
+        """Ends every read that waits, so that its reader looks about."""
+        for feed in self._feeds.values():
+            feed.interrupt()
+
+    def readers_of(self, user: str) -> int:
+        """Readers that one user has in this process."""
+        return feed.readers if (feed := self._feeds.get(user)) else 0
+
+    async def _enter(self, user: str) -> Feed:
+        feed = self._feeds.get(user)
+        if feed is None:
+            feed = self._feeds[user] = Feed(self._settings.ring_length)
+            self._by_channel[keys.channel(user).encode()] = (user, feed)
+            feed.readers += 1
+            await self._send("subscribe", user)
+        else:
+            feed.readers += 1
+        return feed
+
+    async def _leave(self, user: str, feed: Feed) -> None:
+        feed.readers -= 1
+        if feed.readers == 0:
+            del self._feeds[user]
+            del self._by_channel[keys.channel(user).encode()]
+            await asyncio.shield(self._send("unsubscribe", user))
+
+    async def _confirmation(self, feed: Feed) -> None:
+        await asyncio.wait([feed.confirmed], timeout=_CONFIRM_SECONDS)
+        if not feed.confirmed.done():
+            raise Unavailable("Live events are not available just now.", code="redis_unavailable", retry_after=2)
+
+    async def _send(self, verb: str, user: str) -> None:
+        """Subscribes or unsubscribes, in the order of the calls; a connection that is made anew does both by itself."""
+        async with self._lock:
+            wanted = user in self._feeds
+            if self._pubsub is None or wanted != (verb == "subscribe"):
+                return
+            with suppress(RedisError, OSError):
+                await getattr(self._pubsub, verb)(keys.channel(user))
+
+    async def _supervise(self) -> None:
+        while True:
+            try:
+                await self._listen()
+            except (RedisError, OSError) as error:
+                logger.warning("pubsub_lost", error=str(error), users=len(self._feeds))
+            self._pubsub = None
+            await asyncio.sleep(random.uniform(0.05, 0.5))
+
+    async def _listen(self) -> None:
+        """One connection's life. Every subscription is confirmed anew on it, which is what tells of a gap."""
+        client: Redis = Redis(
+            connection_pool=_single(self._redis.connection_pool),
+        )
+        pubsub = client.pubsub()
+        try:
+            async with self._lock:
+                await pubsub.subscribe("sv:hub", *(keys.channel(user) for user in self._feeds))
+                self._pubsub = pubsub
+            asked = False
+            while True:
+                message = await pubsub.parse_response(block=False, timeout=_SILENCE_SECONDS)
+                if message is not None:
+                    asked = False
+                    self._take(message)
+                elif asked:
+                    raise ConnectionError("no answer on the pub/sub connection")
+                else:
+                    asked = True
+                    await pubsub.ping()
+        finally:
+            self._pubsub = None
+            await pubsub.aclose()  # type: ignore[no-untyped-call] # redis-py's is untyped
+            await client.connection_pool.disconnect()
+
+    def _take(self, message: Any) -> None:
+        kind, channel, *rest = message
+        found = self._by_channel.get(channel)
+        if found is None:
+            return
+        _, feed = found
+        if kind == b"message":
+            feed.push(Entry.from_push(rest[0]))
+        elif kind == b"subscribe":
+            # What was pushed before this moment may have been missed.
+            feed.drop(None)
+            if not feed.confirmed.done():
+                feed.confirmed.set_result(None)
+
+    async def _check_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.check_seconds * random.uniform(0.9, 1.1))
+            try:
+                await self.check()
+            except (RedisError, OSError) as error:
+                logger.info("check_failed", error=str(error))
+
+    async def check(self) -> None:
+        """Compares every ring with its log in one round trip; where they differ, readers read the log."""
+        known = {user: (feed, feed.top) for user, feed in self._feeds.items() if feed.top is not None}
+        tops = await self._log.tops(list(known))
+        for (user, (feed, before)), top in zip(known.items(), tops, strict=True):
+            # A push that is still on its way is no difference: it counts only if the ring has stood still.
+            ahead = feed.top == before and top.seq > 0 and top > before
+            behind = top < before if top.seq else before.seq > 0
+            if ahead or behind:
+                logger.warning("ring_differs", user=user, ring=str(before), log=str(top))
+                feed.drop(None)
+
+
+def thinned(entries: Iterable[Entry]) -> list[Entry]:
+    """The entries without progress within a stage that later progress of the same job overtakes."""
+    kept: list[Entry] = []
+    overtaken: set[str] = set()
+    for entry in reversed(list(entries)):
+        if entry.thin and entry.job in overtaken:
+            continue
+        if entry.type.endswith(":progress"):
+            overtaken.add(entry.job)
+        kept.append(entry)
+    kept.reverse()
+    return kept
+
+
+def _single(pool: Any) -> Any:
+    """A pool for one connection that does not retry: the hub itself must see every cut."""
+    options = {**pool.connection_kwargs, "retry": Retry(NoBackoff(), 0)}
+    return type(pool)(connection_class=pool.connection_class, max_connections=1, **options)

@@ -1,0 +1,55 @@
+"""The whole URL table. What is not `PUBLIC` wants a credential before anything else is looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from app.auth.identity import RequireIdentity
+from app.endpoints import audios, chapters, events, health, jobs, pages, projects, session, voices
+from app.state import State
+
+Endpoint = Callable[[Request[State]], Awaitable[Response]]
+
+
+def _private(method: str, path: str, endpoint: Endpoint) -> Route:
+    return Route(path, endpoint, methods=[method], middleware=[Middleware(RequireIdentity)])
+
+
+_CHAPTER = "/api/projects/{project}/chapters/{chapter}"
+
+PUBLIC: list[BaseRoute] = [
+    Route("/", pages.projects),
+    Route("/signin", pages.sign_in),
+    Route("/projects/{project}", pages.project),
+    Mount("/static", StaticFiles(directory=pages.STATIC)),
+    Route("/healthz", health.alive),
+    Route("/readyz", health.ready),
+    Route("/api/session", session.sign_in, methods=["POST"]),
+]
+
+PRIVATE: list[Route] = [
+    _private("GET", "/api/session", session.who),
+    _private("DELETE", "/api/session", session.sign_out),
+    _private("GET", "/api/projects", projects.all_of_user),
+    _private("POST", "/api/projects", projects.create),
+    _private("GET", "/api/projects/{project}", projects.one),
+    _private("PATCH", "/api/projects/{project}", projects.change),
+    _private("DELETE", "/api/projects/{project}", projects.delete),
+    _private("POST", "/api/projects/{project}/audio", chapters.narrate_all),
+    _private("GET", _CHAPTER, chapters.one),
+    _private("PATCH", _CHAPTER, chapters.change),
+    _private("POST", f"{_CHAPTER}/audio", chapters.narrate),
+    _private("GET", "/api/jobs/{queue}/{job}", jobs.status),
+    _private("DELETE", "/api/jobs/{queue}/{job}", jobs.cancel),
+    _private("GET", "/api/events", events.events),
+    _private("GET", "/audios/{name}.mp3", audios.audio),
+    _private("GET", "/api/voices", voices.voices),
+]
+
+ROUTES: list[BaseRoute] = [*PUBLIC, *PRIVATE]

@@ -1,0 +1,71 @@
+"""What the web side holds open while it serves; endpoints read it from `request.state`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TypedDict
+
+from redis.asyncio import Redis
+
+from app.auth.accounts import Accounts
+from app.auth.sessions import Sessions
+from app.auth.tokens import Tokens
+from app.core.eventlog import EventLog
+from app.core.jobs import Jobs
+from app.core.projects import Projects
+from app.core.queue import WorkQueue
+from app.core.redis import connect
+from app.core.settings import Settings
+from app.core.storage import Storage
+from app.events.drain import Drain
+from app.events.hub import Hub
+
+
+class State(TypedDict):
+    """One of each for a process."""
+
+    settings: Settings
+    redis: Redis
+    storage: Storage
+    log: EventLog
+    jobs: Jobs
+    projects: Projects
+    queue: WorkQueue
+    hub: Hub
+    drain: Drain
+    tokens: Tokens
+    sessions: Sessions
+    accounts: Accounts
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[State]:
+    """Opens everything, and closes it with the context. Redis need not be there yet."""
+    redis = connect(settings.redis)
+    log = EventLog(redis, settings)
+    jobs = Jobs(redis, log, settings)
+    storage = Storage(settings.storage)
+    queue = WorkQueue(settings.queue)
+    hub = Hub(redis, log, settings)
+    drain = Drain(settings.drain_seconds, hub.interrupt)
+    try:
+        async with hub.running():
+            with drain.on_signals():
+                yield State(
+                    settings=settings,
+                    redis=redis,
+                    storage=storage,
+                    log=log,
+                    jobs=jobs,
+                    projects=Projects(redis, storage, jobs, settings),
+                    queue=queue,
+                    hub=hub,
+                    drain=drain,
+                    tokens=Tokens(settings.signing_key()),
+                    sessions=Sessions(redis, settings),
+                    accounts=Accounts(redis),
+                )
+    finally:
+        queue.close()
+        await redis.aclose()

@@ -1,0 +1,1 @@
+"""SmartVoice's synthesis side: manuscripts become chapters, chapters become sound."""

@@ -1,0 +1,1 @@
+"""Audio: joining, encoding and tagging of sound."""

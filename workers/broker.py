@@ -1,0 +1,66 @@
+"""The worker's entry: `dramatiq workers.broker:setup workers.actors`. The broker is set before the actors load."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from contextlib import AbstractAsyncContextManager
+from typing import Any, TypeVar
+
+import dramatiq
+from dramatiq.asyncio import get_event_loop_thread
+from dramatiq.middleware import AsyncIO, Middleware, ShutdownNotifications, TimeLimit
+
+from app.core.logs import configure_logs
+from app.core.queue import redis_broker
+from app.core.settings import Settings
+from workers import runtime
+
+T = TypeVar("T")
+
+_HOUR_MS = 3_600_000
+
+
+def setup() -> None:
+    """Makes the broker of this process the one that actors register with."""
+    configure_logs()
+    settings = Settings()
+    # A dead worker's messages come back after seconds: it counts as dead after 8 s without a sign of life, and every
+    # command looks for the dead. (As Dramatiq comes, both take minutes.)
+    broker = redis_broker(settings.queue, heartbeat_timeout=8_000, maintenance_chance=1_000_000)
+    # Order is behaviour: "before" hooks run downwards, "after" hooks upwards. There is no Retries: what a job promises
+    # is kept by its own state and by the reaper, which also finds what the broker loses.
+    for middleware in (
+        # Ends an actor that hangs; a long chapter takes minutes.
+        TimeLimit(time_limit=4 * _HOUR_MS),
+        # Ends actors at SIGTERM instead of waiting for them; their jobs go on elsewhere.
+        ShutdownNotifications(notify_shutdown=True),
+        # Runs actors on one event loop for the process …
+        AsyncIO(),
+        # … on which the connections live, so it comes after and goes before.
+        OpenRuntime(settings),
+    ):
+        broker.add_middleware(middleware)
+    dramatiq.set_broker(broker)
+
+
+class OpenRuntime(Middleware):
+    """Opens the worker's runtime on the event loop before it takes work, and closes it after the last."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._opened: AbstractAsyncContextManager[runtime.Runtime] | None = None
+
+    def before_worker_boot(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
+        self._opened = runtime.opened(self._settings)
+        runtime.set_current(_on_loop(self._opened.__aenter__()))
+
+    def after_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
+        if self._opened is not None:
+            _on_loop(self._opened.__aexit__(None, None, None))
+            runtime.set_current(None)
+
+
+def _on_loop(work: Coroutine[Any, Any, T]) -> T:
+    loop = get_event_loop_thread()
+    assert loop is not None, "AsyncIO comes before OpenRuntime"
+    return loop.run_coroutine(work)

@@ -1,0 +1,1 @@
+"""Manuscripts: from a file to a title and chapters of plain text."""

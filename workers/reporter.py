@@ -1,0 +1,94 @@
+"""From the pipeline's `report` to events in the log: at most so many a second, stage changes at once."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from app.core.jobs import Claim, Jobs
+from app.core.messages import progress
+
+
+@dataclass(frozen=True)
+class _Point:
+    stage: str
+    done: int
+    total: int
+
+
+class Reporter:
+    """The `report` of one attempt. It raises Refused once the job is no longer this attempt's to work on.
+
+    What comes too soon after the last report waits for its time, and is overtaken by what comes later.
+    """
+
+    def __init__(self, jobs: Jobs, claim: Claim, per_second: float) -> None:
+        self._jobs = jobs
+        self._claim = claim
+        self._pause = 1 / per_second
+        self._loop = asyncio.get_running_loop()
+        self._lock = asyncio.Lock()
+        self._last = _Point(claim.stage, 0, 0)
+        self._stage_began = self._sent = self._loop.time()
+        self._waiting: _Point | None = None
+        self._timer: asyncio.Task[None] | None = None
+
+    async def __call__(self, stage: str, done: int, total: int) -> None:
+        point = _Point(stage, done, total)
+        if point == self._last:
+            return
+        if stage != self._last.stage:
+            self._waiting = None
+            self._stage_began = self._loop.time()
+            await self._send(point)
+            return
+        self._raise_if_refused()
+        self._waiting = point
+        if self._loop.time() - self._sent >= self._pause:
+            await self._flush()
+        elif self._timer is None:
+            self._timer = asyncio.create_task(self._flush_in_time())
+
+    async def close(self) -> None:
+        """Drops what still waits: a terminal event follows, or nothing at all."""
+        self._waiting = None
+        if self._timer is not None:
+            self._timer.cancel()
+            await asyncio.gather(self._timer, return_exceptions=True)
+            self._timer = None
+
+    async def _flush_in_time(self) -> None:
+        await asyncio.sleep(self._sent + self._pause - self._loop.time())
+        await self._flush()
+
+    async def _flush(self) -> None:
+        if self._waiting is not None:
+            point, self._waiting = self._waiting, None
+            await self._send(point)
+
+    async def _send(self, point: _Point) -> None:
+        async with self._lock:
+            thin = point.stage == self._last.stage
+            if thin and point.done <= self._last.done:
+                return
+            self._last, self._sent = point, self._loop.time()
+            told = progress(
+                self._claim.job.queue,
+                point.stage,
+                self._claim.language,
+                done=point.done,
+                total=point.total,
+                eta_seconds=self._eta(point),
+            )
+            await self._jobs.report(self._claim, told, thin=thin)
+
+    def _eta(self, point: _Point) -> float | None:
+        if not point.done:
+            return None
+        return (self._loop.time() - self._stage_began) / point.done * (point.total - point.done)
+
+    def _raise_if_refused(self) -> None:
+        """What went wrong in the timer is raised where the pipeline can stop for it."""
+        if self._timer is not None and self._timer.done():
+            timer, self._timer = self._timer, None
+            timer.result()

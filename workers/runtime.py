@@ -1,0 +1,91 @@
+"""What a worker process holds open while it works, and the two things it does by the way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from app.core import keys
+from app.core.eventlog import EventLog
+from app.core.jobs import Jobs
+from app.core.models import compact
+from app.core.projects import Projects
+from app.core.queue import WorkQueue
+from app.core.redis import connect
+from app.core.settings import Settings
+from app.core.storage import Storage
+from workers.reaper import reap_for_ever
+from workers.speech.engine import Engine
+from workers.speech.espeak import Espeak
+
+logger = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """One of each for a worker process, all used on its event loop."""
+
+    settings: Settings
+    redis: Redis
+    storage: Storage
+    jobs: Jobs
+    projects: Projects
+    queue: WorkQueue
+    engine: Engine
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[Runtime]:
+    """Opens everything, tells the voices, and looks after jobs that got lost, until the context ends."""
+    redis = connect(settings.redis, patient=True)
+    storage = Storage(settings.storage)
+    jobs = Jobs(redis, EventLog(redis, settings), settings)
+    queue = WorkQueue(settings.queue)
+    runtime = Runtime(settings, redis, storage, jobs, Projects(redis, storage, jobs, settings), queue, Espeak())
+    tasks = [asyncio.create_task(_tell_voices(runtime)), asyncio.create_task(reap_for_ever(jobs, queue))]
+    try:
+        yield runtime
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        queue.close()
+        await redis.aclose()
+
+
+_current: Runtime | None = None
+
+
+def current() -> Runtime:
+    """This process' runtime: Dramatiq gives an actor nothing but its message."""
+    if _current is None:
+        raise RuntimeError("the worker has not booted: is OpenRuntime among the broker's middleware?")
+    return _current
+
+
+def set_current(runtime: Runtime | None) -> None:
+    """Set when the worker boots, taken away when it ends."""
+    global _current
+    _current = runtime
+
+
+async def _tell_voices(runtime: Runtime) -> None:
+    """Writes down what this worker can speak with: the web side never loads an engine."""
+    voices = await asyncio.to_thread(runtime.engine.voices)
+    by_language: dict[str, list[dict[str, str]]] = {}
+    for voice in voices:
+        by_language.setdefault(voice.language, []).append({"id": voice.id, "name": voice.name})
+    told = compact({"engine": runtime.engine.name, "voices": by_language})
+    while True:
+        try:
+            await runtime.redis.set(keys.VOICES, told)
+            return
+        except RedisError as error:
+            logger.warning("voices_untold", error=str(error))
+            await asyncio.sleep(2)

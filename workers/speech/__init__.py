@@ -1,0 +1,1 @@
+"""Speech: from text to segments, from segments to sound."""

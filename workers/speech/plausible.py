@@ -1,0 +1,45 @@
+"""Whether a sound can be that of its text: an engine that returns too little or too much has failed quietly.
+
+The bounds are wide on purpose. eSpeak NG needs 0.19 to 0.75 s for a Chinese character, 0.04 to 0.57 s for a Latin
+letter or a digit, and up to 1.8 s for a sign whose name or number it reads out; other engines speak up to four times
+as fast.
+"""
+
+from __future__ import annotations
+
+import re
+
+from app.core.errors import JobError
+from workers.speech.engine import Pcm
+
+_HAN = re.compile(r"[\u4e00-\u9fff]")
+_WORD = re.compile(r"[0-9A-Za-z]+")
+_LONGEST_WORD = 30  # characters; eSpeak NG drops the end of words far longer than any real one
+
+_SHORTEST = 0.02  # seconds
+_SHORTEST_HAN = 1 / 25
+_SHORTEST_LATIN = 1 / 80
+_LONGEST_BASE = 3.0
+_LONGEST_ORDINARY = 1.5
+_LONGEST_OTHER = 3.0
+
+
+def check_duration(text: str, pcm: Pcm) -> None:
+    """Raises JobError (`implausible_audio`, retryable) where `pcm` is too short or too long to be all of `text`."""
+    shortest, longest = bounds(text)
+    if not shortest <= pcm.seconds <= longest:
+        raise JobError(
+            "implausible_audio",
+            f"The voice engine gave {pcm.seconds:.2f} s of sound for {len(text)} characters.",
+            retryable=True,
+        )
+
+
+def bounds(text: str) -> tuple[float, float]:
+    """The fewest and the most seconds that `text` can take to say."""
+    han = len(_HAN.findall(text))
+    words = [len(word) for word in _WORD.findall(text)]
+    shortest = han * _SHORTEST_HAN + sum(min(word, _LONGEST_WORD) for word in words) * _SHORTEST_LATIN
+    ordinary = han + sum(words)
+    other = sum(not char.isspace() for char in text) - ordinary
+    return max(shortest, _SHORTEST), _LONGEST_BASE + ordinary * _LONGEST_ORDINARY + other * _LONGEST_OTHER
