@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from functools import cached_property
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -26,8 +27,6 @@ class Accounts:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._hasher = PasswordHasher()
-        # Checked where there is no such account, so that the answer takes as long as for a wrong password.
-        self._nobody = self._hasher.hash("nobody has this password")
 
     async def add(self, name: str, password: str) -> None:
         """A new account. Raises Unprocessable (`bad_name`, `weak_password`), Conflict (`account_exists`)."""
@@ -43,14 +42,19 @@ class Accounts:
     async def check(self, name: str, password: str) -> str:
         """The id of the user with this name and password. Raises Unauthenticated (`bad_password`)."""
         record = decoded(await self._redis.hgetall(keys.account(name[:64])))
-        hashed = record.get("password", self._nobody)
-        if not await asyncio.to_thread(self._matches, hashed, password[:_LONGEST]) or "password" not in record:
+        matches = await asyncio.to_thread(self._matches, record.get("password"), password[:_LONGEST])
+        if not matches:
             raise Unauthenticated("The name or the password is wrong.", code="bad_password")
         return user_id(name)
 
-    def _matches(self, hashed: str, password: str) -> bool:
+    @cached_property
+    def _nobody(self) -> str:
+        """Checked where there is no such account, so that the answer takes as long as for a wrong password."""
+        return self._hasher.hash("nobody has this password")
+
+    def _matches(self, hashed: str | None, password: str) -> bool:
         try:
-            return self._hasher.verify(hashed, password)
+            return self._hasher.verify(hashed or self._nobody, password) and hashed is not None
         except (VerificationError, InvalidHashError):
             return False
 

@@ -20,9 +20,7 @@ from app.state import State
 class Body(BaseModel):
     """What a request may say; anything else in it is refused."""
 
-    model_config = ConfigDict(
-        alias_generator=to_camel, populate_by_name=True, extra="forbid", str_strip_whitespace=True
-    )
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid")
 
 
 BodyT = TypeVar("BodyT", bound=Body)

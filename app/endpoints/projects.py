@@ -22,7 +22,7 @@ from app.endpoints.body import Body, check, read_form, read_json
 from app.endpoints.replies import reply
 from app.state import State
 
-Title = Annotated[str, StringConstraints(min_length=1, max_length=300)]
+Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300)]
 Voice = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9._/+-]+$")]
 
 _UNTITLED: dict[Language, str] = {"zh-CN": "未命名", "en": "Untitled"}

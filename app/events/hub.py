@@ -35,7 +35,7 @@ from app.core.settings import Settings
 
 logger = structlog.get_logger()
 
-_CONFIRM_SECONDS = 5.0
+_CONFIRM_SECONDS = 2.0
 _SILENCE_SECONDS = 10.0
 
 
@@ -136,9 +136,8 @@ class Reader:
             try:
                 page = await self._log.read(self._user, after, self._settings.page_length)
                 break
-            except (RedisError, OSError) as error:
+            except (RedisError, OSError):
                 pause = random.uniform(0.1, 1.0)
-                logger.info("log_unreadable", user=self._user, error=str(error))
                 if loop.time() + pause >= deadline:
                     await asyncio.sleep(max(0.0, deadline - loop.time()))
                     return []
@@ -161,6 +160,7 @@ class Hub:
         self._feeds: dict[str, Feed] = {}
         self._by_channel: dict[bytes, tuple[str, Feed]] = {}
         self._pubsub: PubSub | None = None
+        self._connected = asyncio.Event()
         self._lock = asyncio.Lock()
 
     @asynccontextmanager
@@ -217,9 +217,15 @@ class Hub:
             await asyncio.shield(self._send("unsubscribe", user))
 
     async def _confirmation(self, feed: Feed) -> None:
-        await asyncio.wait([feed.confirmed], timeout=_CONFIRM_SECONDS)
-        if not feed.confirmed.done():
-            raise Unavailable("Live events are not available just now.", code="redis_unavailable", retry_after=2)
+        """A cut that is mended at once is waited for; while Redis is away nobody new is let in."""
+        try:
+            async with asyncio.timeout(_CONFIRM_SECONDS):
+                await self._connected.wait()
+                await asyncio.wait([feed.confirmed])
+        except TimeoutError:
+            raise Unavailable(
+                "Live events are not available just now.", code="redis_unavailable", retry_after=2
+            ) from None
 
     async def _send(self, verb: str, user: str) -> None:
         """Subscribes or unsubscribes, in the order of the calls; a connection that is made anew does both by itself."""
@@ -227,28 +233,32 @@ class Hub:
             wanted = user in self._feeds
             if self._pubsub is None or wanted != (verb == "subscribe"):
                 return
-            with suppress(RedisError, OSError):
+            # AttributeError: redis-py's connection has no writer for a moment while the listener makes it anew.
+            with suppress(RedisError, OSError, AttributeError):
                 await getattr(self._pubsub, verb)(keys.channel(user))
 
     async def _supervise(self) -> None:
+        attempts = 0
         while True:
             try:
                 await self._listen()
             except (RedisError, OSError) as error:
-                logger.warning("pubsub_lost", error=str(error), users=len(self._feeds))
-            self._pubsub = None
+                if self._connected.is_set() or not attempts:
+                    logger.warning("pubsub_lost", error=str(error), users=len(self._feeds))
+                self._connected.clear()
+                attempts += 1
             await asyncio.sleep(random.uniform(0.05, 0.5))
 
     async def _listen(self) -> None:
         """One connection's life. Every subscription is confirmed anew on it, which is what tells of a gap."""
-        client: Redis = Redis(
-            connection_pool=_single(self._redis.connection_pool),
-        )
+        client: Redis = Redis(connection_pool=_single(self._redis.connection_pool))
         pubsub = client.pubsub()
         try:
             async with self._lock:
                 await pubsub.subscribe("sv:hub", *(keys.channel(user) for user in self._feeds))
                 self._pubsub = pubsub
+            self._connected.set()
+            logger.info("pubsub_connected", users=len(self._feeds))
             asked = False
             while True:
                 message = await pubsub.parse_response(block=False, timeout=_SILENCE_SECONDS)
@@ -261,7 +271,8 @@ class Hub:
                     asked = True
                     await pubsub.ping()
         finally:
-            self._pubsub = None
+            async with self._lock:
+                self._pubsub = None
             await pubsub.aclose()  # type: ignore[no-untyped-call] # redis-py's is untyped
             await client.connection_pool.disconnect()
 

@@ -1,0 +1,82 @@
+/** The sign-in page: by name and password, or by a link that carries a token in its fragment. */
+
+import { api } from "./api.js";
+import { wireLanguageButton } from "./components/language-button.js";
+import { byId } from "./components/parts.js";
+import { describeError, onLocaleChange, t, translate } from "./i18n.js";
+
+const form = byId("sign-in");
+const submit = form.querySelector("[type=submit]");
+let failure = () => "";
+
+translate(document);
+wireLanguageButton(byId("language"));
+onLocaleChange(() => showFailure(failure));
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  signInByPassword();
+});
+signInByLink();
+
+async function signInByPassword() {
+  const { username, password } = Object.fromEntries(new FormData(form));
+  if (!username.trim() || !password) {
+    showFailure(() => t("signin.missing"));
+    (username.trim() ? form.elements.password : form.elements.username).focus();
+    return;
+  }
+  setBusy(true);
+  await signIn({ username: username.trim(), password }, (error) =>
+    error.status === 401 ? t("signin.refused") : otherFailure(error),
+  );
+  setBusy(false);
+}
+
+async function signInByLink() {
+  const token = new URLSearchParams(location.hash.slice(1)).get("link");
+  if (!token) return form.elements.username.focus();
+  // At once, so that the token stays neither in the address bar nor in the history.
+  history.replaceState(null, "", location.pathname + location.search);
+  form.hidden = true;
+  byId("by-link").hidden = false;
+  await signIn({ link: token }, linkFailure);
+  form.hidden = false;
+  byId("by-link").hidden = true;
+}
+
+async function signIn(credential, explain) {
+  showFailure(() => "");
+  try {
+    await api.signIn(credential);
+    location.replace(nextPage());
+  } catch (error) {
+    showFailure(() => explain(error));
+  }
+}
+
+function linkFailure(error) {
+  if (error.code === "link_used") return t("signin.linkUsed");
+  return error.status >= 400 && error.status < 429 ? t("signin.linkRefused") : otherFailure(error);
+}
+
+const otherFailure = (error) => (error.status === 429 ? t("signin.tooMany") : describeError(error));
+
+/** Where one was going: only a path of this site, never another's address. */
+function nextPage() {
+  const wanted = new URLSearchParams(location.search).get("next") ?? "/";
+  const target = new URL(wanted, location.origin);
+  return target.origin === location.origin ? target.pathname + target.search : "/";
+}
+
+function showFailure(text) {
+  failure = text;
+  const message = byId("message");
+  message.textContent = text();
+  message.hidden = !message.textContent;
+}
+
+function setBusy(busy) {
+  submit.disabled = busy;
+  submit.dataset.i18n = busy ? "signin.busy" : "signin.submit";
+  submit.textContent = t(submit.dataset.i18n);
+}

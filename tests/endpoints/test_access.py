@@ -1,0 +1,188 @@
+"""Who may come in: every private route, without a credential, with a bad one, and for what is somebody else's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from joserfc import jwt
+from joserfc.jwk import OctKey
+from starlette.routing import Route
+
+from app.auth.tokens import Tokens
+from app.core.jobs import Jobs
+from app.core.projects import audio_record
+from app.core.settings import Settings
+from app.core.storage import Storage, audio_path
+from app.routes import PRIVATE, ROUTES
+from tests.support import Client, HandWorker
+
+FOREIGN = {
+    # What another user gets who names what is alice's; every route that names something has a row.
+    ("GET", "/api/projects/{project}"): 404,
+    ("PATCH", "/api/projects/{project}"): 404,
+    ("DELETE", "/api/projects/{project}"): 404,
+    ("POST", "/api/projects/{project}/audio"): 404,
+    ("GET", "/api/projects/{project}/chapters/{chapter}"): 404,
+    ("PATCH", "/api/projects/{project}/chapters/{chapter}"): 404,
+    ("POST", "/api/projects/{project}/chapters/{chapter}/audio"): 404,
+    ("GET", "/api/jobs/{queue}/{job}"): 404,
+    ("DELETE", "/api/jobs/{queue}/{job}"): 404,
+    ("GET", "/audios/{name}.mp3"): 404,
+    # These name nothing: each shows a user's own.
+    ("GET", "/api/session"): 200,
+    ("DELETE", "/api/session"): 204,
+    ("GET", "/api/projects"): 200,
+    ("POST", "/api/projects"): 415,
+    ("GET", "/api/events"): 200,
+    ("GET", "/api/voices"): 503,
+}
+PUBLIC = {"/", "/signin", "/projects/{project}", "/static", "/healthz", "/readyz", "/api/session"}
+
+NAME = "-".join(["0" * 20, "1" * 20, "2" * 20])
+
+
+def routes() -> Iterator[tuple[str, str]]:
+    for route in PRIVATE:
+        for method in sorted((route.methods or set()) - {"HEAD"}):
+            yield method, route.path
+
+
+def filled(path: str, names: dict[str, str]) -> str:
+    for name, value in names.items():
+        path = path.replace(f"{{{name}}}", value)
+    return path
+
+
+@pytest.fixture
+async def hers(alice: Client, worker: HandWorker, jobs: Jobs, storage: Storage) -> dict[str, str]:
+    """Names of all kinds of things of alice's, each of which is there."""
+    project = await alice.create()
+    await worker.parse("alice", project["job"])
+    [chapter] = (await alice.project(project["id"]))["chapters"]
+    job = await alice.narrate(project["id"], chapter["id"])
+    name = f"{project['id']}-{chapter['id']}-{'a' * 20}"
+    await storage.put(audio_path("alice", name), b"sound")
+    claim = await worker.start("alice", job)
+    await jobs.complete(claim, {}, audio_record("alice", chapter["id"], name, 1.0, "x"))
+    return {
+        "project": project["id"],
+        "chapter": chapter["id"],
+        "queue": "audio-generation",
+        "job": job["id"],
+        "name": name,
+    }
+
+
+def test_every_private_route_has_a_row_and_every_other_is_known_to_be_public() -> None:
+    assert set(routes()) == set(FOREIGN)
+    others = [route for route in ROUTES if route not in PRIVATE]
+    assert {getattr(route, "path", "") for route in others} == PUBLIC
+    assert {(route.path, frozenset(route.methods or ())) for route in others if isinstance(route, Route)} >= {
+        ("/api/session", frozenset({"POST"}))
+    }
+
+
+@pytest.mark.parametrize(("method", "path"), list(routes()))
+async def test_no_credential_is_401(anyone: httpx.AsyncClient, method: str, path: str) -> None:
+    names = {"project": "0" * 20, "chapter": "1" * 20, "queue": "audio-generation", "job": "2" * 20, "name": NAME}
+    answer = await anyone.request(method, filled(path, names))
+    assert answer.status_code == httpx.codes.UNAUTHORIZED
+    assert answer.headers["www-authenticate"].startswith("Bearer")
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["code"] == "unauthenticated"
+
+
+@pytest.mark.parametrize(("method", "path"), list(routes()))
+async def test_what_is_somebody_elses_is_404(mallory: Client, hers: dict[str, str], method: str, path: str) -> None:
+    body = {"json": {"title": "Mine now"}} if method == "PATCH" else {}
+    accept = {"Accept": "application/json"}
+    answer = await mallory.http.request(method, filled(path, hers), headers=accept, **body)  # type: ignore[arg-type]
+    assert answer.status_code == FOREIGN[method, path], answer.text
+    for name in hers.values():
+        assert name == "audio-generation" or name not in answer.text
+
+
+@pytest.mark.parametrize(("method", "path"), [row for row, status in FOREIGN.items() if status == 404])
+async def test_what_is_ones_own_is_there(alice: Client, hers: dict[str, str], method: str, path: str) -> None:
+    body = {"json": {"title": "Still mine"}} if method == "PATCH" else {}
+    answer = await alice.http.request(method, filled(path, hers), **body)  # type: ignore[arg-type]
+    assert answer.is_success, answer.text
+
+
+async def test_somebody_elses_project_is_404_as_a_filter_too(mallory: Client, hers: dict[str, str]) -> None:
+    for accept in ("application/json", "text/event-stream"):
+        answer = await mallory.http.get(f"/api/events?project={hers['project']}", headers={"Accept": accept})
+        assert answer.status_code == httpx.codes.NOT_FOUND
+
+
+def _bad_tokens(settings: Settings) -> dict[str, str]:
+    key = OctKey.import_key(settings.signing_key())
+    other = OctKey.import_key(b"x" * 48)
+
+    def sign(claims: dict[str, Any], key: OctKey = key, algorithm: str = "HS256") -> str:
+        return jwt.encode({"alg": algorithm}, claims, key, [algorithm])
+
+    good = Tokens(settings.signing_key()).sign("alice", 3600)
+    far = 4_000_000_000
+    return {
+        "garbage": "not.a.token",
+        "bytes": "\x7f\x01",
+        "huge": "a" * 20_000,
+        "none": "eyJhbGciOiJub25lIn0." + good.split(".")[1] + ".",
+        "none with its signature": "eyJhbGciOiJub25lIn0." + ".".join(good.split(".")[1:]),
+        "RS256 over the secret": "eyJhbGciOiJSUzI1NiJ9." + ".".join(good.split(".")[1:]),
+        "other algorithm": sign({"sub": "alice", "exp": far}, OctKey.import_key(b"y" * 64), "HS512"),
+        "other key": sign({"sub": "alice", "exp": far}, other),
+        "no exp": sign({"sub": "alice"}),
+        "no sub": sign({"exp": far}),
+        "empty sub": sign({"sub": "", "exp": far}),
+        "sub that is no text": sign({"sub": ["alice"], "exp": far}),
+        "expired": sign({"sub": "alice", "exp": 1_000_000_000}),
+        "not yet valid": sign({"sub": "alice", "exp": far, "nbf": far - 1}),
+        "exp that is no number": sign({"sub": "alice", "exp": "never"}),
+        "cut off": good[:-4],
+    }
+
+
+async def test_token_that_does_not_hold_is_401(anyone: httpx.AsyncClient, settings: Settings) -> None:
+    for what, token in _bad_tokens(settings).items():
+        answer = await anyone.get("/api/projects", headers={"Authorization": b"Bearer " + token.encode("latin-1")})
+        assert answer.status_code in ({401} if what != "bytes" else {400, 401}), what
+        if answer.status_code == httpx.codes.UNAUTHORIZED:
+            assert answer.json()["code"] == "bad_token", what
+
+
+async def test_user_whose_name_is_no_plain_word_has_a_place_of_their_own(
+    anyone: httpx.AsyncClient, settings: Settings
+) -> None:
+    tokens = Tokens(settings.signing_key())
+    names = ["..", "a/b", "a}b", "{u:alice}", "auth0|x:y", "名字", "alice ", "a\nb"]
+    made = {}
+    for name in names:
+        headers = {"Authorization": f"Bearer {tokens.sign(name, 60)}"}
+        answer = await anyone.post("/api/projects", json={"text": "Hello."}, headers=headers)
+        assert answer.status_code == httpx.codes.CREATED, (name, answer.text)
+        made[name] = answer.json()["id"]
+    for name in names:
+        headers = {"Authorization": f"Bearer {tokens.sign(name, 60)}"}
+        listed = (await anyone.get("/api/projects", headers=headers)).json()["projects"]
+        assert [project["id"] for project in listed] == [made[name]]
+
+
+@pytest.mark.parametrize("name", ["token", "access_token", "jwt"])
+async def test_token_in_a_url_is_refused_even_if_it_is_good(
+    anyone: httpx.AsyncClient, settings: Settings, name: str
+) -> None:
+    token = Tokens(settings.signing_key()).sign("alice", 60)
+    answer = await anyone.get("/api/events", params={name: token}, headers={"Authorization": f"Bearer {token}"})
+    assert (answer.status_code, answer.json()["code"]) == (401, "token_in_url")
+
+
+async def test_answers_say_what_a_browser_may_do_with_them(anyone: httpx.AsyncClient) -> None:
+    for path in ("/", "/api/projects", "/nowhere"):
+        headers = (await anyone.get(path)).headers
+        assert "default-src 'self'" in headers["content-security-policy"]
+        assert headers["x-content-type-options"] == "nosniff"

@@ -1,0 +1,126 @@
+"""What SmartVoice refuses, with which problem, and that nothing is made of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from app.core.settings import Settings
+from tests.support import Client
+
+
+async def made(redis: Redis, settings: Settings) -> list[Any]:
+    """Everything that a request left behind, in Redis and in the storage."""
+    storage = settings.data_dir / "storage"
+    return [*await redis.keys("*"), *(path for path in storage.rglob("*") if path.is_file())]
+
+
+def file(name: str, content: bytes) -> dict[str, Any]:
+    return {"files": {"file": (name, content)}}
+
+
+REFUSED: dict[str, tuple[dict[str, Any], int, str]] = {
+    "empty text": ({"json": {"text": ""}}, 422, "invalid"),
+    "text of spaces": ({"json": {"text": " \n\t "}}, 422, "empty_text"),
+    "text of nothing to say": ({"json": {"text": "… — !!"}}, 422, "empty_text"),
+    "emoji only": ({"json": {"text": "🎉🎉"}}, 422, "empty_text"),
+    "no text": ({"json": {"title": "x"}}, 422, "invalid"),
+    "malformed JSON": ({"content": b'{"text": ', "headers": {"Content-Type": "application/json"}}, 400, "bad_json"),
+    "deep JSON": (
+        {"content": b"[" * 10_000 + b"]" * 10_000, "headers": {"Content-Type": "application/json"}},
+        400,
+        "bad_json",
+    ),
+    "list for an object": ({"json": ["text"]}, 422, "invalid"),
+    "number for a text": ({"json": {"text": 5}}, 422, "invalid"),
+    "unknown field": ({"json": {"text": "Hello.", "admin": True}}, 422, "invalid"),
+    "unknown language": ({"json": {"text": "Hello.", "language": "xx"}}, 422, "invalid"),
+    "voice that is no name": ({"json": {"text": "Hello.", "voice": "a b\n"}}, 422, "invalid"),
+    "endless title": ({"json": {"text": "Hello.", "title": "x" * 10_000}}, 422, "invalid"),
+    "lone surrogate": (
+        {"content": b'{"text": "\\ud800 hello"}', "headers": {"Content-Type": "application/json"}},
+        400,
+        "bad_json",
+    ),
+    "form without a file": ({"files": {"other": ("a.txt", b"Hello.")}}, 422, "no_file"),
+    "broken form": (
+        {"content": b"garbage", "headers": {"Content-Type": "multipart/form-data; boundary=x"}},
+        400,
+        "bad_form",
+    ),
+    "form without a boundary": ({"content": b"x", "headers": {"Content-Type": "multipart/form-data"}}, 400, "bad_form"),
+    "neither form nor JSON": ({"content": b"x", "headers": {"Content-Type": "text/plain"}}, 415, "not_json"),
+    "binary garbage as txt": (file("a.txt", os.urandom(100_000)), 422, "not_text"),
+    "NULs as txt": (file("a.txt", b"\0" * 1000), 422, "not_text"),
+    "empty file": (file("a.txt", b""), 422, "empty_text"),
+    "empty book": (file("a.epub", b""), 415, "wrong_magic"),
+    "garbage as epub": (file("a.epub", os.urandom(1000)), 415, "wrong_magic"),
+    "unknown format": (file("a.exe", b"MZ"), 415, "unsupported_format"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+async def test_bad_manuscript_is_refused_and_leaves_nothing(
+    alice: Client, redis: Redis, settings: Settings, what: str
+) -> None:
+    request, status, code = REFUSED[what]
+    answer = await alice.http.post("/api/projects", **request)
+    assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert {"type", "title", "status", "code", "detail"} <= answer.json().keys()
+    assert await made(redis, settings) == []
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["its size told", "chunked"])
+async def test_upload_of_60_megabytes_is_refused(alice: Client, redis: Redis, settings: Settings, told: bool) -> None:
+    sent = 0
+    head = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.txt"\r\n\r\n'
+    size = 60 * 1024 * 1024
+
+    async def body() -> AsyncIterator[bytes]:
+        nonlocal sent
+        yield head
+        while sent < size:
+            yield b"words " * 8192
+            sent += 6 * 8192
+
+    headers = {"Content-Type": "multipart/form-data; boundary=x"} | (
+        {"Content-Length": str(len(head) + -(-size // 49152) * 49152)} if told else {}
+    )
+    answer = await alice.http.post("/api/projects", content=body(), headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
+    assert await made(redis, settings) == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/api/projects/unknown", 404, "not_found"),
+        ("GET", "/api/projects/%00%0a{}", 404, "not_found"),
+        ("POST", "/api/projects/unknown/audio", 404, "not_found"),
+        ("POST", "/api/projects/unknown/chapters/unknown/audio", 404, "not_found"),
+        ("GET", "/api/jobs/audio-generation/unknown", 404, "not_found"),
+        ("GET", "/api/jobs/unknown/unknown", 404, "not_found"),
+        ("DELETE", "/api/jobs/audio-generation/unknown", 404, "not_found"),
+        ("GET", "/audios/unknown.mp3", 404, "not_found"),
+        ("GET", "/audios/..%2f..%2fsecret.mp3", 404, "not_found"),
+        ("GET", "/api/unknown", 404, "not_found"),
+        ("PUT", "/api/projects", 405, "method_not_allowed"),
+        ("GET", "/static/../pyproject.toml", 404, "not_found"),
+        ("GET", "/static/%2e%2e/pyproject.toml", 404, "not_found"),
+    ],
+)
+async def test_unknown_name_is_a_clear_problem(alice: Client, method: str, path: str, status: int, code: str) -> None:
+    answer = await alice.http.request(method, path)
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_text_that_looks_like_markup_or_framing_stays_text(alice: Client) -> None:
+    title = "<script>alert(1)</script> \u2028 event: x"
+    project = await alice.create("Hello.\n\nevent: x\ndata: y\n\n", title=title)
+    assert (await alice.project(project["id"]))["title"] == title

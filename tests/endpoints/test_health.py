@@ -1,0 +1,80 @@
+"""Alive and ready, with Redis there and away."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.cli import embedded
+from app.core.settings import Settings
+from tests.conftest import serve, signed_in
+from tests.support import Client, until
+
+
+@pytest.fixture
+async def away() -> AsyncIterator[Path]:
+    """The folder of a Redis that does not run yet."""
+    folder = Path(tempfile.mkdtemp(prefix="sv-"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+async def test_alive_and_ready(anyone: httpx.AsyncClient) -> None:
+    assert (await anyone.get("/healthz")).status_code == httpx.codes.OK
+    assert (await anyone.get("/readyz")).status_code == httpx.codes.OK
+
+
+async def test_redis_away_is_told_and_got_over(settings: Settings, away: Path) -> None:
+    lost = settings.model_copy(update={"redis_url": f"unix://{embedded.socket_of(away)}"})
+    async with serve(lost) as address, signed_in(address, lost, "alice") as alice:
+        await _all_unavailable(alice)
+        assert not list((lost.data_dir / "storage").rglob("manuscript"))
+        with subprocess.Popen(embedded.command(away)) as redis:
+            try:
+                await until(lambda: _is(alice, "/readyz", 200))
+                created = await until(lambda: _created(alice))
+                async with alice.stream() as stream:
+                    await stream.next("ready")
+                    redis.kill()
+                    await until(lambda: _is(alice, "/readyz", 503))
+                    await _all_unavailable(alice)
+                    with subprocess.Popen(embedded.command(away)) as again:
+                        try:
+                            await until(lambda: _is(alice, "/readyz", 200))
+                            # The same stream goes on, and what was there is there.
+                            other = await until(lambda: _created(alice))
+                            assert other["job"]["id"] in (await stream.next("parse:progress")).data
+                            listed = (await alice.http.get("/api/projects")).json()["projects"]
+                            assert [project["id"] for project in listed] == [other["id"], created["id"]]
+                        finally:
+                            again.terminate()
+            finally:
+                redis.kill()
+
+
+async def _all_unavailable(alice: Client) -> None:
+    assert await _is(alice, "/healthz", 200)
+    for answer in (
+        await alice.http.get("/readyz"),
+        await alice.http.get("/api/projects"),
+        await alice.http.post("/api/projects", json={"text": "Hello."}),
+        await alice.http.get("/api/events"),
+        await alice.http.get("/api/events?after=1-1", headers={"Accept": "application/json"}),
+    ):
+        assert (answer.status_code, answer.json()["code"]) == (503, "redis_unavailable"), answer.text
+        assert int(answer.headers["retry-after"]) > 0
+
+
+async def _is(alice: Client, path: str, status: int) -> bool:
+    return (await alice.http.get(path)).status_code == status
+
+
+async def _created(alice: Client) -> dict[str, dict[str, str]] | None:
+    answer = await alice.http.post("/api/projects", json={"text": "Hello."})
+    return dict(answer.json()) if answer.status_code == httpx.codes.CREATED else None

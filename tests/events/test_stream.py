@@ -1,0 +1,274 @@
+"""What a reader of the stream and of the long poll is promised."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+from redis.asyncio import Redis
+
+from app.auth.tokens import Tokens
+from app.core import keys
+from app.core.settings import Settings
+from tests.conftest import signed_in
+from tests.support import Client, HandWorker, data, until
+
+
+@pytest.fixture
+async def chapter(alice: Client, worker: HandWorker) -> dict[str, Any]:
+    """A parsed chapter of alice's."""
+    project = await alice.create()
+    await worker.parse("alice", project["job"])
+    [chapter] = (await alice.project(project["id"]))["chapters"]
+    return dict(chapter)
+
+
+async def narrated(alice: Client, worker: HandWorker, chapter: dict[str, Any], steps: int = 3) -> None:
+    """One narration from beginning to end."""
+    claim = await worker.start("alice", await alice.narrate(chapter["projectId"], chapter["id"]))
+    for done in range(steps + 1):
+        await worker.advance(claim, done, steps)
+    await worker.finish(claim)
+
+
+async def test_stream_begins_with_retry_padding_and_ready(alice: Client) -> None:
+    async with alice.http.stream("GET", "/api/events") as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        assert answer.headers["cache-control"] == "no-store, no-transform"
+        assert answer.headers["x-accel-buffering"] == "no"
+        first = await anext(answer.aiter_text())
+    assert len(first) > 2048
+    assert "retry: " in first
+    assert "event: ready" in first
+
+
+async def test_events_come_live_in_order_and_without_holes(
+    alice: Client, worker: HandWorker, chapter: dict[str, Any]
+) -> None:
+    async with alice.stream() as stream:
+        ready = await stream.next()
+        assert ready.event == "ready"
+        assert set(data(ready)) == {"cursor", "connectionId", "heartbeatSeconds"}
+        await narrated(alice, worker, chapter)
+        seen = await stream.until("audio:complete")
+    before = int(data(ready)["cursor"].split("-")[1])
+    assert [int(event.id.split("-")[1]) for event in seen] == list(range(before + 1, before + 1 + len(seen)))
+    percentages = [data(event)["progress"]["percentage"] for event in seen[:-1]]
+    assert percentages == [0, 10, 30, 50, 70, 90, 100]
+    for event in seen:
+        assert {"projectId", "jobId", "at", "chapterId"} <= set(data(event))
+
+
+async def test_long_poll_gives_the_same_bytes_under_the_same_ids(
+    alice: Client, worker: HandWorker, chapter: dict[str, Any]
+) -> None:
+    start = (await alice.poll())["cursor"]
+    async with alice.stream(params={"after": start}) as stream:
+        await stream.next("ready")
+        await narrated(alice, worker, chapter)
+        pushed = await stream.until("audio:complete")
+    answer = await alice.http.get(f"/api/events?after={start}", headers={"Accept": "application/json"})
+    polled = answer.json()
+    assert [(event["id"], event["type"], event["data"]) for event in polled["events"]] == [
+        (event.id, event.event, data(event)) for event in pushed
+    ]
+    assert all(event.data in answer.text for event in pushed)
+    assert polled["cursor"] == pushed[-1].id
+    assert polled["reset"] is None
+
+
+@pytest.mark.parametrize("form", ["header", "query"])
+async def test_reconnecting_gives_exactly_the_rest(
+    alice: Client, worker: HandWorker, chapter: dict[str, Any], form: str
+) -> None:
+    async with alice.stream() as stream:
+        await stream.next("ready")
+        await narrated(alice, worker, chapter)
+        seen = await stream.until("audio:complete")
+    for index, last in enumerate(seen[:-1]):
+        options: dict[str, Any] = (
+            {"headers": {"Last-Event-ID": last.id}} if form == "header" else {"params": {"after": last.id}}
+        )
+        async with alice.stream(**options) as stream:
+            assert data(await stream.next("ready"))["cursor"] == last.id
+            rest = await stream.until("audio:complete")
+        assert [event.id for event in rest] == [event.id for event in seen[index + 1 :]]
+
+
+async def test_long_poll_answers_as_soon_as_something_happens(
+    alice: Client, worker: HandWorker, chapter: dict[str, Any]
+) -> None:
+    cursor = (await alice.poll())["cursor"]
+    waiting = asyncio.create_task(alice.poll(after=cursor, wait=20))
+    await alice.narrate(chapter["projectId"], chapter["id"])
+    async with asyncio.timeout(5):
+        answer = await waiting
+    assert [event["type"] for event in answer["events"]] == ["audio:progress"]
+    assert answer["cursor"] == answer["events"][-1]["id"]
+
+
+async def test_long_poll_in_which_nothing_happens_ends_empty(alice: Client) -> None:
+    cursor = (await alice.poll())["cursor"]
+    assert await alice.poll(after=cursor, wait=0.1) == {"events": [], "cursor": cursor, "reset": None}
+
+
+async def test_stream_narrowed_to_a_project_hears_of_that_one_only(alice: Client, worker: HandWorker) -> None:
+    one, other = await alice.create(), await alice.create()
+    start = one["job"]["version"].split("-")[0] + "-0"
+    async with alice.stream(params={"project": one["id"], "after": start}) as stream:
+        await stream.next("ready")
+        await worker.parse("alice", other["job"])
+        await worker.parse("alice", one["job"])
+        seen = await stream.until("parse:complete")
+    assert {data(event)["projectId"] for event in seen} == {one["id"]}
+    polled = await alice.poll(project=one["id"], after=start)
+    assert [event["id"] for event in polled["events"]] == [event.id for event in seen]
+
+
+async def test_nobody_hears_of_another_users_events(alice: Client, mallory: Client) -> None:
+    async with mallory.stream() as stream:
+        await stream.next("ready")
+        await alice.create()
+        mine = await mallory.create()
+        event = await stream.next()
+    assert data(event)["projectId"] == mine["id"]
+
+
+async def test_silence_is_broken_by_named_heartbeats_without_an_id(alice: Client) -> None:
+    async with alice.stream() as stream:
+        ready = await stream.next("ready")
+        heartbeat = await stream.next("heartbeat")
+    # The parser keeps the last id, so a heartbeat shows the one of `ready`.
+    assert heartbeat.id == ready.id
+
+
+@pytest.mark.parametrize("loss", ["deleted", "trimmed", "never"])
+async def test_reader_behind_what_is_left_of_the_log_gets_reset_with_a_snapshot(
+    alice: Client, worker: HandWorker, chapter: dict[str, Any], redis: Redis, loss: str
+) -> None:
+    old = (await alice.poll())["cursor"]
+    await narrated(alice, worker, chapter)
+    if loss == "deleted":
+        await redis.delete(keys.log("alice"))
+    elif loss == "trimmed":
+        await redis.xtrim(keys.log("alice"), maxlen=1, approximate=False)
+    else:
+        old = "1767225600-9999999"
+    async with alice.stream(headers={"Last-Event-ID": old}) as stream:
+        await stream.next("ready")
+        reset = await stream.next()
+        assert reset.event == "reset"
+        assert reset.id == data(reset)["cursor"]
+        await alice.create()
+        assert (await stream.next()).event == "parse:progress"
+    states = {job["queue"]: job["state"] for job in data(reset)["jobs"]}
+    assert states == {"text-parsing": "completed", "audio-generation": "completed"}
+    polled = await alice.poll(after=old)
+    assert polled["events"] == []
+    assert polled["reset"]["cursor"] == polled["cursor"]
+
+
+async def test_readers_miss_nothing_when_the_pubsub_connection_is_cut(
+    alice: Client, worker: HandWorker, chapter: dict[str, Any], redis: Redis
+) -> None:
+    async with alice.stream() as stream:
+        await stream.next("ready")
+        claim = await worker.start("alice", await alice.narrate(chapter["projectId"], chapter["id"]))
+        for done in range(30):
+            await worker.advance(claim, done, 30)
+            if done % 10 == 5:
+                await redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+        await worker.finish(claim)
+        seen = await stream.until("audio:complete")
+    numbers = [int(event.id.split("-")[1]) for event in seen]
+    assert numbers == list(range(numbers[0], numbers[0] + 34))
+
+
+async def test_lost_push_is_found_by_the_check(
+    alice: Client, worker: HandWorker, chapter: dict[str, Any], settings: Settings, redis: Redis
+) -> None:
+    """A push that never arrives, without any sign of it: only the log's top tells."""
+    from app.core.eventlog import EventLog
+    from app.events.hub import Hub
+
+    hub = Hub(redis, EventLog(redis, settings), settings)
+    async with hub.running(), hub.reader("alice") as reader:
+        start = await EventLog(redis, settings).top("alice")
+        assert await reader.read(start, 0) == []
+        # Published while nobody listens: the hub's own connection is told to forget the channel.
+        assert hub._pubsub is not None
+        await hub._pubsub.unsubscribe(keys.channel("alice"))
+
+        async def silent() -> bool:
+            return dict(await redis.pubsub_numsub(keys.channel("alice"))).get(keys.channel("alice").encode()) == 0
+
+        await until(silent)
+        await alice.narrate(chapter["projectId"], chapter["id"])
+        waiting = asyncio.create_task(reader.read(start, 20))
+        await hub.check()
+        assert [entry.type for entry in await waiting] == ["audio:progress"]
+
+
+async def test_long_backlog_is_thinned_to_the_latest_progress(
+    alice: Client, worker: HandWorker, chapter: dict[str, Any], settings: Settings
+) -> None:
+    start = (await alice.poll())["cursor"]
+    await narrated(alice, worker, chapter, steps=settings.conflate_over + 50)
+    polled = await alice.poll(after=start)
+    stages = [event["data"]["progress"]["stage"] for event in polled["events"] if event["type"] == "audio:progress"]
+    assert stages == ["queued", "start", "synthesis", "done"]
+    assert polled["events"][-1]["type"] == "audio:complete"
+
+
+async def test_stream_ends_with_its_credential_and_says_so_before(address: str, settings: Settings) -> None:
+    token = Tokens(settings.signing_key()).sign("alice", 2)
+    headers = {"Authorization": f"Bearer {token}"}
+    async with httpx.AsyncClient(base_url=address, headers=headers) as http, Client(http).stream() as stream:
+        types = [event.event for event in await stream.ends()]
+    assert types[0] == "ready"
+    assert "reauth" in types
+
+
+async def test_head_answers_without_opening_a_stream(alice: Client) -> None:
+    async with asyncio.timeout(5):
+        answer = await alice.http.head("/api/events")
+    assert answer.status_code == httpx.codes.OK
+    assert answer.headers["content-type"].startswith("text/event-stream")
+
+
+async def test_stream_too_many_is_refused_and_the_others_stay(settings: Settings) -> None:
+    from tests.conftest import serve
+
+    narrow = settings.model_copy(update={"max_streams_per_user": 2, "max_streams": 3})
+    async with serve(narrow) as address, signed_in(address, narrow, "alice") as alice:
+        async with alice.stream() as first, alice.stream() as second:
+            await first.next("ready")
+            await second.next("ready")
+            refused = await alice.http.get("/api/events")
+            assert refused.status_code == httpx.codes.TOO_MANY_REQUESTS
+            assert int(refused.headers["retry-after"]) > 0
+            async with signed_in(address, narrow, "bob") as bob, bob.stream() as third:
+                await third.next("ready")
+                full = await bob.http.get("/api/events")
+                assert full.status_code == httpx.codes.SERVICE_UNAVAILABLE
+                assert full.json()["code"] == "too_many_streams"
+            await alice.create()
+            assert (await first.next()).event == (await second.next()).event == "parse:progress"
+        # A place that was let go is free again.
+        async with alice.stream() as again:
+            await again.next("ready")
+
+
+@pytest.mark.parametrize("cursor", ["$", "abc", "1-2-3", "9" * 4096])
+async def test_malformed_cursor_is_refused(alice: Client, cursor: str) -> None:
+    for options in ({"headers": {"Last-Event-ID": cursor}}, {"params": {"after": cursor}}):
+        answer = await alice.http.get("/api/events", **options)  # type: ignore[arg-type] # two kinds of options
+        assert (answer.status_code, answer.json()["code"]) == (400, "bad_cursor")
+
+
+@pytest.mark.parametrize("wait", ["abc", "-1", "1e9", "nan", "inf"])
+async def test_malformed_wait_is_refused(alice: Client, wait: str) -> None:
+    answer = await alice.http.get(f"/api/events?after=1-1&wait={wait}", headers={"Accept": "application/json"})
+    assert (answer.status_code, answer.json()["code"]) == (400, "bad_wait")

@@ -1,0 +1,74 @@
+"""Any manuscript becomes chapters, and says on its way how far it is."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.core.errors import JobError
+from app.core.messages import PARSING
+from tests.workers.conftest import Reports
+from workers.parsing import Chapter, Manuscript, parse
+
+
+async def test_txt_becomes_chapters(reports: Reports) -> None:
+    data = "第一章 少年\n他来了。\n第二章 归来\n他走了。".encode("gb18030")
+    manuscript = await parse(data, "txt", "书", "zh-CN", reports)
+    assert manuscript == Manuscript("书", [Chapter("第一章 少年", "他来了。"), Chapter("第二章 归来", "他走了。")])
+    assert manuscript.characters == 8
+
+
+async def test_markdown_tells_its_own_title(reports: Reports) -> None:
+    manuscript = await parse(b"# Story\n\n## One\n\nA.\n\n## Two\n\nB.\n", "md", "file", "en", reports)
+    assert manuscript == Manuscript("Story", [Chapter("One", "A."), Chapter("Two", "B.")])
+
+
+async def test_html_is_converted(reports: Reports) -> None:
+    manuscript = await parse(b"<h1>One</h1><p>A.</p><h1>Two</h1><p>B.</p>", "html", "Book", "en", reports)
+    assert manuscript.chapters == [Chapter("One", "A."), Chapter("Two", "B.")]
+
+
+@pytest.mark.parametrize(("format", "data"), [("txt", b"Text."), ("md", b"Text."), ("html", b"<p>Text.</p>")])
+async def test_stages_are_reported_in_order(reports: Reports, format: str, data: bytes) -> None:
+    await parse(data, format, "Book", "en", reports)
+    assert reports.told == [("read", 0, 0), ("convert", 0, 0), ("split", 0, 0)]
+    assert reports.percentages(PARSING) == [10, 30, 90]
+
+
+async def test_book_without_a_title_gets_one(reports: Reports) -> None:
+    assert (await parse(b"Text.", "txt", " ", "en", reports)).title == "Untitled"
+    assert (await parse(b"Text.", "txt", "", "zh-CN", reports)).title == "未命名"
+
+
+@pytest.mark.parametrize(
+    ("format", "data", "code"),
+    [
+        ("txt", b"\0\1\2\3" * 50, "not_text"),
+        ("txt", b"...", "empty_text"),
+        ("md", b"```\ncode\n```\n", "empty_text"),
+        ("html", b"<p></p>", "empty_text"),
+        ("docx", b"PK\x03\x04", "conversion_failed"),
+    ],
+)
+async def test_what_cannot_be_read_fails_the_job(reports: Reports, format: str, data: bytes, code: str) -> None:
+    with pytest.raises(JobError) as caught:
+        await parse(data, format, "Book", "en", reports)
+    assert caught.value.code == code
+
+
+async def test_limits_are_kept(reports: Reports) -> None:
+    data = b"Chapter 1\nText.\nChapter 2\nText.\n"
+    assert len((await parse(data, "txt", "Book", "en", reports, max_chapters=2, max_characters=10)).chapters) == 2
+    with pytest.raises(JobError) as caught:
+        await parse(data, "txt", "Book", "en", reports, max_chapters=1)
+    assert caught.value.code == "too_many_chapters"
+    with pytest.raises(JobError) as caught:
+        await parse(data, "txt", "Book", "en", reports, max_characters=9)
+    assert caught.value.code == "too_many_characters"
+
+
+async def test_error_of_a_report_ends_the_work() -> None:
+    async def cancelled(stage: str, done: int, total: int) -> None:
+        raise InterruptedError(stage)
+
+    with pytest.raises(InterruptedError, match="read"):
+        await parse(b"Text.", "txt", "Book", "en", cancelled)
