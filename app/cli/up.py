@@ -59,7 +59,7 @@ class Child:
             if loop.time() - began > _HEALTHY_SECONDS:
                 self.pause = _FIRST_PAUSE
             console.print(f"[yellow]{self.name} ended with status {status}; starting it again[/]")
-            self.signal(signal.SIGKILL)
+            self.kill()
             await asyncio.sleep(self.pause)
             self.pause = min(self.pause * 2, _LONGEST_PAUSE)
 
@@ -69,22 +69,24 @@ class Child:
             *self.command, start_new_session=True, preexec_fn=_die_with_parent, stdin=asyncio.subprocess.DEVNULL
         )
 
-    def signal(self, number: signal.Signals) -> None:
-        """To the process and all that it started."""
+    def kill(self) -> None:
+        """The process and all that it started and left behind."""
         if self.process is not None:
             with suppress(ProcessLookupError):
-                os.killpg(self.process.pid, number)
+                os.killpg(self.process.pid, signal.SIGKILL)
 
     async def stop(self) -> None:
         """Tells it to end, and after a while makes it."""
         if self.process is None:
             return
-        self.signal(signal.SIGTERM)
+        # To the process alone, which tells its own: Dramatiq takes a second signal for "at once".
+        with suppress(ProcessLookupError):
+            self.process.terminate()
         try:
             await asyncio.wait_for(self.process.wait(), _STOP_SECONDS)
         except TimeoutError:
             console.print(f"[yellow]{self.name} does not end; killing it[/]")
-        self.signal(signal.SIGKILL)
+        self.kill()
         await self.process.wait()
 
 

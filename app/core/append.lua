@@ -5,7 +5,7 @@
 --         "command" (somebody else ends it)
 --       2 attempt that the writer holds ("claim": the one that it saw)   3 nonce of this very write
 --       4 job id   5 what the job makes: "manuscript" or a chapter's id
---       6 "1" if the job ends   7 ms until the job may be taken over   8 most open jobs
+--       6 "1" if the job ends   7 ms until the job may be taken over (a worker's lease)   8 most open jobs
 --       9 channel  10 log length  11 log lifetime, ms  12 job lifetime after its end, ms
 --       then three lists, each preceded by its length in items:
 --       events: type, kind, data, …   job fields: name, value, …
@@ -21,7 +21,7 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 -- A client that lost the reply sends the same write again: it gets the same answer.
-local held = redis.call('HMGET', job, 'nonce', 'version', 'state', 'attempt')
+local held = redis.call('HMGET', job, 'nonce', 'version', 'state', 'attempt', 'lease')
 if held[1] == nonce then
   return {'ok', held[2]}
 end
@@ -45,7 +45,7 @@ else
     return {'refused', 'final'}
   elseif guard ~= 'command' and held[4] ~= attempt then
     return {'refused', 'stale'}
-  elseif guard == 'claim' and state == 'active' and tonumber(redis.call('ZSCORE', open, job_id) or 0) > now then
+  elseif guard == 'claim' and state == 'active' and tonumber(held[5] or 0) > now then
     return {'refused', 'leased'}
   end
 end
@@ -91,7 +91,11 @@ if ends then
   redis.call('ZREM', open, job_id)
   redis.call('PEXPIRE', job, job_ttl)
 else
+  -- The reaper moves on the time at which it looks again; the lease is the worker's alone.
   redis.call('ZADD', open, now + grace, job_id)
+  if guard ~= 'new' then
+    redis.call('HSET', job, 'lease', string.format('%.0f', now + grace))
+  end
 end
 if guard == 'new' then
   redis.call('HSET', made, owner, job_id)

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from typing import Any
 
 from redis.asyncio import Redis
@@ -21,6 +22,8 @@ from app.core.settings import Settings
 PREFIX: dict[Queue, str] = {PARSING: "parse", NARRATION: "audio"}
 """What the types of a queue's events begin with."""
 
+_OVERDUE = files("app.core").joinpath("overdue.lua").read_text()
+_MOST_OVERDUE = 100
 _DETAIL_CHARACTERS = 500
 
 
@@ -59,6 +62,7 @@ class Jobs:
         self._redis = redis
         self._log = log
         self._settings = settings
+        self._overdue = redis.register_script(_OVERDUE)
 
     async def create(self, user: str, order: Order) -> tuple[Job, bool]:
         """A waiting job, and whether it is new: while one is open for the same thing that one is returned.
@@ -194,25 +198,20 @@ class Jobs:
         return [(user, job) for user, jobs in zip(users, found, strict=True) for job in jobs]
 
     async def _overdue_of(self, user: str) -> list[Job]:
-        seconds, micros = await self._redis.time()
-        moment = seconds * 1000 + micros // 1000
-        late = names(await self._redis.zrangebyscore(keys.open_jobs(user), "-inf", moment, start=0, num=100))
+        put_off = int(self._settings.requeue_seconds * 1000)
+        late = names(await self._overdue(keys=[keys.open_jobs(user)], args=[put_off, _MOST_OVERDUE]))
         if not late:
-            await self._forget_idle(user, moment)
-            return []
-        # Of two reapers only one moves the time on: the other changes nothing and leaves the job alone.
-        grace = moment + int(self._settings.requeue_seconds * 1000)
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for job in late:
-                pipe.zadd(keys.open_jobs(user), {job: grace}, xx=True, gt=True, ch=True)
-            changed = await pipe.execute()
-        mine = [job for job, won in zip(late, changed, strict=True) if won]
-        return [job for job in await self.find_all(user, mine) if job is not None]
+            await self._forget_idle(user)
+        return [job for job in await self.find_all(user, late) if job is not None]
 
-    async def _forget_idle(self, user: str, moment: int) -> None:
+    async def _forget_idle(self, user: str) -> None:
         since = await self._redis.zscore(keys.BUSY, user)
-        # An hour's grace: a job is listed here before it is made.
-        if since is not None and since < moment - 3_600_000 and not await self._redis.exists(keys.open_jobs(user)):
+        # An hour's grace: a user is listed before their job is made.
+        if (
+            since is not None
+            and since < (time.time() - 3600) * 1000
+            and not await self._redis.exists(keys.open_jobs(user))
+        ):
             await self._redis.zrem(keys.BUSY, user)
 
 

@@ -34,12 +34,12 @@ def user(user: str) -> str:
 
 
 def open_jobs(user: str) -> str:
-    """Sorted set: waiting and active jobs, by when they may be taken over (ms of Redis' clock); no expiry."""
+    """Sorted set: waiting and active jobs, by when the reaper is to look at them (ms of Redis' clock); no expiry."""
     return f"sv:{{u:{user}}}:open"
 
 
 def job(user: str, job: str) -> str:
-    """Hash: one job. Dropped `job_days` after it ended."""
+    """Hash: one job, and `lease`, until when it is its worker's (ms of Redis' clock). Dropped `job_days` after its end."""
     return f"sv:{{u:{user}}}:job:{job}"
 
 

@@ -96,7 +96,7 @@ async def test_leased_job_is_not_taken_until_its_lease_runs_out(redis: Redis, lo
     again = step("j1", 1, guard="claim", fields={"state": "active", "attempt": "2"})
     with pytest.raises(Refused, match="leased"):
         await log.append(again)
-    await redis.zadd(keys.open_jobs(USER), {"j1": 0})
+    await redis.hset(keys.job(USER, "j1"), "lease", "0")
     await log.append(again)
 
 

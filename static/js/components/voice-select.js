@@ -3,7 +3,7 @@
 import { api } from "../api.js";
 import { onLocaleChange, t } from "../i18n.js";
 
-/** @typedef {{id: string, name: string, language?: string}} Voice */
+/** @typedef {{id: string, name: string}} Voice */
 
 export class VoiceSelect {
   #field;
@@ -45,11 +45,16 @@ export class VoiceSelect {
   }
 }
 
-/** The voices for a language, and those that speak any. @returns {Voice[]} */
+/**
+ * The voices for a language, whatever the region: the server tells them by language.
+ *
+ * @param {{voices: Record<string, Voice[]>} | null} answer
+ * @param {string} language
+ * @returns {Voice[]}
+ */
 function voicesOf(answer, language) {
-  const all = Array.isArray(answer?.voices) ? answer.voices : [];
   const primary = (tag) => tag.toLowerCase().split("-")[0];
-  return all
-    .filter((voice) => !voice.language || primary(voice.language) === primary(language))
-    .map((voice) => ({ id: voice.id, name: voice.name ?? voice.id }));
+  return Object.entries(answer?.voices ?? {})
+    .filter(([tag]) => primary(tag) === primary(language))
+    .flatMap(([, voices]) => voices);
 }

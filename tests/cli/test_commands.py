@@ -1,0 +1,98 @@
+"""The commands, as somebody at a terminal uses them."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.stack import Stack, alive, environment, free_port, running
+
+
+def smartvoice(*words: str, folder: Path, **settings: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "app.cli", *words],
+        env=environment({"SMARTVOICE_DATA_DIR": str(folder / "data"), "COLUMNS": "200", **settings}),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_token_without_a_key_says_what_to_do(tmp_path: Path) -> None:
+    done = smartvoice("token", "alice", folder=tmp_path)
+    assert done.returncode == 2
+    assert "smartvoice up" in done.stderr
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("words", [("token", "alice", "--ttl", "soon"), ("token", "a b"), ("token", "../x")])
+def test_token_for_nobody_or_for_no_time_is_refused(tmp_path: Path, words: tuple[str, ...]) -> None:
+    done = smartvoice(*words, folder=tmp_path, SMARTVOICE_SECRET_KEY="k" * 40)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+def test_doctor_says_what_is_wrong_and_what_to_do(tmp_path: Path) -> None:
+    done = smartvoice("doctor", folder=tmp_path, SMARTVOICE_PORT=str(free_port()))
+    assert done.returncode == 1
+    assert done.stdout.count("✗") == 4
+    assert "smartvoice up" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_bad_setting_is_named(tmp_path: Path) -> None:
+    done = smartvoice("doctor", folder=tmp_path, SMARTVOICE_PORT="many")
+    assert done.returncode == 2
+    assert "port" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_everything_stops_on_ctrl_c_and_leaves_nothing() -> None:
+    with running() as stack:
+        _check_running(stack)
+        children = stack.children()
+        assert len(children) >= 5  # Redis, web, two workers with a process each
+        stack.process.send_signal(signal.SIGINT)
+        assert stack.process.wait(40) == 0
+        assert not [pid for pid in children if alive(pid)]
+        assert not (stack.folder / "redis.sock").exists()
+
+
+def _check_running(stack: Stack) -> None:
+    assert "✗" not in stack.command("doctor")
+    stack.command("user", "add", "bob", "--password-stdin", stdin="correct horse\n")
+    with httpx.Client(base_url=stack.address, trust_env=False) as client:
+        answer = client.post("/api/session", json={"username": "bob", "password": "correct horse"})
+        assert answer.status_code == httpx.codes.NO_CONTENT
+    second = smartvoice("up", folder=stack.folder.parent, SMARTVOICE_PORT=str(free_port()))
+    assert second.returncode == 1
+    assert "running in" in second.stderr
+
+
+def test_children_end_when_their_parent_is_killed() -> None:
+    with running() as stack:
+        children = stack.children()
+        stack.process.kill()
+        stack.process.wait()
+        deadline = time.monotonic() + 30
+        while [pid for pid in children if alive(pid)]:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+def test_port_in_use_is_said_before_anything_starts(tmp_path: Path) -> None:
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        done = smartvoice("up", "--port", str(taken.getsockname()[1]), folder=tmp_path)
+    assert done.returncode == 1
+    assert "in use" in done.stderr

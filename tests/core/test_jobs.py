@@ -1,0 +1,66 @@
+"""Jobs that nobody works on are found, by one reaper, and taken over."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from redis.asyncio import Redis
+
+from app.core import keys
+from app.core.errors import Refused
+from app.core.eventlog import EventLog
+from app.core.jobs import Jobs, Order
+from app.core.messages import NARRATION
+from app.core.settings import Settings
+from tests.support import until
+
+ORDER = Order(NARRATION, "p1", "en", "c1")
+
+
+@pytest.fixture
+async def jobs(redis: Redis, settings: Settings) -> Jobs:
+    """Jobs whose leases and waits are over in a moment."""
+    await redis.hset(keys.project("alice", "p1"), "id", "p1")
+    quick = settings.model_copy(update={"lease_seconds": 0.3, "requeue_seconds": 0.3})
+    return Jobs(redis, EventLog(redis, quick), quick)
+
+
+async def test_job_that_nobody_began_is_found(jobs: Jobs) -> None:
+    job, _ = await jobs.create("alice", ORDER)
+    assert await jobs.overdue() == []
+    [(user, found)] = await until(jobs.overdue)
+    assert (user, found.id) == ("alice", job.id)
+
+
+async def test_job_whose_worker_fell_silent_is_found_and_taken_over(jobs: Jobs) -> None:
+    job, _ = await jobs.create("alice", ORDER)
+    silent = await jobs.claim("alice", job.id, "start")
+    with pytest.raises(Refused, match="leased"):
+        await jobs.claim("alice", job.id, "start")
+    await until(jobs.overdue)
+    taken = await jobs.claim("alice", job.id, "start")
+    assert taken.attempt == silent.attempt + 1
+    with pytest.raises(Refused, match="stale"):
+        await jobs.report(silent, silent.job.progress, thin=False)
+    with pytest.raises(Refused, match="stale"):
+        await jobs.fail(silent, "late", "Too late.")
+
+
+async def test_of_many_reapers_one_finds_a_job(jobs: Jobs) -> None:
+    await jobs.create("alice", ORDER)
+    finds = 0
+
+    async def found() -> bool:
+        nonlocal finds
+        finds += sum(map(len, await asyncio.gather(*(jobs.overdue() for _ in range(8)))))
+        return finds > 0
+
+    await until(found)
+    assert finds == 1
+
+
+async def test_job_that_ended_is_not_found(jobs: Jobs, redis: Redis) -> None:
+    job, _ = await jobs.create("alice", ORDER)
+    await jobs.cancel("alice", job.queue, job.id)
+    assert not await redis.exists(keys.open_jobs("alice"))

@@ -1,0 +1,125 @@
+"""The whole of SmartVoice as a newcomer starts it: `smartvoice up`, a process of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+_LINK = re.compile(r"(http://\S+/signin#link=\S+)")
+_START_SECONDS = 60
+_STOP_SECONDS = 40
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A running SmartVoice: its address, its one-time link, its folder, and the process that watches over it all."""
+
+    address: str
+    link: str
+    folder: Path
+    process: subprocess.Popen[bytes]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Where another `smartvoice` command finds this one."""
+        return environment({"SMARTVOICE_DATA_DIR": str(self.folder), "SMARTVOICE_PORT": self.address.split(":")[-1]})
+
+    def command(self, *words: str, stdin: str = "") -> str:
+        """What `smartvoice …` prints; an error where it fails."""
+        done = subprocess.run(
+            [sys.executable, "-m", "app.cli", *words],
+            env=self.environment,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def token(self, user: str) -> str:
+        return self.command("token", user)
+
+    def children(self) -> list[int]:
+        """Every process that belongs to it, by id."""
+        return _descendants(self.process.pid)
+
+
+@contextmanager
+def running(**settings: str) -> Iterator[Stack]:
+    """`smartvoice up --sample` on a free port in a new folder; stopped, as Ctrl-C stops it, at the end."""
+    folder = Path(tempfile.mkdtemp(prefix="sv-"))
+    port = free_port()
+    output = (folder / "up.log").open("w+")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "app.cli", "up", "--sample", "--port", str(port), "--data-dir", str(folder / "data")],
+        env=environment(settings),
+        stdout=output,
+        stderr=output,
+        cwd=folder,
+    )
+    try:
+        link = _wait_for_link(process, folder / "up.log")
+        yield Stack(f"http://127.0.0.1:{port}", link, folder / "data", process)
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            process.wait(_STOP_SECONDS)
+        output.close()
+        shutil.rmtree(folder)
+
+
+def environment(settings: Mapping[str, str]) -> dict[str, str]:
+    """This process' environment without SmartVoice's variables, and with `settings`."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("SMARTVOICE_")}
+    root = str(Path(__file__).parents[1])
+    return {**clean, "PYTHONPATH": root, "LANG": "C.UTF-8", **settings}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def alive(pid: int) -> bool:
+    """Whether the process runs; a zombie does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def command_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def _wait_for_link(process: subprocess.Popen[bytes], log: Path) -> str:
+    deadline = time.monotonic() + _START_SECONDS
+    while not (match := _LINK.search(log.read_text())):
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.05)
+    return match[1]
+
+
+def _descendants(pid: int) -> list[int]:
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    return [one for child in map(int, children) for one in (child, *_descendants(child))]
