@@ -102,13 +102,22 @@ def worker(jobs: Jobs, projects: Projects) -> HandWorker:
     return HandWorker(jobs, projects)
 
 
+class _PromptServer(uvicorn.Server):
+    """Looks every 10 ms, not every 100, whether it is to stop: each test waits for that."""
+
+    async def main_loop(self) -> None:
+        while not self.should_exit:
+            await self.on_tick(0)
+            await asyncio.sleep(0.01)
+
+
 @asynccontextmanager
 async def serve(settings: Settings) -> AsyncIterator[str]:
     """The application on a real server in this process; its address."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         config = uvicorn.Config(create_app(settings), log_level="warning", timeout_graceful_shutdown=5, lifespan="on")
-        server = uvicorn.Server(config)
+        server = _PromptServer(config)
         task = asyncio.create_task(server.serve([listener]))
         await until(lambda: server.started or task.done())
         try:

@@ -39,7 +39,7 @@ def open_jobs(user: str) -> str:
 
 
 def job(user: str, job: str) -> str:
-    """Hash: one job, and `lease`, until when it is its worker's (ms of Redis' clock). Dropped `job_days` after its end."""
+    """Hash: one job, with `lease`: until when it is its worker's, in ms. Dropped `job_days` after its end."""
     return f"sv:{{u:{user}}}:job:{job}"
 
 

@@ -12,6 +12,7 @@ from app.core import cursor, keys
 from app.core.cursor import Cursor
 from app.core.errors import Refused
 from app.core.eventlog import Entry, Event, EventLog, Write
+from app.core.redis import decoded
 from app.core.settings import Settings
 
 USER = "alice"
@@ -38,7 +39,7 @@ def begin(job: str, owner: str = "c1", **more: object) -> Write:
 
 
 def step(job: str, attempt: int = 0, **more: object) -> Write:
-    return begin(job, **{"guard": "report", "attempt": attempt, "fields": {"state": "active"}, **more})
+    return begin(job, "c1", **{"guard": "report", "attempt": attempt, "fields": {"state": "active"}, **more})
 
 
 async def entries(log: EventLog, after: Cursor = Cursor(0, 0)) -> list[Entry]:  # noqa: B008 # a tuple, never changed
@@ -62,9 +63,8 @@ async def test_hash_log_and_push_change_in_one_step(redis: Redis, log: EventLog)
     assert message is not None
     assert Entry.from_push(message["data"]) == entry
     assert str(entry.id) == done.version
-    record = await redis.hgetall(keys.job(USER, "j1"))
-    assert record[b"version"].decode() == done.version
-    assert record[b"state"] == b"waiting"
+    record = decoded(await redis.hgetall(keys.job(USER, "j1")))
+    assert (record["version"], record["state"]) == (done.version, "waiting")
 
 
 async def test_several_events_of_one_write_stand_next_to_each_other(log: EventLog) -> None:

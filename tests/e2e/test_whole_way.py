@@ -48,9 +48,9 @@ async def _parsed(alice: Client, text: str, **more: Any) -> dict[str, Any]:
 
 
 def _seconds(mp3: bytes) -> float:
-    with av.open(io.BytesIO(mp3)) as container:
+    with av.open(io.BytesIO(mp3), "r") as container:
         assert container.format.name == "mp3"
-        return sum(frame.samples / frame.sample_rate for frame in container.decode(audio=0))
+        return float(sum(frame.samples / frame.sample_rate for frame in container.decode(audio=0)))
 
 
 def _check_narration(events: list[ServerSentEvent]) -> None:
@@ -164,7 +164,7 @@ async def test_killed_processes_come_back_and_the_work_goes_on(alice: Client, st
     for what in ("redis-server", "app.cli web", "dramatiq"):
         [victim, *_] = [pid for pid in stack.children() if what in command_of(pid)]
         os.kill(victim, signal.SIGKILL)
-        await until(lambda pid=victim: not alive(pid))  # type: ignore[misc] # a default argument binds it now
+        await until(lambda pid=victim: not alive(pid))
         await until(lambda: _ready(alice))
     job = await alice.narrate(project["id"], project["chapters"][0]["id"])
 
@@ -198,7 +198,7 @@ async def test_worker_killed_in_the_middle_is_taken_over(alice: Client, stack: S
 
     async def retaken() -> bool:
         now = await look()
-        return now["attempt"] == 2 and now["progress"]["stage"] == "synthesis"
+        return bool(now["attempt"] == 2 and now["progress"]["stage"] == "synthesis")
 
     await until(retaken, timeout=40)
     cancelled = (await alice.http.delete(url)).json()

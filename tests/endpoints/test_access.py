@@ -149,7 +149,7 @@ def _bad_tokens(settings: Settings) -> dict[str, str]:
 
 async def test_token_that_does_not_hold_is_401(anyone: httpx.AsyncClient, settings: Settings) -> None:
     for what, token in _bad_tokens(settings).items():
-        answer = await anyone.get("/api/projects", headers={"Authorization": b"Bearer " + token.encode("latin-1")})
+        answer = await anyone.get("/api/projects", headers=[(b"Authorization", b"Bearer " + token.encode("latin-1"))])
         assert answer.status_code in ({401} if what != "bytes" else {400, 401}), what
         if answer.status_code == httpx.codes.UNAUTHORIZED:
             assert answer.json()["code"] == "bad_token", what

@@ -93,5 +93,5 @@ async def test_no_secret_is_kept_as_it_is(anyone: httpx.AsyncClient, account: No
     for key in await redis.keys("*"):
         kind = await redis.type(key)
         content = await redis.hgetall(key) if kind == b"hash" else await redis.dump(key)
-        assert cookie not in f"{key}{content}"
-        assert PASSWORD not in f"{key}{content}"
+        assert cookie not in f"{key!r}{content!r}"
+        assert PASSWORD not in f"{key!r}{content!r}"

