@@ -16,6 +16,8 @@ form.addEventListener("submit", (event) => {
   event.preventDefault();
   signInByPassword();
 });
+// A link that is pasted while this page is open changes its fragment only.
+addEventListener("hashchange", signInByLink);
 signInByLink();
 
 async function signInByPassword() {

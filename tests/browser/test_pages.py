@@ -40,6 +40,7 @@ async def test_link_signs_in_and_a_chapter_of_the_sample_is_narrated(page: Page,
 
     page.on("console", hear)
     page.on("pageerror", lambda error: troubles.append(str(error)))
+    await page.goto("/signin")
     await page.goto(stack.link)
     await page.wait_for_url(f"{stack.address}/")
     assert "link=" not in page.url
@@ -56,7 +57,8 @@ async def test_link_signs_in_and_a_chapter_of_the_sample_is_narrated(page: Page,
     assert bars == sorted(bars)
     await _check_sound(page, first.locator('[data-part="play"]'))
     _check_console(lines)
-    assert troubles == []
+    # Asking who one is, on the sign-in page, is answered by 401, and Chromium calls that an error.
+    assert [trouble for trouble in troubles if "401" not in trouble] == []
 
 
 async def _check_sound(page: Page, play: object) -> None:
