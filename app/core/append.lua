@@ -6,7 +6,7 @@
 --       2 attempt that the writer holds ("claim": the one that it saw)   3 nonce of this very write
 --       4 job id   5 what the job makes: "manuscript" or a chapter's id
 --       6 "1" if the job ends   7 ms until the job may be taken over (a worker's lease)   8 most open jobs
---       9 channel  10 log length  11 log lifetime, ms  12 job lifetime after its end, ms
+--       9 channel  10 "PUBLISH" or "SPUBLISH"  11 log length  12 log lifetime, ms  13 job lifetime after its end, ms
 --       then three lists, each preceded by its length in items:
 --       events: type, kind, data, …   job fields: name, value, …
 --       and for each record key: fields: name, value, …
@@ -15,7 +15,7 @@
 local log, job, open, user, project, made = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local guard, attempt, nonce, job_id, owner = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local ends, grace, most_open = ARGV[6] == '1', tonumber(ARGV[7]), tonumber(ARGV[8])
-local channel, length, log_ttl, job_ttl = ARGV[9], ARGV[10], ARGV[11], ARGV[12]
+local channel, publish, length, log_ttl, job_ttl = ARGV[9], ARGV[10], ARGV[11], ARGV[12], ARGV[13]
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -50,7 +50,7 @@ else
   end
 end
 
-local at = 13
+local at = 14
 local function list()
   local size = tonumber(ARGV[at])
   local items = {}
@@ -81,7 +81,7 @@ for i = 1, #events, 3 do
   id = epoch .. '-' .. string.format('%.0f', seq)
   local head = events[i] .. ' ' .. project_id .. ' ' .. job_id .. ' ' .. events[i + 1]
   redis.call('XADD', log, 'MAXLEN', '~', length, id, 'h', head, 'd', events[i + 2])
-  redis.call('PUBLISH', channel, id .. ' ' .. head .. '\n' .. events[i + 2])
+  redis.call(publish, channel, id .. ' ' .. head .. '\n' .. events[i + 2])
 end
 redis.call('PEXPIRE', log, log_ttl)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Literal, NamedTuple
 
-from redis.asyncio import Redis
+from redis.asyncio import Redis, RedisCluster
 
 from app.core import keys
 from app.core.cursor import Cursor
@@ -18,6 +18,8 @@ from app.core.settings import Settings
 Guard = Literal["new", "claim", "report", "command"]
 
 _APPEND = files("app.core").joinpath("append.lua").read_text()
+_PAGE = files("app.core").joinpath("page.lua").read_text()
+_END = Cursor(2**62, 0)
 
 
 class Entry(NamedTuple):
@@ -102,6 +104,8 @@ class EventLog:
         self._redis = redis
         self._settings = settings
         self._append = redis.register_script(_APPEND)
+        self._page = redis.register_script(_PAGE)
+        self._publish = "SPUBLISH" if isinstance(redis, RedisCluster) else "PUBLISH"
 
     async def append(self, write: Write) -> Appended:
         """Appends the events of `write` and all that changes with them, in one step.
@@ -127,28 +131,22 @@ class EventLog:
 
     async def read(self, user: str, after: Cursor, count: int) -> Page:
         """At most `count` entries past `after`, and whether they follow it without a gap."""
-        async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.xrange(keys.log(user), f"({after}", "+", count=count)
-            pipe.xrevrange(keys.log(user), count=1)
-            pipe.time()
-            rows, last, (seconds, _) = await pipe.execute()
-        entries = [Entry.of(id, values[b"h"], values[b"d"]) for id, values in rows]
-        top = _cursor(last[0][0]) if last else Cursor(seconds, 0)
+        rows, last, seconds = await self._page(keys=[keys.log(user)], args=[f"({after}", count])
+        entries = [Entry.of(id, values[1], values[3]) for id, values in rows]
+        top = _cursor(last) if last else Cursor(int(seconds), 0)
         return Page(entries, self._whole(after, entries, top, bool(last)), top)
 
     async def top(self, user: str) -> Cursor:
         """The place behind the latest event; before the first one where the log is empty."""
-        [top] = await self.tops([user])
-        return top
+        return (await self.read(user, _END, 1)).top
 
-    async def tops(self, users: Sequence[str]) -> list[Cursor]:
-        """The tops of many logs in one round trip."""
+    async def tops(self, users: Sequence[str]) -> list[Cursor | None]:
+        """The ids of the latest events of many logs in one round trip, None for each that is empty."""
         async with self._redis.pipeline(transaction=False) as pipe:
-            pipe.time()
             for user in users:
                 pipe.xrevrange(keys.log(user), count=1)
-            (seconds, _), *rows = await pipe.execute()
-        return [_cursor(row[0][0]) if row else Cursor(seconds, 0) for row in rows]
+            rows = await pipe.execute()
+        return [_cursor(row[0][0]) if row else None for row in rows]
 
     def _whole(self, after: Cursor, entries: list[Entry], top: Cursor, exists: bool) -> bool:
         if entries:
@@ -170,6 +168,7 @@ class EventLog:
             _ms(write.grace_seconds),
             settings.max_open_jobs,
             keys.channel(write.user),
+            self._publish,
             settings.log_length,
             _ms(settings.log_days * 86400),
             _ms(settings.job_days * 86400),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
-from redis.asyncio import Redis
+from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.exceptions import ConnectionError, ReadOnlyError, RedisError, ResponseError, TimeoutError
@@ -16,7 +16,9 @@ UNREACHABLE = (ConnectionError, TimeoutError, ReadOnlyError, OSError)
 
 
 def connect(url: str, *, patient: bool = False) -> Redis:
-    """A client of the Redis at `url`; nothing is opened before it is used. Answers are bytes.
+    """A client of the Redis at `url` (`redis+cluster://` for a cluster); nothing is opened before it is used.
+
+    Answers are bytes.
 
     One stale connection is made good at once; a `patient` client (a worker's) goes on trying for about ten seconds,
     an impatient one (a request's) tells at once that Redis is away.
@@ -24,7 +26,16 @@ def connect(url: str, *, patient: bool = False) -> Redis:
     backoff, tries = (ExponentialWithJitterBackoff(base=0.1, cap=3), 6) if patient else (NoBackoff(), 1)
     # A Unix socket has no keepalive, and its connection class refuses to hear of one.
     keepalive = {} if url.startswith("unix:") else {"socket_keepalive": True}
-    return Redis.from_url(url, socket_timeout=5, socket_connect_timeout=2, retry=Retry(backoff, tries), **keepalive)
+    options: dict[str, Any] = {"socket_timeout": 5, "socket_connect_timeout": 2, "retry": Retry(backoff, tries)}
+    if is_cluster(url):
+        # The two clients share the commands that are used here, but no base class that says so.
+        return cast(Redis, RedisCluster.from_url(url.replace("+cluster", "", 1), **options, **keepalive))
+    return Redis.from_url(url, **options, **keepalive)
+
+
+def is_cluster(url: str) -> bool:
+    """Whether `url` names a Redis Cluster."""
+    return url.partition(":")[0] in {"redis+cluster", "rediss+cluster"}
 
 
 def decoded(record: Mapping[Any, Any]) -> dict[str, str]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import secrets
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.core.messages import Language
@@ -19,7 +19,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="SMARTVOICE_", env_file=".env", extra="ignore", frozen=True)
 
     data_dir: Path = Field(Path("data"), description="where the embedded Redis, the key and the files live")
-    redis_url: str = Field("", description="jobs, logs and projects; empty: the embedded Redis of `data_dir`")
+    redis_url: str = Field(
+        "", description="jobs, logs and projects; `redis+cluster://…` for a cluster; empty: the embedded Redis"
+    )
     queue_url: str = Field("", description="Dramatiq's broker; empty: the same Redis")
     storage_url: str = Field("", description="manuscripts and audio, `file:///…`; empty: a folder in `data_dir`")
     secret_key: SecretStr = Field(SecretStr(""), description="signs tokens; empty: a key kept in `data_dir`")
@@ -63,6 +65,12 @@ class Settings(BaseSettings):
     max_characters: int = Field(5_000_000, ge=1, description="most characters of a project")
     max_projects: int = Field(1000, ge=1, description="most projects of a user")
     max_open_jobs: int = Field(5000, ge=1, description="most jobs of a user that are waiting or active")
+
+    @model_validator(mode="after")
+    def _queue_apart_from_a_cluster(self) -> Self:
+        if self.redis_url.partition(":")[0].endswith("+cluster") and not self.queue_url:
+            raise ValueError("Dramatiq cannot use a Redis Cluster: set SMARTVOICE_QUEUE_URL to a single Redis")
+        return self
 
     @property
     def redis(self) -> str:

@@ -1,4 +1,4 @@
-"""The hub: one pub/sub connection for all readers of this process; a reader is a cursor, never a queue.
+"""The hub: pub/sub once for all readers of this process; a reader is a cursor, never a queue.
 
 Flows, one per ending:
 
@@ -7,7 +7,7 @@ Flows, one per ending:
 - *gap*: a push that does not follow the last one, a connection made anew, or a log whose top is not the ring's drop
   the ring; readers then read the log from their cursors.
 - *reset*: the log itself no longer holds what follows a cursor; the reader is told so and gets a new cursor.
-- *Redis away*: readers keep their cursors and wait; the connection is made anew for ever, with jitter.
+- *Redis away*: readers keep their cursors and wait; connections are made anew for ever (`app.events.subscriber`).
 """
 
 from __future__ import annotations
@@ -16,15 +16,11 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from itertools import islice
-from typing import Any
 
 import structlog
 from redis.asyncio import Redis
-from redis.asyncio.client import PubSub
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from app.core import keys
@@ -32,11 +28,11 @@ from app.core.cursor import Cursor
 from app.core.errors import Unavailable
 from app.core.eventlog import Entry, EventLog
 from app.core.settings import Settings
+from app.events.subscriber import Subscriptions
 
 logger = structlog.get_logger()
 
 _CONFIRM_SECONDS = 2.0
-_SILENCE_SECONDS = 10.0
 
 
 class Gone(Exception):
@@ -151,38 +147,39 @@ class Reader:
 
 
 class Hub:
-    """Feeds of all users with a reader in this process, over one pub/sub connection that is made anew for ever."""
+    """Feeds of all users with a reader in this process."""
 
     def __init__(self, redis: Redis, log: EventLog, settings: Settings) -> None:
-        self._redis = redis
         self._log = log
         self._settings = settings
+        self._subscriptions = Subscriptions(redis, self)
         self._feeds: dict[str, Feed] = {}
-        self._by_channel: dict[bytes, tuple[str, Feed]] = {}
-        self._pubsub: PubSub | None = None
-        self._connected = asyncio.Event()
-        self._lock = asyncio.Lock()
+        self._by_channel: dict[bytes, Feed] = {}
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Keeps the connection up and the rings checked while the context is open."""
-        tasks = [asyncio.create_task(self._supervise()), asyncio.create_task(self._check_for_ever())]
+        """Keeps the connections up and the rings checked while the context is open."""
+        await self._subscriptions.start()
+        checks = asyncio.create_task(self._check_for_ever())
         try:
             yield
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            checks.cancel()
+            await asyncio.gather(checks, return_exceptions=True)
+            await self._subscriptions.stop()
 
     @asynccontextmanager
     async def reader(self, user: str) -> AsyncIterator[Reader]:
         """A reader of one user's log. Raises Unavailable where Redis does not confirm the subscription in time."""
-        feed = await self._enter(user)
+        feed = self._feeds.get(user) or self._open(user)
+        feed.readers += 1
         try:
-            await self._confirmation(feed)
+            await self._confirmation(user, feed)
             yield Reader(user, feed, self._log, self._settings)
         finally:
-            await self._leave(user, feed)
+            feed.readers -= 1
+            if feed.readers == 0:
+                await asyncio.shield(self._close(user))
 
     @property
     def readers(self) -> int:
@@ -198,97 +195,39 @@ class Hub:
         """Readers that one user has in this process."""
         return feed.readers if (feed := self._feeds.get(user)) else 0
 
-    async def _enter(self, user: str) -> Feed:
-        feed = self._feeds.get(user)
-        if feed is None:
-            feed = self._feeds[user] = Feed(self._settings.ring_length)
-            self._by_channel[keys.channel(user).encode()] = (user, feed)
-            feed.readers += 1
-            await self._send("subscribe", user)
-        else:
-            feed.readers += 1
-        return feed
+    def heard(self, channel: bytes, message: bytes) -> None:
+        if feed := self._by_channel.get(channel):
+            feed.push(Entry.from_push(message))
 
-    async def _leave(self, user: str, feed: Feed) -> None:
-        feed.readers -= 1
-        if feed.readers == 0:
-            del self._feeds[user]
-            del self._by_channel[keys.channel(user).encode()]
-            await asyncio.shield(self._send("unsubscribe", user))
-
-    async def _confirmation(self, feed: Feed) -> None:
-        """A cut that is mended at once is waited for; while Redis is away nobody new is let in."""
-        try:
-            async with asyncio.timeout(_CONFIRM_SECONDS):
-                await self._connected.wait()
-                await asyncio.wait([feed.confirmed])
-        except TimeoutError:
-            raise Unavailable(
-                "Live events are not available just now.", code="redis_unavailable", retry_after=2
-            ) from None
-
-    async def _send(self, verb: str, user: str) -> None:
-        """Subscribes or unsubscribes, in the order of the calls; a connection that is made anew does both by itself."""
-        async with self._lock:
-            wanted = user in self._feeds
-            if self._pubsub is None or wanted != (verb == "subscribe"):
-                return
-            # AttributeError: redis-py's connection has no writer for a moment while the listener makes it anew.
-            with suppress(RedisError, OSError, AttributeError):
-                await getattr(self._pubsub, verb)(keys.channel(user))
-
-    async def _supervise(self) -> None:
-        attempts = 0
-        while True:
-            try:
-                await self._listen()
-            except (RedisError, OSError) as error:
-                if self._connected.is_set() or not attempts:
-                    logger.warning("pubsub_lost", error=str(error), users=len(self._feeds))
-                self._connected.clear()
-                attempts += 1
-            await asyncio.sleep(random.uniform(0.05, 0.5))
-
-    async def _listen(self) -> None:
-        """One connection's life. Every subscription is confirmed anew on it, which is what tells of a gap."""
-        client: Redis = Redis(connection_pool=_single(self._redis.connection_pool))
-        pubsub = client.pubsub()
-        try:
-            async with self._lock:
-                await pubsub.subscribe("sv:hub", *(keys.channel(user) for user in self._feeds))
-                self._pubsub = pubsub
-            self._connected.set()
-            logger.info("pubsub_connected", users=len(self._feeds))
-            asked = False
-            while True:
-                message = await pubsub.parse_response(block=False, timeout=_SILENCE_SECONDS)
-                if message is not None:
-                    asked = False
-                    self._take(message)
-                elif asked:
-                    raise ConnectionError("no answer on the pub/sub connection")
-                else:
-                    asked = True
-                    await pubsub.ping()
-        finally:
-            async with self._lock:
-                self._pubsub = None
-            await pubsub.aclose()  # type: ignore[no-untyped-call] # redis-py's is untyped
-            await client.connection_pool.disconnect()
-
-    def _take(self, message: Any) -> None:
-        kind, channel, *rest = message
-        found = self._by_channel.get(channel)
-        if found is None:
-            return
-        _, feed = found
-        if kind == b"message":
-            feed.push(Entry.from_push(rest[0]))
-        elif kind == b"subscribe":
+    def confirmed(self, channel: bytes) -> None:
+        if feed := self._by_channel.get(channel):
             # What was pushed before this moment may have been missed.
             feed.drop(None)
             if not feed.confirmed.done():
                 feed.confirmed.set_result(None)
+
+    def _open(self, user: str) -> Feed:
+        feed = self._feeds[user] = Feed(self._settings.ring_length)
+        self._by_channel[keys.channel(user).encode()] = feed
+        return feed
+
+    async def _close(self, user: str) -> None:
+        del self._feeds[user]
+        del self._by_channel[keys.channel(user).encode()]
+        await self._subscriptions.unsubscribe(keys.channel(user))
+
+    async def _confirmation(self, user: str, feed: Feed) -> None:
+        """A cut that is mended at once is waited for; while Redis is away nobody new is let in."""
+        try:
+            async with asyncio.timeout(_CONFIRM_SECONDS):
+                await self._subscriptions.connected(keys.channel(user))
+                if not feed.confirmed.done():
+                    await self._subscriptions.subscribe(keys.channel(user))
+                    await asyncio.wait([feed.confirmed])
+        except (TimeoutError, RedisError, OSError):
+            raise Unavailable(
+                "Live events are not available just now.", code="redis_unavailable", retry_after=2
+            ) from None
 
     async def _check_for_ever(self) -> None:
         while True:
@@ -304,8 +243,8 @@ class Hub:
         tops = await self._log.tops(list(known))
         for (user, (feed, before)), top in zip(known.items(), tops, strict=True):
             # A push that is still on its way is no difference: it counts only if the ring has stood still.
-            ahead = feed.top == before and top.seq > 0 and top > before
-            behind = top < before if top.seq else before.seq > 0
+            ahead = feed.top == before and top is not None and top > before
+            behind = before.seq > 0 if top is None else top < before
             if ahead or behind:
                 logger.warning("ring_differs", user=user, ring=str(before), log=str(top))
                 feed.drop(None)
@@ -323,9 +262,3 @@ def thinned(entries: Iterable[Entry]) -> list[Entry]:
         kept.append(entry)
     kept.reverse()
     return kept
-
-
-def _single(pool: Any) -> Any:
-    """A pool for one connection that does not retry: the hub itself must see every cut."""
-    options = {**pool.connection_kwargs, "retry": Retry(NoBackoff(), 0)}
-    return type(pool)(connection_class=pool.connection_class, max_connections=1, **options)
