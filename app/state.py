@@ -15,7 +15,7 @@ from app.core.eventlog import EventLog
 from app.core.jobs import Jobs
 from app.core.projects import Projects
 from app.core.queue import WorkQueue
-from app.core.redis import connect
+from app.core.redis import connect, prepare
 from app.core.settings import Settings
 from app.core.storage import Storage
 from app.events.drain import Drain
@@ -43,11 +43,12 @@ class State(TypedDict):
 async def opened(settings: Settings) -> AsyncIterator[State]:
     """Opens everything, and closes it with the context. Redis need not be there yet."""
     redis = connect(settings.redis)
+    await prepare(redis)
     log = EventLog(redis, settings)
     jobs = Jobs(redis, log, settings)
     storage = Storage(settings.storage)
     queue = WorkQueue(settings.queue)
-    hub = Hub(redis, log, settings)
+    hub = Hub(log, settings)
     drain = Drain(settings.drain_seconds, hub.interrupt)
     try:
         async with hub.running():

@@ -17,7 +17,7 @@ from app.core.jobs import Jobs
 from app.core.models import compact
 from app.core.projects import Projects
 from app.core.queue import WorkQueue
-from app.core.redis import connect
+from app.core.redis import connect, prepare
 from app.core.settings import Settings
 from app.core.storage import Storage
 from workers.reaper import reap_for_ever
@@ -44,6 +44,7 @@ class Runtime:
 async def opened(settings: Settings) -> AsyncIterator[Runtime]:
     """Opens everything, tells the voices, and looks after jobs that got lost, until the context ends."""
     redis = connect(settings.redis, patient=True)
+    await prepare(redis)
     storage = Storage(settings.storage)
     jobs = Jobs(redis, EventLog(redis, settings), settings)
     queue = WorkQueue(settings.queue)

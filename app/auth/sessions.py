@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import time
 from typing import NamedTuple
@@ -11,7 +12,7 @@ from starlette.responses import Response
 
 from app.core import keys
 from app.core.errors import Unauthenticated
-from app.core.redis import decoded, fields
+from app.core.models import compact
 from app.core.settings import Settings
 
 COOKIE = "smartvoice_session"
@@ -35,19 +36,17 @@ class Sessions:
         """Signs a browser in: a new session, its cookie on `response`."""
         token = secrets.token_urlsafe(32)
         seconds = int(self._settings.session_hours * 3600)
-        async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.hset(keys.session(token), mapping=fields({"user": user, "expires": str(time.time() + seconds)}))
-            pipe.expire(keys.session(token), seconds)
-            await pipe.execute()
+        session = compact({"user": user, "expires": time.time() + seconds})
+        await self._redis.set(keys.session(token), session, ex=seconds)
         secure = self._settings.address.startswith("https://")
         response.set_cookie(COOKIE, token, max_age=seconds, httponly=True, samesite="lax", secure=secure)
 
     async def find(self, token: str) -> Session:
         """The session of a cookie. Raises Unauthenticated (`signed_out`)."""
-        record = decoded(await self._redis.hgetall(keys.session(token)))
-        if not record:
+        session = await self._redis.get(keys.session(token))
+        if session is None:
             raise Unauthenticated("You are signed out; sign in again.", code="signed_out")
-        return Session(record["user"], float(record["expires"]))
+        return Session(**json.loads(session))
 
     async def end(self, token: str, response: Response) -> None:
         """Signs the browser with this cookie out."""

@@ -3,31 +3,58 @@
 from __future__ import annotations
 
 import os
+import signal
+import socket
 import sys
 
 import uvicorn
+from uvicorn.supervisors import Multiprocess
 
 from app.core.settings import Settings
 
 _CLOSE_SECONDS = 5
 _HAND_BACK_MS = 5000
+_BACKLOG = 4096
+# A peer that is gone without a word is found after a minute: 30 s of silence, then three questions 10 s apart.
+_KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 
 
 def serve_web(settings: Settings) -> None:
-    """Serves until told to stop, then closes every stream in good order."""
-    uvicorn.run(
+    """Serves until told to stop, then closes every stream in good order; being told to stop is no failure."""
+    config = uvicorn.Config(
         "app.main:create_app",
         factory=True,
-        host=settings.host,
-        port=settings.port,
         workers=settings.web_processes,
         log_level="warning",
         access_log=False,
         server_header=False,
-        backlog=4096,
+        backlog=_BACKLOG,
         # Streams have ended by then: see app.events.drain.
         timeout_graceful_shutdown=round(settings.drain_seconds) + _CLOSE_SECONDS,
     )
+    # uvicorn raises the signal again when it has stopped; by then there is nothing left to do.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    with listening(settings.host, settings.port) as listener:
+        if settings.web_processes > 1:
+            Multiprocess(config, sockets=[listener]).run()
+        else:
+            uvicorn.Server(config).run(sockets=[listener])
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """A socket that listens; connections that it accepts inherit its keepalive."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEPALIVE.items():
+        if option := getattr(socket, name, None):  # not everywhere
+            listener.setsockopt(socket.IPPROTO_TCP, option, value)
+    listener.bind((host, port))
+    listener.listen(_BACKLOG)
+    listener.set_inheritable(True)
+    return listener
 
 
 def serve_workers(settings: Settings) -> None:

@@ -64,13 +64,15 @@ end
 -- The next id: one more than the last, or the first of an epoch that no log of this user had before.
 local epoch, seq
 local last = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)
-if last[1] then
+local used = redis.call('HMGET', user, 'epoch', 'fallen')
+if last[1] and not used[2] then
   epoch, seq = string.match(last[1][1], '^(%d+)-(%d+)$')
   seq = tonumber(seq)
 else
-  epoch = math.max(tonumber(time[1]), tonumber(redis.call('HGET', user, 'epoch') or 0) + 1)
+  epoch = math.max(tonumber(time[1]), tonumber(used[1] or 0) + 1)
   epoch, seq = string.format('%.0f', epoch), 0
   redis.call('HSET', user, 'epoch', epoch)
+  redis.call('HDEL', user, 'fallen')
 end
 
 local events = list()

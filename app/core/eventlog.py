@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ Guard = Literal["new", "claim", "report", "command"]
 
 _APPEND = files("app.core").joinpath("append.lua").read_text()
 _PAGE = files("app.core").joinpath("page.lua").read_text()
+_FALLEN = files("app.core").joinpath("fallen.lua").read_text()
+_TYPE = re.compile(r"[a-z]+:[a-z]+")
 _END = Cursor(2**62, 0)
 
 
@@ -105,14 +108,18 @@ class EventLog:
         self._settings = settings
         self._append = redis.register_script(_APPEND)
         self._page = redis.register_script(_PAGE)
+        self._fallen = redis.register_script(_FALLEN)
         self._publish = "SPUBLISH" if isinstance(redis, RedisCluster) else "PUBLISH"
 
     async def append(self, write: Write) -> Appended:
         """Appends the events of `write` and all that changes with them, in one step.
 
-        Raises Refused with the reason `gone` (job or project deleted), `final` (the job has ended), `stale` (another
-        attempt took over), `leased` (another worker is at it) or `full` (too many open jobs); RedisError.
+        Raises ValueError for an event that is too large or would break its framing; Refused with the reason `gone` (job
+        or project deleted), `final` (the job has ended), `stale` (another attempt took over), `leased` (another worker
+        is at it) or `full` (too many open jobs); RedisError.
         """
+        for event in write.events:
+            self._check(event)
         user = write.user
         fixed = [
             keys.log(user),
@@ -140,6 +147,13 @@ class EventLog:
         """The place behind the latest event; before the first one where the log is empty."""
         return (await self.read(user, _END, 1)).top
 
+    async def fallen_back(self, user: str, told: Cursor) -> None:
+        """Marks a log that ends before `told`, which was read from it before: its server lost what it had not kept.
+
+        The next event then begins a new epoch, so that no id is given out a second time for another event.
+        """
+        await self._fallen(keys=[keys.log(user), keys.user(user)], args=[told.epoch, told.seq])
+
     async def tops(self, users: Sequence[str]) -> list[Cursor | None]:
         """The ids of the latest events of many logs in one round trip, None for each that is empty."""
         async with self._redis.pipeline(transaction=False) as pipe:
@@ -147,6 +161,12 @@ class EventLog:
                 pipe.xrevrange(keys.log(user), count=1)
             rows = await pipe.execute()
         return [_cursor(row[0][0]) if row else None for row in rows]
+
+    def _check(self, event: Event) -> None:
+        if len(event.data.encode()) > self._settings.max_event_bytes:
+            raise ValueError(f"an event of type {event.type} has more than {self._settings.max_event_bytes} bytes")
+        if not _TYPE.fullmatch(event.type) or "\n" in event.data or "\r" in event.data:
+            raise ValueError(f"an event of type {event.type!r} would break its framing: write it as JSON on one line")
 
     def _whole(self, after: Cursor, entries: list[Entry], top: Cursor, exists: bool) -> bool:
         if entries:

@@ -185,7 +185,9 @@ class Jobs:
     async def fail(self, claim: Claim, code: str, message: str) -> None:
         """Ends the job with the reason why it cannot be done. Raises Refused: `gone`, `final`, `stale`."""
         at = now()
-        error = ErrorDetail(code=code, message=message[:_DETAIL_CHARACTERS]).json_dict()
+        # Whatever a library said, half a surrogate pair included, must not keep the job from ending.
+        said = message[:_DETAIL_CHARACTERS].encode("utf-8", "replace").decode()
+        error = ErrorDetail(code=code, message=said).json_dict()
         data = _data(claim.job, claim.attempt, at) | {"error": error}
         event = Event(f"{PREFIX[claim.job.queue]}:failed", compact(data))
         fields = {"state": "failed", "error": compact(error), "updatedAt": at}

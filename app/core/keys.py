@@ -29,7 +29,8 @@ def channel(user: str) -> str:
 
 
 def user(user: str) -> str:
-    """Hash: `epoch`, the epoch of the user's latest log, so that no epoch is used twice; no expiry."""
+    """Hash: `epoch`, the latest that the user's log had, so that none is used twice; `fallen`, where the log lost its
+    end and the next event must begin a new epoch; no expiry."""
     return f"sv:{{u:{user}}}:user"
 
 
@@ -68,6 +69,11 @@ def chapter(user: str, chapter: str) -> str:
     return f"sv:{{u:{user}}}:chapter:{chapter}"
 
 
+def deleted(user: str, project: str) -> str:
+    """String: this project was the user's and is deleted. Dropped after `log_days`, as events of it are."""
+    return f"sv:{{u:{user}}}:deleted:{project}"
+
+
 def idempotency(user: str, key: str) -> str:
     """String: digest of a request and the answer it got, as JSON. Dropped after a day."""
     return f"sv:{{u:{user}}}:idempotency:{digest(key)}"
@@ -79,7 +85,8 @@ def account(name: str) -> str:
 
 
 def session(token: str) -> str:
-    """Hash: who signed in with this cookie, of which only a digest is kept. Lives as long as the sign-in."""
+    """String: who signed in with this cookie, and until when, as JSON. Only a digest of the cookie is kept. Lives as
+    long as the sign-in."""
     return f"sv:session:{digest(token)}"
 
 

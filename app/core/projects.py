@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from redis.asyncio import Redis
 
@@ -84,9 +84,10 @@ class Projects:
             raise NotFound("There is no such project.")
         return Project.from_record(record)
 
-    async def owns(self, user: str, project: str) -> bool:
-        """Whether the user has such a project."""
-        return bool(await self._redis.exists(keys.project(user, project)))
+    async def standing(self, user: str, project: str) -> Literal["there", "deleted", "unknown"]:
+        """Whether the user has such a project, or had it of late."""
+        there, deleted = await self._exist(keys.project(user, project), keys.deleted(user, project))
+        return "there" if there else "deleted" if deleted else "unknown"
 
     async def change(self, user: str, project: str, changes: Mapping[str, str]) -> Project:
         """Sets fields (`title`, `voice`, `language`) of a project."""
@@ -102,15 +103,15 @@ class Projects:
                 await self._jobs.cancel(user, job.queue, job.id)
         chapters = names(await self._redis.zrange(keys.chapters(user, project), 0, -1))
         jobs = names(await self._redis.hvals(keys.project_jobs(user, project)))
-        async with self._redis.pipeline(transaction=True) as pipe:
+        await self._store.delete_all(storage.project_prefix(user, project))
+        # The project itself goes last: what fails on the way can be deleted again.
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for name in (*(keys.chapter(user, id) for id in chapters), *(keys.job(user, id) for id in jobs)):
+                pipe.delete(name)
+            pipe.set(keys.deleted(user, project), "1", ex=int(self._settings.log_days * 86400))
             pipe.zrem(keys.projects(user), project)
             pipe.delete(keys.project(user, project), keys.chapters(user, project), keys.project_jobs(user, project))
-            for chapter in chapters:
-                pipe.delete(keys.chapter(user, chapter))
-            for made in jobs:
-                pipe.delete(keys.job(user, made))
             await pipe.execute()
-        await self._store.delete_all(storage.project_prefix(user, project))
 
     async def chapters(self, user: str, project: str) -> list[Chapter]:
         """The chapters of a project in their order."""
@@ -147,7 +148,7 @@ class Projects:
         """
         ids = [keys.digest(f"{project}/{position}")[:20] for position in range(1, len(parsed) + 1)]
         texts = [await self._store_text(user, project, id, found.text) for id, found in zip(ids, parsed, strict=True)]
-        async with self._redis.pipeline(transaction=True) as pipe:
+        async with self._redis.pipeline(transaction=False) as pipe:
             for position, (id, found, stored) in enumerate(zip(ids, parsed, texts, strict=True), 1):
                 record = {"id": id, "projectId": project, "position": str(position), "title": found.title, **stored}
                 pipe.hset(keys.chapter(user, id), mapping=fields(record))
@@ -168,6 +169,12 @@ class Projects:
         if not record or record["projectId"] != project:
             raise NotFound("There is no such chapter.")
         return record
+
+    async def _exist(self, *names: str) -> list[bool]:
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for name in names:
+                pipe.exists(name)
+            return [bool(found) for found in await pipe.execute()]
 
     async def _hashes(self, names: Sequence[str]) -> list[dict[str, str]]:
         if not names:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any, cast
 
 from redis.asyncio import Redis, RedisCluster
@@ -29,8 +30,19 @@ def connect(url: str, *, patient: bool = False) -> Redis:
     options: dict[str, Any] = {"socket_timeout": 5, "socket_connect_timeout": 2, "retry": Retry(backoff, tries)}
     if is_cluster(url):
         # The two clients share the commands that are used here, but no base class that says so.
+        options["retry"] = Retry(ExponentialWithJitterBackoff(base=0.1, cap=1), max(tries, 3))
         return cast(Redis, RedisCluster.from_url(url.replace("+cluster", "", 1), **options, **keepalive))
     return Redis.from_url(url, **options, **keepalive)
+
+
+async def prepare(redis: Redis | RedisCluster) -> None:
+    """Lets a client get to know its cluster before many use it at once, which redis-py does not bear.
+
+    A cluster that is away is got to know later, by whoever uses it first.
+    """
+    if isinstance(redis, RedisCluster):
+        with suppress(RedisError, OSError):
+            await redis.initialize()
 
 
 def is_cluster(url: str) -> bool:

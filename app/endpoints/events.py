@@ -28,8 +28,11 @@ async def events(request: Request[State]) -> Response:
     Raises BadRequest (`bad_cursor`, `bad_wait`), NotFound, TooMany and Unavailable (`too_many_streams`).
     """
     user = identity_of(request).user
-    projects = await _projects(request, user)
     after = _after(request)
+    projects = await _projects(request, user)
+    if projects is None:
+        # An EventSource that comes back for what is deleted is told to stop: 204 does that, without an error.
+        return Response(status_code=204)
     if _wants_json(request):
         return await _poll(request, user, after, projects)
     if request.method == "HEAD":
@@ -88,14 +91,16 @@ def _after(request: Request[State]) -> Cursor | None:
     return parse(told) if told else None
 
 
-async def _projects(request: Request[State], user: str) -> frozenset[str]:
+async def _projects(request: Request[State], user: str) -> frozenset[str] | None:
+    """The projects that are asked for and there; None where all of them are deleted, so that nothing can come."""
     asked = frozenset(request.query_params.getlist("project"))
     if len(asked) > request.state["settings"].max_projects:
         raise BadRequest("That is more projects than one can have.", code="too_many_projects")
-    for project in asked:
-        if not await request.state["projects"].owns(user, project):
-            raise NotFound("There is no such project.")
-    return asked
+    standing = {project: await request.state["projects"].standing(user, project) for project in asked}
+    if "unknown" in standing.values():
+        raise NotFound("There is no such project.")
+    there = frozenset(project for project, known in standing.items() if known == "there")
+    return there if there or not asked else None
 
 
 def _wait(request: Request[State]) -> float:

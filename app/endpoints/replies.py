@@ -53,7 +53,8 @@ async def on_problem(request: Request[State], error: Exception) -> Response:
 async def on_redis_error(request: Request[State], error: Exception) -> Response:
     """Redis away or full: the reader is told to try again."""
     assert isinstance(error, RedisError)
-    logger.warning("redis_error", path=request.url.path, error=str(error))
+    if request.url.path != "/readyz":  # which is asked every moment, and tells by itself
+        logger.warning("redis_error", path=request.url.path, error=str(error))
     return problem(problem_of(error))
 
 

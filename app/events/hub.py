@@ -20,7 +20,6 @@ from contextlib import asynccontextmanager
 from itertools import islice
 
 import structlog
-from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from app.core import keys
@@ -46,6 +45,7 @@ class Feed:
         self.readers = 0
         self.confirmed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.top: Cursor | None = None
+        self.told: Cursor | None = None
         self.ring: deque[Entry] = deque(maxlen=length)
         self.interruptions = 0
         self._wake: asyncio.Future[None] | None = None
@@ -57,7 +57,7 @@ class Feed:
         if self.ring and not self.ring[-1].id.precedes(entry.id):
             self.ring.clear()
         self.ring.append(entry)
-        self.top = entry.id
+        self.top = self.told = entry.id
         self.wake()
 
     def drop(self, top: Cursor | None) -> None:
@@ -128,9 +128,10 @@ class Reader:
         """From the log. While Redis is away it is tried again until `deadline`."""
         loop = asyncio.get_running_loop()
         while True:
-            known = self._feed.top
+            known, told = self._feed.top, self._feed.told
             try:
                 page = await self._log.read(self._user, after, self._settings.page_length)
+                await self._compare(page.top, told)
                 break
             except (RedisError, OSError):
                 pause = random.uniform(0.1, 1.0)
@@ -142,17 +143,26 @@ class Reader:
             raise Gone
         if not page.entries and self._feed.top == known:
             # Nothing is past the cursor, so the cursor is the top: from here on pushes tell.
-            self._feed.top = after
+            self._feed.top = self._feed.told = after
         return thinned(page.entries) if len(page.entries) > self._settings.conflate_over else page.entries
+
+    async def _compare(self, top: Cursor, told: Cursor | None) -> None:
+        """A log that ends before what was told of it has lost its end, as that of a server that crashed may."""
+        if told is None or top.epoch != told.epoch or top.seq >= told.seq:
+            return
+        logger.warning("log_fell_back", user=self._user, told=str(told), log=str(top))
+        await self._log.fallen_back(self._user, told)
+        if self._feed.told == told:
+            self._feed.told = top
 
 
 class Hub:
     """Feeds of all users with a reader in this process."""
 
-    def __init__(self, redis: Redis, log: EventLog, settings: Settings) -> None:
+    def __init__(self, log: EventLog, settings: Settings) -> None:
         self._log = log
         self._settings = settings
-        self._subscriptions = Subscriptions(redis, self)
+        self._subscriptions = Subscriptions(settings.redis, self)
         self._feeds: dict[str, Feed] = {}
         self._by_channel: dict[bytes, Feed] = {}
 

@@ -19,6 +19,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from app.core.redis import connect, prepare
+
 logger = structlog.get_logger()
 
 _SILENCE_SECONDS = 10.0
@@ -134,10 +136,13 @@ class Subscriber:
 
 
 class Subscriptions:
-    """All channels of a process, each on the server that it belongs to."""
+    """All channels of a process, each on the server that it belongs to.
 
-    def __init__(self, redis: Redis | RedisCluster, listener: Listener) -> None:
-        self._redis = redis
+    The client is its own: getting to know a cluster anew would disturb those who share it.
+    """
+
+    def __init__(self, url: str, listener: Listener) -> None:
+        self._redis: Redis | RedisCluster = connect(url)
         self._listener = listener
         self._subscribers: dict[str, Subscriber] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -156,16 +161,15 @@ class Subscriptions:
 
     async def start(self) -> None:
         """A single server is connected before anybody wants anything of it; a cluster is got to know."""
-        if isinstance(self._redis, RedisCluster):
-            with suppress(RedisError, OSError):
-                await self._redis.initialize()
-        else:
+        await prepare(self._redis)
+        if isinstance(self._redis, Redis):
             self._of("")
 
     async def stop(self) -> None:
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await self._redis.aclose()
 
     def _of(self, channel: str) -> Subscriber:
         name, pool = self._server(channel)

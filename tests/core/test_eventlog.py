@@ -204,3 +204,22 @@ async def test_log_is_trimmed_and_expires(redis: Redis, settings: Settings) -> N
     assert await redis.ttl(keys.job(USER, "j1")) == -1
     await log.append(step("j1", ends=True, fields={"state": "completed"}))
     assert 0 < await redis.ttl(keys.job(USER, "j1")) <= settings.job_days * 86400
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        Event("audio:progress", '{"x":"' + "a" * 20_000 + '"}'),
+        Event("audio:progress", "{}\n\nevent: x"),
+        Event("audio:progress", "{}\r"),
+        Event("audio progress", "{}"),
+        Event("audio:progress\n", "{}"),
+        Event("", "{}"),
+    ],
+)
+async def test_event_that_is_too_large_or_breaks_its_framing_is_refused(
+    redis: Redis, log: EventLog, event: Event
+) -> None:
+    with pytest.raises(ValueError, match="event"):
+        await log.append(begin("j1", events=[event]))
+    assert not await redis.exists(keys.job(USER, "j1"))

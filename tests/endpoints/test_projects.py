@@ -103,7 +103,7 @@ async def test_audio_of_an_earlier_text_is_outdated_and_made_anew(
 
 
 async def test_deleted_project_leaves_nothing_behind(
-    alice: Client, project: dict[str, Any], redis: Redis, settings: Settings
+    alice: Client, mallory: Client, project: dict[str, Any], redis: Redis, settings: Settings
 ) -> None:
     other = await alice.create("Another.")
     job = await alice.narrate(project["id"], project["chapters"][0]["id"])
@@ -114,7 +114,12 @@ async def test_deleted_project_leaves_nothing_behind(
     assert (ended.event, data(ended)["jobId"]) == ("audio:cancelled", job["id"])
     assert (await alice.http.get(f"/api/projects/{project['id']}")).status_code == httpx.codes.NOT_FOUND
     named = [key for key in await redis.keys("*") if project["id"].encode() in key or job["id"].encode() in key]
-    assert named == []
+    # All but the note that it was there, which expires.
+    assert named == [keys.deleted("alice", project["id"]).encode()]
+    assert await redis.ttl(named[0]) > 0
+    url = f"/api/events?project={project['id']}"
+    assert (await alice.http.get(url)).status_code == httpx.codes.NO_CONTENT
+    assert (await mallory.http.get(url)).status_code == httpx.codes.NOT_FOUND
     files = [path for path in (settings.data_dir / "storage").rglob("*") if path.is_file()]
     assert not [path for path in files if project["id"] in str(path)]
     assert [path for path in files if other["id"] in str(path)]

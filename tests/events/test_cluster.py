@@ -13,7 +13,7 @@ from app.core import keys
 from app.core.eventlog import EventLog
 from app.core.jobs import Jobs
 from app.core.projects import Projects
-from app.core.redis import connect
+from app.core.redis import connect, prepare
 from app.core.settings import Settings
 from app.core.storage import Storage
 from tests.cluster import running_cluster
@@ -47,6 +47,7 @@ def clustered(settings: Settings, ports: list[int]) -> Settings:
 @pytest.fixture
 async def worker(clustered: Settings) -> AsyncIterator[HandWorker]:
     redis = connect(clustered.redis)
+    await prepare(redis)
     jobs = Jobs(redis, EventLog(redis, clustered), clustered)
     yield HandWorker(jobs, Projects(redis, Storage(clustered.storage), jobs, clustered))
     await redis.aclose()

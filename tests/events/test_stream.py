@@ -193,7 +193,7 @@ async def test_lost_push_is_found_by_the_check(
     alice: Client, chapter: dict[str, Any], settings: Settings, redis: Redis, log: EventLog
 ) -> None:
     """A push that never arrives, without any sign of it: only the log's top tells."""
-    hub = Hub(redis, log, settings)
+    hub = Hub(log, settings)
     async with hub.running(), hub.reader("alice") as reader:
         start = await log.top("alice")
         assert await reader.read(start, 0) == []
@@ -202,6 +202,32 @@ async def test_lost_push_is_found_by_the_check(
         await redis.xadd(keys.log("alice"), {"h": "audio:progress p j full", "d": "{}"}, id=str(unheard))
         await hub.check()
         assert [entry.id for entry in await waiting] == [unheard]
+
+
+async def test_log_that_lost_its_end_gives_out_no_id_twice(
+    alice: Client, worker: HandWorker, chapter: dict[str, Any], redis: Redis
+) -> None:
+    """As a Redis that crashes may lose the writes of its last second, after readers have heard of them."""
+    claim = await worker.start("alice", await alice.narrate(chapter["projectId"], chapter["id"]))
+    names = [keys.log("alice"), keys.job("alice", claim.job.id)]
+    async with alice.stream() as stream:
+        await stream.next("ready")
+        kept = [await redis.dump(name) for name in names]
+        lost = [await worker.advance(claim, done, 9) for done in range(3)]
+        assert [(await stream.next()).id for _ in lost] == lost
+        for name, content in zip(names, kept, strict=True):
+            await redis.restore(name, 0, content, replace=True)
+        await redis.client_kill_filter(_type="pubsub")
+        assert (await stream.next()).event == "reset"
+        await worker.advance(claim, 5, 9)
+        last = await worker.advance(claim, 6, 9)
+        seen = [await stream.next()]
+        while seen[-1].id != last:
+            seen.append(await stream.next())
+    # Whoever comes back with an id that was lost is told so, although the log is longer again by now.
+    polled = await alice.poll(after=lost[-1])
+    assert polled["reset"] is not None
+    assert not {event.id for event in seen} & set(lost)
 
 
 async def test_long_backlog_is_thinned_to_the_latest_progress(
