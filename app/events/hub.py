@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Iterable
 from contextlib import asynccontextmanager
 from itertools import islice
 
@@ -221,10 +221,11 @@ class Hub:
         self._by_channel[keys.channel(user).encode()] = feed
         return feed
 
-    async def _close(self, user: str) -> None:
+    def _close(self, user: str) -> Awaitable[object]:
+        """The feed is gone from this moment on: whoever comes in now opens another."""
         del self._feeds[user]
         del self._by_channel[keys.channel(user).encode()]
-        await self._subscriptions.unsubscribe(keys.channel(user))
+        return self._subscriptions.unsubscribe(keys.channel(user))
 
     async def _confirmation(self, user: str, feed: Feed) -> None:
         """A cut that is mended at once is waited for; while Redis is away nobody new is let in."""

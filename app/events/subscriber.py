@@ -56,17 +56,22 @@ class Subscriber:
         self._prefix = prefix
         self._lost = lost
         self._pubsub: PubSub | None = None
+        self._sent: set[str] = set()
         self._lock = asyncio.Lock()
 
     async def subscribe(self, channel: str) -> None:
         """Wants a channel from now on; the listener hears when it is confirmed."""
-        if channel not in self.channels:
-            self.channels.add(channel)
-            await self._send("subscribe", channel)
+        self.channels.add(channel)
+        if channel in self._sent:
+            # Asked for on this connection already, so no answer will come. If the first one is still to come, it
+            # will be told as well, as a gap.
+            self._listener.confirmed(channel.encode())
+        await self._reconcile(channel)
 
-    async def unsubscribe(self, channel: str) -> None:
+    def unsubscribe(self, channel: str) -> Awaitable[None]:
+        """Does not want it from this moment on; to be awaited for the server to hear of it."""
         self.channels.discard(channel)
-        await self._send("unsubscribe", channel)
+        return self._reconcile(channel)
 
     async def run(self) -> None:
         """Keeps the connection up, for ever."""
@@ -82,15 +87,18 @@ class Subscriber:
             await asyncio.sleep(random.uniform(0.05, 0.5))
             await self._lost()
 
-    async def _send(self, verb: str, channel: str) -> None:
-        """In the order of the calls; a connection that is made anew takes what is then wanted by itself."""
+    async def _reconcile(self, channel: str) -> None:
+        """Makes the server's side what is wanted by now; so it does not matter in which order this is called."""
         async with self._lock:
-            wanted = channel in self.channels
-            if self._pubsub is None or wanted != (verb == "subscribe"):
+            wanted, sent = channel in self.channels, channel in self._sent
+            if self._pubsub is None or wanted == sent:
                 return
-            # AttributeError: redis-py's connection has no writer for a moment while the listener loses it.
+            (self._sent.add if wanted else self._sent.discard)(channel)
+            verb = self._prefix + ("subscribe" if wanted else "unsubscribe")
+            # What cannot be sent is made good by the next connection. AttributeError: redis-py's connection has no
+            # writer for a moment while the listener loses it.
             with suppress(RedisError, OSError, AttributeError):
-                await getattr(self._pubsub, self._prefix + verb)(channel)
+                await getattr(self._pubsub, verb)(channel)
 
     async def _listen(self) -> None:
         """One connection's life."""
@@ -100,8 +108,11 @@ class Subscriber:
             async with self._lock:
                 # A connection is idle only where it has a channel, so it gets one of its own that nobody publishes on.
                 await pubsub.subscribe(_IDLE_CHANNEL)
-                for channel in self.channels:
-                    await getattr(pubsub, self._prefix + "subscribe")(channel)
+                self._sent = set(self.channels)
+                # On a cluster one command may name channels of one slot only.
+                for channels in [[one] for one in self._sent] if self._prefix else [list(self._sent)]:
+                    if channels:
+                        await getattr(pubsub, self._prefix + "subscribe")(*channels)
                 self._pubsub = pubsub
             self.connected.set()
             logger.info("pubsub_connected", server=self._name, channels=len(self.channels))
@@ -150,10 +161,10 @@ class Subscriptions:
     async def subscribe(self, channel: str) -> None:
         await self._of(channel).subscribe(channel)
 
-    async def unsubscribe(self, channel: str) -> None:
-        for subscriber in self._subscribers.values():
-            if channel in subscriber.channels:
-                await subscriber.unsubscribe(channel)
+    def unsubscribe(self, channel: str) -> Awaitable[object]:
+        """Does not want it from this moment on; to be awaited for the server to hear of it."""
+        holders = [subscriber for subscriber in self._subscribers.values() if channel in subscriber.channels]
+        return asyncio.gather(*(subscriber.unsubscribe(channel) for subscriber in holders))
 
     async def connected(self, channel: str) -> None:
         """Returns when the server of `channel` is connected."""

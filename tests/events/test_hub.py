@@ -1,0 +1,61 @@
+"""Readers that come and go at once, in any order, each have their subscription."""
+
+from __future__ import annotations
+
+import asyncio
+
+from redis.asyncio import Redis
+
+from app.core import keys
+from app.core.eventlog import EventLog
+from app.core.settings import Settings
+from app.events.hub import Hub
+from tests.support import Client, until
+
+
+async def test_readers_that_come_while_the_last_one_goes_hear_what_happens(
+    alice: Client, log: EventLog, settings: Settings, redis: Redis
+) -> None:
+    channel = keys.channel("alice")
+
+    async def listeners() -> int:
+        return int(dict(await redis.pubsub_numsub(channel))[channel.encode()])
+
+    hub = Hub(log, settings)
+    async with hub.running():
+
+        async def come_and_go() -> None:
+            async with hub.reader("alice"):
+                pass
+
+        for _ in range(20):
+            await asyncio.gather(*(come_and_go() for _ in range(10)))
+        async with hub.reader("alice") as reader:
+            start = await log.top("alice")
+            waiting = asyncio.create_task(reader.read(start, 20))
+            await alice.create()
+            assert [entry.type for entry in await waiting] == ["parse:progress"]
+        assert hub.readers == 0
+        await until(lambda: _is_zero(listeners))
+
+
+async def _is_zero(count: object) -> bool:
+    return await count() == 0  # type: ignore[operator, no-any-return] # an async function without arguments
+
+
+async def test_place_of_a_reader_that_is_cancelled_while_it_comes_in_is_free_again(
+    log: EventLog, settings: Settings
+) -> None:
+    hub = Hub(log, settings)
+    async with hub.running():
+
+        async def stay() -> None:
+            async with hub.reader("alice"):
+                await asyncio.Event().wait()
+
+        tasks = [asyncio.create_task(stay()) for _ in range(20)]
+        await until(lambda: hub.readers_of("alice") == len(tasks))
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert hub.readers == 0
