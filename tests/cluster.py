@@ -69,18 +69,22 @@ def _join(nodes: list[Redis], ports: list[int]) -> None:
     for index, node in enumerate(nodes):
         _until(lambda node=node: node.ping())  # type: ignore[misc] # a default argument binds it now
         last = min(_SLOTS, (index + 1) * share) - 1
-        node.execute_command("CLUSTER", "ADDSLOTSRANGE", index * share, last)
-        node.execute_command("CLUSTER", "SET-CONFIG-EPOCH", index + 1)
+        _cluster(node, "ADDSLOTSRANGE", index * share, last)
+        _cluster(node, "SET-CONFIG-EPOCH", index + 1)
     for node, port in zip(nodes[1:], ports[1:], strict=True):
         bus = str(node.config_get("cluster-port")["cluster-port"])
-        nodes[0].execute_command("CLUSTER", "MEET", "127.0.0.1", port, bus)
+        _cluster(nodes[0], "MEET", "127.0.0.1", port, bus)
     for node in nodes:
         _until(lambda node=node: _complete(node))  # type: ignore[misc] # a default argument binds it now
 
 
 def _complete(node: Redis) -> bool:
-    info = node.execute_command("CLUSTER", "INFO")
+    info = _cluster(node, "INFO")
     return b"cluster_state:ok" in info and b"cluster_known_nodes:%d\r" % _PRIMARIES in info
+
+
+def _cluster(node: Redis, *words: str | int) -> bytes:
+    return bytes(node.execute_command("CLUSTER", *words))  # type: ignore[no-untyped-call] # redis-py's is untyped
 
 
 def _until(condition: Callable[[], object]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -77,8 +78,8 @@ async def test_readers_of_many_users_miss_nothing_while_connections_are_cut(
 async def _check_sharded(nodes: list[Redis]) -> None:
     """Each channel is subscribed to on the server that holds its log, and only there."""
 
-    async def channels() -> list[list[bytes]]:
-        return [await node.execute_command("PUBSUB", "SHARDCHANNELS") for node in nodes]
+    async def channels() -> list[list[Any]]:
+        return [await node.pubsub_shardchannels() for node in nodes]
 
     found = await channels()
     assert sorted(channel for on_node in found for channel in on_node) == sorted(

@@ -216,7 +216,7 @@ async def test_log_that_lost_its_end_gives_out_no_id_twice(
         lost = [await worker.advance(claim, done, 9) for done in range(3)]
         assert [(await stream.next()).id for _ in lost] == lost
         for name, content in zip(names, kept, strict=True):
-            await redis.restore(name, 0, content, replace=True)
+            await redis.restore(name, 0, content or b"", replace=True)
         await redis.client_kill_filter(_type="pubsub")
         assert (await stream.next()).event == "reset"
         await worker.advance(claim, 5, 9)
