@@ -28,6 +28,7 @@ from app.core.redis import connect
 from app.core.settings import Settings
 from app.core.storage import Storage
 from app.main import create_app
+from app.protocol import Protocol
 from tests.support import Client, HandWorker, until
 
 
@@ -116,7 +117,9 @@ async def serve(settings: Settings) -> AsyncIterator[str]:
     """The application on a real server in this process; its address."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        config = uvicorn.Config(create_app(settings), log_level="warning", timeout_graceful_shutdown=5, lifespan="on")
+        config = uvicorn.Config(
+            create_app(settings), http=Protocol, log_level="warning", timeout_graceful_shutdown=5, lifespan="on"
+        )
         server = _PromptServer(config)
         task = asyncio.create_task(server.serve([listener]))
         await until(lambda: server.started or task.done())

@@ -11,6 +11,7 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from app.core.settings import Settings
+from app.protocol import Protocol
 
 _CLOSE_SECONDS = 5
 _HAND_BACK_MS = 5000
@@ -24,6 +25,7 @@ def serve_web(settings: Settings) -> None:
     config = uvicorn.Config(
         "app.main:create_app",
         factory=True,
+        http=Protocol,
         workers=settings.web_processes,
         log_level="warning",
         access_log=False,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+import structlog
 from sse_starlette import EventSourceResponse
+from sse_starlette.sse import SendTimeoutError
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -17,7 +20,10 @@ from app.core.errors import BadRequest, NotFound, TooMany, Unavailable
 from app.events.hub import Reader
 from app.events.longpoll import answer, poll
 from app.events.sse import HEADERS, Stream
+from app.protocol import abort
 from app.state import State
+
+logger = structlog.get_logger()
 
 _WAIT_SECONDS = 25.0
 
@@ -55,7 +61,14 @@ class _StreamResponse(EventSourceResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with self._held:
-            await super().__call__(scope, receive, send)
+            try:
+                await super().__call__(scope, receive, send)
+            except SendTimeoutError:
+                logger.info("stream_stalled", client=scope["client"])
+                if not abort(scope):
+                    raise
+                # The server hears of the lost connection in its loop's next turn, before it hears that we are done.
+                await asyncio.sleep(0)
 
 
 async def _poll(request: Request[State], user: str, after: Cursor | None, projects: frozenset[str]) -> Response:

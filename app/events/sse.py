@@ -21,6 +21,7 @@ HEADERS = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"}
 _PADDING = b": " + b" " * 2048 + b"\r\n"
 """Old proxies hold a response back until they have this much of it."""
 _REAUTH_SECONDS = 30.0
+_WRITE_BYTES = 16 * 1024
 
 
 class Stream:
@@ -50,8 +51,10 @@ class Stream:
                 yield await self._reset()
                 continue
             if entries:
-                self._cursor = entries[-1].id
-                if frames := b"".join(frame(entry) for entry in entries if self._wants(entry)):
+                frames = self._take(entries)
+                # Sending may take as long as the client likes; nothing is held meanwhile that can be read again.
+                del entries
+                if frames:
                     yield frames
                 continue
             now = self._loop.time()
@@ -65,6 +68,19 @@ class Stream:
                 yield _control("reauth", {"secondsLeft": max(0, round(self._ends - now))})
             elif now >= heartbeat:
                 yield _control("heartbeat", {})
+
+    def _take(self, entries: list[Entry]) -> bytes:
+        """The frames of as many entries as make one write, and the cursor moves behind them."""
+        frames: list[bytes] = []
+        size = 0
+        for entry in entries:
+            if size >= _WRITE_BYTES:
+                break
+            self._cursor = entry.id
+            if self._wants(entry):
+                frames.append(frame(entry))
+                size += len(frames[-1])
+        return b"".join(frames)
 
     def _wants(self, entry: Entry) -> bool:
         return not self._projects or entry.project in self._projects
