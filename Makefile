@@ -5,7 +5,7 @@ PORT ?= 8000
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run test lint format clean
+.PHONY: help run test lint soak format clean
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -23,6 +23,9 @@ lint: $(VENV)/.test ## style, types, and which way imports run
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+soak: $(VENV)/.test ## readers, writers and faults in thousands of random histories (some minutes)
+	SMARTVOICE_SOAK_EXAMPLES=3000 $(BIN)/pytest -q tests/delivery
 
 format: $(VENV)/.test ## put the code into form
 	$(BIN)/ruff check --fix .

@@ -71,7 +71,7 @@ if last[1] and not used[2] then
 else
   epoch = math.max(tonumber(time[1]), tonumber(used[1] or 0) + 1)
   epoch, seq = string.format('%.0f', epoch), 0
-  redis.call('HSET', user, 'epoch', epoch)
+  redis.call('HSET', user, 'epoch', epoch, 'before', used[1] or 0)
   redis.call('HDEL', user, 'fallen')
 end
 

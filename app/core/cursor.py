@@ -11,8 +11,8 @@ _FORM = re.compile(r"(0|[1-9][0-9]{0,14})-(0|[1-9][0-9]{0,14})")
 
 
 class Cursor(NamedTuple):
-    """A place in a log: the id of the last event seen. `seq` 0 is before the first event of a log that began at `epoch`
-    or later."""
+    """A place in a log: the id of the last event seen; with `seq` 0 the place before the first event of the next log,
+    whose epoch will be `epoch` or later."""
 
     epoch: int
     seq: int

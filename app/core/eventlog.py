@@ -138,10 +138,10 @@ class EventLog:
 
     async def read(self, user: str, after: Cursor, count: int) -> Page:
         """At most `count` entries past `after`, and whether they follow it without a gap."""
-        rows, last, seconds = await self._page(keys=[keys.log(user)], args=[f"({after}", count])
+        rows, last, before = await self._page(keys=[keys.log(user), keys.user(user)], args=[f"({after}", count])
         entries = [Entry.of(id, values[1], values[3]) for id, values in rows]
-        top = _cursor(last) if last else Cursor(int(seconds), 0)
-        return Page(entries, self._whole(after, entries, top, bool(last)), top)
+        top = _cursor(last)
+        return Page(entries, _whole(after, entries, top, int(before)), top)
 
     async def top(self, user: str) -> Cursor:
         """The place behind the latest event; before the first one where the log is empty."""
@@ -167,13 +167,6 @@ class EventLog:
             raise ValueError(f"an event of type {event.type} has more than {self._settings.max_event_bytes} bytes")
         if not _TYPE.fullmatch(event.type) or "\n" in event.data or "\r" in event.data:
             raise ValueError(f"an event of type {event.type!r} would break its framing: write it as JSON on one line")
-
-    def _whole(self, after: Cursor, entries: list[Entry], top: Cursor, exists: bool) -> bool:
-        if entries:
-            first = entries[0].id
-            return after.precedes(first) and first.epoch - after.epoch <= self._settings.log_days * 86400
-        # Nothing past the cursor: that is well if the cursor is the top, or if there has never been anything.
-        return after == top if exists else after.seq == 0 and after.epoch <= top.epoch
 
     def _arguments(self, write: Write) -> list[str | int]:
         settings = self._settings
@@ -213,3 +206,13 @@ def _flat(record: Mapping[str, str]) -> list[str]:
 
 def _sized(items: list[str]) -> list[str | int]:
     return [len(items), *items]
+
+
+def _whole(after: Cursor, entries: list[Entry], top: Cursor, before: int) -> bool:
+    """Whether nothing is missing between `after` and `entries`, of a log whose predecessor had the epoch `before`."""
+    if after.seq == 0 and before and after.epoch <= before:
+        # A place before a log's first event, but of that earlier log, whose events are gone.
+        return False
+    if entries:
+        return after.precedes(entries[0].id)
+    return after == top if top.seq else after.seq == 0 and after.epoch <= top.epoch

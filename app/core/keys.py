@@ -29,8 +29,8 @@ def channel(user: str) -> str:
 
 
 def user(user: str) -> str:
-    """Hash: `epoch`, the latest that the user's log had, so that none is used twice; `fallen`, where the log lost its
-    end and the next event must begin a new epoch; no expiry."""
+    """Hash: `epoch`, the latest that the user's log had, so that none is used twice; `before`, the one before that;
+    `fallen`, where the log lost its end and the next event must begin a new epoch; no expiry."""
     return f"sv:{{u:{user}}}:user"
 
 

@@ -76,7 +76,21 @@ async def _poll(request: Request[State], user: str, after: Cursor | None, projec
     if after is None:
         return answer([], await request.state["log"].top(user))
     async with _reader(request, user) as reader:
-        return await poll(request.state, user, reader, after, wait, projects)
+        answering = asyncio.create_task(poll(request.state, user, reader, after, wait, projects))
+        leaving = asyncio.create_task(_left(request))
+        try:
+            await asyncio.wait([answering, leaving], return_when=asyncio.FIRST_COMPLETED)
+            return answering.result() if answering.done() else Response(status_code=204)
+        finally:
+            # Who left holds no place any longer.
+            answering.cancel()
+            leaving.cancel()
+
+
+async def _left(request: Request[State]) -> None:
+    """Returns when the client has gone."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 @asynccontextmanager

@@ -48,10 +48,12 @@ class Feed:
         self.told: Cursor | None = None
         self.ring: deque[Entry] = deque(maxlen=length)
         self.interruptions = 0
+        self.changes = 0
         self._wake: asyncio.Future[None] | None = None
 
     def push(self, entry: Entry) -> None:
         """Takes the next event; one that does not follow the last drops what was held."""
+        self.changes += 1
         if self.top is not None and self.top.seq and entry.id <= self.top:
             return
         if self.ring and not self.ring[-1].id.precedes(entry.id):
@@ -60,17 +62,21 @@ class Feed:
         self.top = self.told = entry.id
         self.wake()
 
-    def drop(self, top: Cursor | None) -> None:
+    def drop(self) -> None:
         """Forgets what is held, so that every reader asks the log."""
+        self.changes += 1
         self.ring.clear()
-        self.top = top
+        self.top = None
         self.wake()
 
     def after(self, cursor: Cursor) -> list[Entry] | None:
-        """What lies past the cursor, if the ring can tell; None where only the log can."""
+        """What lies past the cursor, if the ring can tell; None where only the log can.
+
+        Of a cursor without an event only the log knows whether there was another log before.
+        """
         if cursor == self.top:
             return []
-        if not self.ring:
+        if not self.ring or cursor.seq == 0:
             return None
         first, last = self.ring[0].id, self.ring[-1].id
         if cursor.precedes(first):
@@ -128,7 +134,7 @@ class Reader:
         """From the log. While Redis is away it is tried again until `deadline`."""
         loop = asyncio.get_running_loop()
         while True:
-            known, told = self._feed.top, self._feed.told
+            changes, told = self._feed.changes, self._feed.told
             try:
                 page = await self._log.read(self._user, after, self._settings.page_length)
                 await self._compare(page.top, told)
@@ -141,7 +147,7 @@ class Reader:
                 await asyncio.sleep(pause)
         if not page.whole:
             raise Gone
-        if not page.entries and self._feed.top == known:
+        if not page.entries and self._feed.changes == changes:
             # Nothing is past the cursor, so the cursor is the top: from here on pushes tell.
             self._feed.top = self._feed.told = after
         return thinned(page.entries) if len(page.entries) > self._settings.conflate_over else page.entries
@@ -212,7 +218,7 @@ class Hub:
     def confirmed(self, channel: bytes) -> None:
         if feed := self._by_channel.get(channel):
             # What was pushed before this moment may have been missed.
-            feed.drop(None)
+            feed.drop()
             if not feed.confirmed.done():
                 feed.confirmed.set_result(None)
 
@@ -258,7 +264,7 @@ class Hub:
             behind = before.seq > 0 if top is None else top < before
             if ahead or behind:
                 logger.warning("ring_differs", user=user, ring=str(before), log=str(top))
-                feed.drop(None)
+                feed.drop()
 
 
 def thinned(entries: Iterable[Entry]) -> list[Entry]:

@@ -95,9 +95,9 @@ class Subscriber:
                 return
             (self._sent.add if wanted else self._sent.discard)(channel)
             verb = self._prefix + ("subscribe" if wanted else "unsubscribe")
-            # What cannot be sent is made good by the next connection. AttributeError: redis-py's connection has no
-            # writer for a moment while the listener loses it.
-            with suppress(RedisError, OSError, AttributeError):
+            # What cannot be sent is made good by the next connection. While the listener loses this one, redis-py's
+            # connection has no writer for a moment (AttributeError), and uvloop's transport is closed (RuntimeError).
+            with suppress(RedisError, OSError, AttributeError, RuntimeError):
                 await getattr(self._pubsub, verb)(channel)
 
     async def _listen(self) -> None:

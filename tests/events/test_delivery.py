@@ -1,0 +1,792 @@
+"""Whatever happens to readers, logs, Redis and the web side: at every quiet point each reader's picture is the truth.
+
+Hypothesis makes up histories of jobs, readers and faults, against real processes: a Redis and two web processes that
+share it. `SMARTVOICE_SOAK_EXAMPLES` says how many; without it the same few are played each time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import httpx
+import pytest
+from httpx_sse import aconnect_sse
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from app.auth.tokens import Tokens
+from app.cli import embedded
+from app.core import keys
+from app.core.cursor import Cursor, parse
+from app.core.errors import Refused
+from app.core.eventlog import Entry, EventLog
+from app.core.jobs import Claim, Jobs, Order
+from app.core.messages import NARRATION, PARSING, progress
+from app.core.models import Job, compact
+from app.core.projects import Manuscript, ParsedChapter, Projects
+from app.core.queue import WorkQueue
+from app.core.redis import connect
+from app.core.settings import Settings
+from app.core.storage import Storage
+from tests import reducer
+from tests.stack import environment, free_port
+from tests.support import PATIENCE_SECONDS, until
+
+T = TypeVar("T")
+Form = Literal["stream", "poll"]
+
+_SOAK = os.environ.get("SMARTVOICE_SOAK_EXAMPLES")
+_EXAMPLES = int(_SOAK or 200)
+_STEPS = 25
+_UNITS = 100
+_MOST_READERS = 5
+_SECRET = "a secret that only this test knows, long enough to sign"
+
+_NOWHERE = Cursor(0, 0)
+
+_NARROW_WEB = {"SMARTVOICE_RING_LENGTH": "4", "SMARTVOICE_PAGE_LENGTH": "3", "SMARTVOICE_CONFLATE_OVER": "2"}
+"""One web process holds so little that short histories go through its log, its pages and its thinning."""
+
+
+class NoQueue(WorkQueue):
+    """The rules are the workers."""
+
+    def __init__(self) -> None:
+        pass
+
+    async def enqueue(self, queue: object, user: str, job: str) -> None:
+        pass
+
+
+class World:
+    """A Redis, two web processes, the core's objects on that Redis, and a loop that runs while a rule does."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.users = (f"alice-{number}" for number in itertools.count(1))
+        self.patience = PATIENCE_SECONDS
+        self._runner = asyncio.Runner()
+        self._redis_process = subprocess.Popen(embedded.command(folder))
+        self._ports = [free_port(), free_port()]
+        self._webs = [self._start_web(0), self._start_web(1)]
+        self.settings = Settings(
+            data_dir=folder, redis_url=f"unix://{embedded.socket_of(folder)}", lease_seconds=600, secret_key=_SECRET
+        )
+        self.run(self._open())
+
+    async def _open(self) -> None:
+        self.redis: Redis = connect(self.settings.redis)
+        self.log = EventLog(self.redis, self.settings)
+        self.jobs = Jobs(self.redis, self.log, self.settings)
+        self.projects = Projects(self.redis, Storage(self.settings.storage), self.jobs, self.settings)
+        self.http = httpx.AsyncClient(trust_env=False, timeout=40, limits=httpx.Limits(max_connections=None))
+        await until(self._redis_answers)
+        for web in range(len(self._webs)):
+            await until(lambda web=web: self._web_answers(web))
+
+    def close(self) -> None:
+        self.run(self.http.aclose())
+        self.run(self.redis.aclose())
+        self._runner.close()
+        for process in (*self._webs, self._redis_process):
+            process.kill()
+            process.wait()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        return self._runner.run(work)
+
+    def url(self, web: int) -> str:
+        return f"http://127.0.0.1:{self._ports[web]}"
+
+    def credential(self, user: str) -> dict[str, str]:
+        return {"Authorization": f"Bearer {Tokens(_SECRET.encode()).sign(user, 86400)}"}
+
+    def said(self, web: int) -> list[str]:
+        """The last lines that a web process wrote."""
+        return (self.folder / f"web-{web}.log").read_text().splitlines()[-4:]
+
+    async def restart_redis(self) -> None:
+        """Killed as soon as its file has all that it acknowledged: while it syncs, it holds writes back a while."""
+        await until(self._redis_has_written)
+        self._redis_process.kill()
+        self._redis_process.wait()
+        self._redis_process = subprocess.Popen(embedded.command(self.folder))
+        await until(self._redis_answers)
+
+    def restart_web(self, web: int) -> None:
+        """Nobody waits for it: readers have to find it again by themselves."""
+        self._webs[web].kill()
+        self._webs[web].wait()
+        self._webs[web] = self._start_web(web)
+
+    def _start_web(self, web: int) -> subprocess.Popen[bytes]:
+        given = {
+            "SMARTVOICE_DATA_DIR": str(self.folder),
+            "SMARTVOICE_PORT": str(self._ports[web]),
+            "SMARTVOICE_SECRET_KEY": _SECRET,
+            "SMARTVOICE_HEARTBEAT_SECONDS": "0.5",
+        }
+        with (self.folder / f"web-{web}.log").open("ab") as output:
+            return subprocess.Popen(
+                [sys.executable, "-m", "app.cli", "web"],
+                env=environment(given | (_NARROW_WEB if web else {})),
+                cwd=self.folder,
+                stdout=output,
+                stderr=output,
+            )
+
+    async def _redis_answers(self) -> bool:
+        with suppress(RedisError, OSError):
+            return bool(await self.redis.ping())
+        return False
+
+    async def _redis_has_written(self) -> bool:
+        return int((await self.redis.info("persistence"))["aof_buffer_length"]) == 0
+
+    async def _web_answers(self, web: int) -> bool:
+        with suppress(httpx.TransportError):
+            return (await self.http.get(f"{self.url(web)}/readyz")).status_code == httpx.codes.OK
+        return False
+
+
+@dataclass
+class Reader:
+    """A client that keeps its cursor: it reads the stream or polls, and comes back whenever it is cut off.
+
+    `scope`: the projects it has a snapshot of, None for all. `narrow`: the project that it asks for, None for all.
+    """
+
+    world: World
+    name: str
+    credential: dict[str, str]
+    form: Form
+    web: int
+    cursor: Cursor
+    jobs: dict[str, reducer.Job]
+    scope: frozenset[str] | None
+    narrow: str | None
+    seen: dict[Cursor, tuple[str, Any]] = field(default_factory=dict)
+    resets: list[tuple[Cursor, Cursor]] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+    trace: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.start = self.cursor
+        self._task: asyncio.Task[None] | None = None
+        self._flows = asyncio.Event()
+        self._flows.set()
+        self.trace.append(f"begins at {self.cursor} with {_short(self.jobs)}")
+
+    @property
+    def connected(self) -> bool:
+        return self._task is not None
+
+    @property
+    def frozen(self) -> bool:
+        return not self._flows.is_set()
+
+    def freeze(self) -> None:
+        """It stays connected and reads nothing."""
+        self.trace.append("freezes")
+        self._flows.clear()
+
+    def thaw(self) -> None:
+        self.trace.append("thaws")
+        self._flows.set()
+
+    def connect(self) -> None:
+        self.trace.append(f"connects by {self.form} to web {self.web} after {self.cursor}")
+        self._task = asyncio.create_task(self._stay_connected())
+
+    async def disconnect(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+            self.trace.append("disconnects")
+
+    async def reconnect(self, form: Form, web: int) -> None:
+        """By another form or to another process, from where it is."""
+        await self.disconnect()
+        self.form, self.web = form, web
+        self.connect()
+
+    async def _stay_connected(self) -> None:
+        while True:
+            try:
+                await (self._stream() if self.form == "stream" else self._poll())
+            except httpx.TransportError as error:
+                self.trace.append(f"is cut off: {type(error).__name__}")
+            except Exception as error:  # a broken reader must tell, not vanish with its task
+                self.wrong.append(repr(error))
+                raise
+            await asyncio.sleep(0.02)
+
+    def _query(self) -> dict[str, str]:
+        return {"project": self.narrow} if self.narrow else {}
+
+    async def _stream(self) -> None:
+        url = f"{self.world.url(self.web)}/api/events"
+        headers = self.credential | {"Last-Event-ID": str(self.cursor)}
+        async with aconnect_sse(self.world.http, "GET", url, headers=headers, params=self._query()) as source:
+            if not self._accepted(source.response):
+                return
+            async for event in source.aiter_sse():
+                await self._flows.wait()
+                self._hear_frame(event.event, event.id, event.json())
+
+    async def _poll(self) -> None:
+        url = f"{self.world.url(self.web)}/api/events"
+        query = self._query() | {"after": str(self.cursor), "wait": "30"}
+        answer = await self.world.http.get(url, headers=self.credential | {"Accept": "application/json"}, params=query)
+        await self._flows.wait()
+        if not self._accepted(answer):
+            return
+        told = answer.json()
+        for event in told["events"]:
+            self._hear(parse(event["id"]), event["type"], event["data"])
+        if told["reset"]:
+            self._reset(told["reset"])
+        self.cursor = parse(told["cursor"])
+
+    def _accepted(self, answer: httpx.Response) -> bool:
+        """Whether it may read; while Redis or the process is away it is told to come back."""
+        if answer.status_code not in {httpx.codes.OK, httpx.codes.SERVICE_UNAVAILABLE}:
+            self.wrong.append(f"was answered {answer.status_code}")
+        if answer.status_code != httpx.codes.OK:
+            self.trace.append(f"is answered {answer.status_code}")
+        return answer.status_code == httpx.codes.OK
+
+    def _hear_frame(self, type: str, id: str, data: Any) -> None:
+        if type == "ready":
+            if data["cursor"] != str(self.cursor):
+                self.wrong.append(f"asked for {self.cursor}, ready says {data['cursor']}")
+        elif type == "reset":
+            self._reset(data)
+        elif ":" in type:
+            self._hear(parse(id), type, data)
+            self.cursor = parse(id)
+
+    def _hear(self, id: Cursor, type: str, data: Any) -> None:
+        self.trace.append(f"hears {id} {type} {data['jobId'][:4]} {data.get('progress', {}).get('stage', '')}")
+        if id <= max([self.start, *self.seen, *(after for _, after in self.resets)]):
+            self.wrong.append(f"{id} is no later than what it had heard")
+        if self.narrow and data["projectId"] != self.narrow:
+            self.wrong.append(f"{id} is of a project that it did not ask for")
+        self.seen[id] = (type, data)
+        self.jobs = reducer.apply(self.jobs, {"id": str(id), "type": type, "data": data})
+
+    def _reset(self, snapshot: Any) -> None:
+        self.trace.append(f"is reset from {self.cursor} to {snapshot['cursor']} with {len(snapshot['jobs'])} jobs")
+        after = parse(snapshot["cursor"])
+        if after < self.cursor:
+            self.wrong.append(f"was set back from {self.cursor} to {after}")
+        self.resets.append((self.cursor, after))
+        self.cursor = after
+        self.jobs = {job["id"]: job for job in snapshot["jobs"]}
+
+    def picture(self) -> dict[str, reducer.Job]:
+        return reducer.picture(self.jobs, self.scope)
+
+    def wants(self, entry: Entry) -> bool:
+        return self.narrow in {None, entry.project}
+
+    def was_told(self, entry: Entry) -> bool:
+        """Whether it heard of the event, or got a snapshot in its place."""
+        return entry.id in self.seen or any(before < entry.id <= after for before, after in self.resets)
+
+    def story(self) -> str:
+        return "\n    ".join([f"{self.name} (of {self.narrow or 'all'}):", *self.trace, *self.wrong])
+
+
+@dataclass
+class Losses:
+    """What is gone from a log: how often something went, the last event that did, and where the log last ended."""
+
+    count: int = 0
+    removed: Cursor = _NOWHERE
+    ended: Cursor = _NOWHERE
+
+    def explain(self, cursor: Cursor) -> bool:
+        """Whether what follows the cursor cannot be known any more."""
+        return cursor < self.removed or cursor <= self.ended
+
+
+_any = st.integers(0, 9)
+_rarely = st.integers(0, 3).map(lambda number: number == 3)
+_very_rarely = st.integers(0, 14).map(lambda number: number == 14)
+
+
+class Delivery(RuleBasedStateMachine):
+    """One user's projects, jobs and readers. A rule that picks says which of those that there are."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self.world = world
+        self.user = next(world.users)
+        self.credential = world.credential(self.user)
+        self.projects: list[str] = []
+        self.chapters: list[tuple[str, str]] = []
+        self.open: dict[str, Job] = {}
+        self.claims: dict[str, Claim] = {}
+        self.units: dict[str, int] = {}
+        self.late: list[Claim] = []
+        self.readers: list[Reader] = []
+        self.history: list[Entry] = []
+        self.losses = Losses()
+        self.noted: Cursor | None = None
+        self.failed = False
+
+    def do(self, work: Coroutine[Any, Any, T]) -> T:
+        try:
+            return self.world.run(work)
+        except BaseException:
+            self.failed = True
+            raise
+
+    # What workers and people do.
+
+    @initialize(pick=_any)
+    def begin(self, pick: int) -> None:
+        self.do(self._create_project())
+        if pick:
+            self.do(self._claim(0))
+            self.do(self._complete(0))
+
+    @precondition(lambda self: len(self.projects) < 3)
+    @rule()
+    def create_project(self) -> None:
+        self.do(self._create_project())
+
+    @precondition(lambda self: self.chapters)
+    @rule(pick=_any)
+    def start_job(self, pick: int) -> None:
+        self.do(self._start_job(pick))
+
+    @precondition(lambda self: len(self.open) > len(self.claims))
+    @rule(pick=_any)
+    def claim(self, pick: int) -> None:
+        self.do(self._claim(pick))
+
+    @precondition(lambda self: self.claims)
+    @rule(pick=_any, times=st.integers(1, 8))
+    def report(self, pick: int, times: int) -> None:
+        self.do(self._report(pick, times))
+
+    @precondition(lambda self: self.claims)
+    @rule(pick=_any)
+    def enter_next_stage(self, pick: int) -> None:
+        self.do(self._enter_next_stage(pick))
+
+    @precondition(lambda self: self.claims)
+    @rule(pick=_any)
+    def complete(self, pick: int) -> None:
+        self.do(self._complete(pick))
+
+    @precondition(lambda self: self.claims)
+    @rule(pick=_any)
+    def fail(self, pick: int) -> None:
+        self.do(self._fail(pick))
+
+    @precondition(lambda self: self.open)
+    @rule(pick=_any)
+    def cancel(self, pick: int) -> None:
+        self.do(self._cancel(pick))
+
+    @precondition(lambda self: self.claims)
+    @rule(pick=_any)
+    def take_over(self, pick: int) -> None:
+        self.do(self._take_over(pick))
+
+    @precondition(lambda self: self.late)
+    @rule(pick=_any)
+    def write_too_late(self, pick: int) -> None:
+        self.do(self._write_too_late(pick))
+
+    # What readers do.
+
+    @rule()
+    def note_cursor(self) -> None:
+        self.noted = self.do(self._cursor())
+
+    @precondition(lambda self: len(self.readers) < _MOST_READERS)
+    @rule(form=st.sampled_from(["stream", "poll"]), web=st.integers(0, 1), noted=st.booleans())
+    def connect(self, form: Form, web: int, noted: bool) -> None:
+        self.do(self._connect(form, web, noted))
+
+    @precondition(lambda self: len(self.readers) < _MOST_READERS)
+    @rule(form=st.sampled_from(["stream", "poll"]), web=st.integers(0, 1), pick=_any, narrow=st.booleans())
+    def connect_from_project(self, form: Form, web: int, pick: int, narrow: bool) -> None:
+        self.do(self._connect_from_project(form, web, _of(self.projects, pick), narrow))
+
+    @precondition(lambda self: self.readers)
+    @rule(pick=_any)
+    def switch_form(self, pick: int) -> None:
+        reader = _of(self.readers, pick)
+        self.do(reader.reconnect("poll" if reader.form == "stream" else "stream", reader.web))
+
+    @precondition(lambda self: self.readers)
+    @rule(pick=_any)
+    def move_to_other_web_process(self, pick: int) -> None:
+        reader = _of(self.readers, pick)
+        self.do(reader.reconnect(reader.form, 1 - reader.web))
+
+    @precondition(lambda self: self.readers)
+    @rule(pick=_any)
+    def disconnect(self, pick: int) -> None:
+        self.do(_of(self.readers, pick).disconnect())
+
+    @precondition(lambda self: self.readers)
+    @rule(pick=_any)
+    def freeze_or_thaw(self, pick: int) -> None:
+        reader = _of(self.readers, pick)
+        self.do(_later(reader.thaw if reader.frozen else reader.freeze))
+
+    # What befalls the log and the processes.
+
+    @precondition(lambda self: self.history)
+    @rule(keep=st.integers(0, 6))
+    def trim_log(self, keep: int) -> None:
+        self.do(self._trim(keep))
+
+    @rule(now=_rarely)
+    def delete_log(self, now: bool) -> None:
+        if now:
+            self.do(self._trim(None))
+
+    @rule(now=_rarely)
+    def cut_pubsub(self, now: bool) -> None:
+        if now:
+            self.do(_later(lambda: self.world.redis.client_kill_filter(_type="pubsub")))
+
+    @rule(now=_rarely)
+    def restart_redis(self, now: bool) -> None:
+        if now:
+            self.do(self.world.restart_redis())
+
+    @rule(now=_very_rarely, web=st.integers(0, 1))
+    def restart_web(self, now: bool, web: int) -> None:
+        if now:
+            self.world.restart_web(web)
+
+    @rule()
+    def settle(self) -> None:
+        self.do(self._settle())
+
+    def teardown(self) -> None:
+        try:
+            if not self.failed:
+                self.do(self._settle_all())
+        finally:
+            if self.failed:
+                self.world.patience = 4.0  # while the example is made smaller, it fails again and again
+            self.world.run(self._disconnect_all())
+
+    # How.
+
+    async def _create_project(self) -> None:
+        manuscript = Manuscript(b"Hello, world.", "txt", "Hello", "en")
+        project, job = await self.world.projects.create(self.user, manuscript, NoQueue())
+        self.projects.append(project.id)
+        self.open[job.id] = job
+        await self._learn()
+
+    async def _start_job(self, pick: int) -> None:
+        project, chapter = _of(self.chapters, pick)
+        job, new = await self.world.jobs.create(self.user, Order(NARRATION, project, "en", chapter))
+        assert new == (job.id not in self.open)
+        self.open[job.id] = job
+        await self._learn()
+
+    async def _claim(self, pick: int) -> None:
+        job = _of([job for job in self.open.values() if job.id not in self.claims], pick)
+        self.claims[job.id] = await self._claimed(job)
+        with pytest.raises(Refused, match="leased"):
+            await self._claimed(job)
+        await self._learn()
+
+    async def _claimed(self, job: Job) -> Claim:
+        return await self.world.jobs.claim(self.user, job.id, "read" if job.queue == PARSING else "start")
+
+    async def _report(self, pick: int, times: int) -> None:
+        claim = self._claim_of(pick)
+        stage = "convert" if claim.job.queue == PARSING else "synthesis"
+        for done in range(self.units.get(claim.job.id, 0), self.units.get(claim.job.id, 0) + times):
+            told = progress(claim.job.queue, stage, "en", done=min(done, _UNITS), total=_UNITS)
+            await self.world.jobs.report(claim, told, thin=done > 0)
+        self.units[claim.job.id] = self.units.get(claim.job.id, 0) + times
+        await self._learn()
+
+    async def _enter_next_stage(self, pick: int) -> None:
+        claim = self._claim_of(pick)
+        stage = "split" if claim.job.queue == PARSING else "upload"
+        await self.world.jobs.report(claim, progress(claim.job.queue, stage, "en"), thin=False)
+        await self._learn()
+
+    async def _complete(self, pick: int) -> None:
+        claim = self._claim_of(pick)
+        if claim.job.queue == PARSING:
+            await self._complete_parsing(claim)
+        else:
+            await self.world.jobs.complete(claim, {"audioUrl": "/audios/x.mp3", "durationSeconds": 1.5}, {})
+        await self._ended(claim.job)
+
+    async def _complete_parsing(self, claim: Claim) -> None:
+        project = claim.job.project_id
+        parsed = [ParsedChapter("One", "Text 1."), ParsedChapter("Two", "Text 2.")]
+        records = await self.world.projects.add_chapters(self.user, project, parsed)
+        await self.world.jobs.complete(claim, {"chapters": 2, "characters": 14}, records)
+        self.chapters += [(project, chapter.id) for chapter in await self.world.projects.chapters(self.user, project)]
+
+    async def _fail(self, pick: int) -> None:
+        claim = self._claim_of(pick)
+        await self.world.jobs.fail(claim, "tts_failed", "The voice does not answer.")
+        await self._ended(claim.job)
+
+    async def _cancel(self, pick: int) -> None:
+        job = _of(list(self.open.values()), pick)
+        await self.world.jobs.cancel(self.user, job.queue, job.id)
+        await self._ended(job)
+
+    async def _take_over(self, pick: int) -> None:
+        """A worker fell silent for longer than its lease, and another takes its job."""
+        late = self._claim_of(pick)
+        await self.world.redis.hset(keys.job(self.user, late.job.id), "lease", "0")
+        claim = self.claims[late.job.id] = await self._claimed(late.job)
+        assert claim.attempt == late.attempt + 1
+        self.late.append(late)
+        self.units.pop(late.job.id, None)
+        await self._learn()
+
+    async def _write_too_late(self, pick: int) -> None:
+        claim = _of(self.late, pick)
+        key = keys.job(self.user, claim.job.id)
+        before = await self.world.redis.hgetall(key), await self._cursor()
+        told = progress(claim.job.queue, "done", "en")
+        for write in (
+            lambda: self.world.jobs.report(claim, told, thin=False),
+            lambda: self.world.jobs.complete(claim, {}, {}),
+            lambda: self.world.jobs.fail(claim, "late", "Too late."),
+        ):
+            with pytest.raises(Refused, match=r"stale|final"):
+                await write()
+        assert await self.world.redis.hgetall(key) == before[0]
+        if self.history and self.history[-1].id == before[1]:
+            assert await self._cursor() == before[1]
+
+    async def _ended(self, job: Job) -> None:
+        del self.open[job.id]
+        self.units.pop(job.id, None)
+        if claim := self.claims.pop(job.id, None):
+            self.late.append(claim)
+        await self._learn()
+
+    def _claim_of(self, pick: int) -> Claim:
+        return _of(list(self.claims.values()), pick)
+
+    async def _cursor(self) -> Cursor:
+        return await self.world.log.top(self.user)
+
+    async def _learn(self) -> None:
+        """Keeps what was appended, before anything can befall the log."""
+        last = self.history[-1].id if self.history else _NOWHERE
+        page = await self.world.log.read(self.user, last, 1000)
+        for entry in page.entries:
+            follows = entry.id == Cursor(last.epoch, last.seq + 1)
+            begins = entry.id.epoch > last.epoch and entry.id.seq == 1 and last in {self.losses.ended, _NOWHERE}
+            assert follows or begins, f"{entry.id} was appended after {last}"
+            last = entry.id
+        self.history += page.entries
+
+    async def _trim(self, keep: int | None) -> None:
+        """Keeps so many events; None deletes the log."""
+        held = (await self.world.log.read(self.user, _NOWHERE, 10_000)).entries
+        gone = held[: len(held) - (keep or 0)] if len(held) > (keep or 0) else []
+        if gone:
+            self.losses.count += 1
+            self.losses.removed = gone[-1].id
+            self.losses.ended = self.losses.ended if keep else gone[-1].id
+        if keep is None:
+            await self.world.redis.delete(keys.log(self.user))
+        else:
+            await self.world.redis.xtrim(keys.log(self.user), maxlen=keep, approximate=False)
+
+    async def _connect(self, form: Form, web: int, noted: bool) -> None:
+        """From a cursor taken now, or long ago, and jobs that were looked at after it."""
+        polled = await self._get(web, "/api/events")
+        cursor = self.noted if noted and self.noted else parse(polled["cursor"])
+        jobs = [job for project in self.projects for job in _jobs_of(await self._get(web, f"/api/projects/{project}"))]
+        self._add_reader(form, web, cursor, jobs, None, None)
+
+    async def _connect_from_project(self, form: Form, web: int, project: str, narrow: bool) -> None:
+        """From a project's page, which has its cursor with it."""
+        page = await self._get(web, f"/api/projects/{project}")
+        scope, cursor = frozenset({project}), parse(page["cursor"])
+        self._add_reader(form, web, cursor, _jobs_of(page), scope, project if narrow else None)
+
+    def _add_reader(
+        self,
+        form: Form,
+        web: int,
+        cursor: Cursor,
+        jobs: list[reducer.Job],
+        scope: frozenset[str] | None,
+        narrow: str | None,
+    ) -> None:
+        name = f"reader {len(self.readers)}"
+        known = {job["id"]: job for job in jobs}
+        reader = Reader(self.world, name, self.credential, form, web, cursor, known, scope, narrow)
+        self.readers.append(reader)
+        reader.connect()
+
+    async def _get(self, web: int, path: str) -> Any:
+        """An answer as JSON; a process that is away, or whose Redis is, is asked again."""
+
+        async def answer() -> httpx.Response | None:
+            with suppress(httpx.TransportError):
+                headers = self.credential | {"Accept": "application/json"}
+                found = await self.world.http.get(f"{self.world.url(web)}{path}", headers=headers)
+                if found.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                    return found
+            return None
+
+        found = await until(answer)
+        assert found.status_code == httpx.codes.OK, found.text
+        return found.json()
+
+    async def _settle_all(self) -> None:
+        """Those who were away or did not read come back first."""
+        for reader in self.readers:
+            if reader.frozen:
+                reader.thaw()
+            if not reader.connected:
+                reader.connect()
+        await self._settle()
+
+    async def _settle(self) -> None:
+        """Each reader that reads catches up; then its picture is right, and nothing was missed, repeated or made up."""
+        reading = [reader for reader in self.readers if reader.connected and not reader.frozen]
+        truth = await self._truth()
+        top = await self._cursor()
+        for reader in reading:
+            try:
+                await until(
+                    lambda reader=reader: reader.wrong or self._caught_up(reader, truth, top), self.world.patience
+                )
+            except AssertionError:
+                raise AssertionError(self._story(reader, "did not catch up", truth)) from None
+            if found := self._faults(reader):
+                raise AssertionError(self._story(reader, found, truth))
+
+    async def _truth(self) -> dict[str, reducer.Job]:
+        made = [await self.world.jobs.latest(self.user, project) for project in self.projects]
+        return {job.id: job.json_dict() for jobs in made for job in jobs.values()}
+
+    def _caught_up(self, reader: Reader, truth: dict[str, reducer.Job], top: Cursor) -> bool:
+        at_top = reader.narrow is not None or top.seq == 0 or reader.cursor == top
+        right = reader.picture() == reducer.picture(truth, reader.scope)
+        return at_top and right and not self._untold(reader)
+
+    def _faults(self, reader: Reader) -> str:
+        """What is wrong with a reader that has caught up; empty where nothing is."""
+        if reader.wrong:
+            return reader.wrong[0]
+        for before, after in reader.resets:
+            if not self.losses.explain(before):
+                return f"was reset from {before} to {after}, though nothing that follows was lost"
+        if len(reader.resets) > self.losses.count:
+            return f"was reset {len(reader.resets)} times, though the log lost something {self.losses.count} times"
+        known = {entry.id: entry for entry in self.history}
+        for id, (type, data) in reader.seen.items():
+            if (type, compact(data).encode()) != (known[id].type, known[id].data):
+                return f"heard {id} otherwise than it was written"
+        return ""
+
+    def _untold(self, reader: Reader) -> list[str]:
+        """Events that it should know of; progress within a stage may be left out."""
+        due = (entry for entry in self.history if entry.id > reader.start and not entry.thin and reader.wants(entry))
+        return [f"{entry.id} {entry.type}" for entry in due if not reader.was_told(entry)]
+
+    def _story(self, reader: Reader, what: str, truth: dict[str, reducer.Job]) -> str:
+        written = [f"{entry.id} {entry.type} {entry.job[:4]}{' thin' if entry.thin else ''}" for entry in self.history]
+        return "\n  ".join(
+            [
+                f"{reader.name} {what}",
+                reader.story(),
+                f"its picture: {_short(reader.picture())}",
+                f"the truth:   {_short(reducer.picture(truth, reader.scope))}",
+                f"was not told of: {self._untold(reader)}",
+                f"lost from the log: {self.losses}",
+                f"written to the log: {'; '.join(written)}",
+                *(f"web {web} said: {line}" for web in (0, 1) for line in self.world.said(web)),
+            ]
+        )
+
+    async def _disconnect_all(self) -> None:
+        for reader in self.readers:
+            await reader.disconnect()
+
+
+def _of(items: list[T], pick: int) -> T:
+    return items[pick % len(items)]
+
+
+async def _later(call: Callable[[], Any]) -> None:
+    """Calls within the loop."""
+    found = call()
+    if asyncio.iscoroutine(found):
+        await found
+
+
+def _jobs_of(project: dict[str, Any]) -> list[reducer.Job]:
+    return [holder["job"] for holder in (project, *project["chapters"]) if holder["job"]]
+
+
+def _short(jobs: dict[str, reducer.Job]) -> str:
+    return ", ".join(f"{id[:4]} {job['state']} #{job['attempt']} at {job['version']}" for id, job in jobs.items())
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    # Short, because a socket's path must be.
+    folder = Path(tempfile.mkdtemp(prefix="sv-"))
+    monkeypatch.chdir(folder)
+    world = World(folder)
+    try:
+        yield world
+    finally:
+        world.close()
+        shutil.rmtree(folder)
+
+
+@pytest.mark.timeout(300 + _EXAMPLES)
+def test_every_reader_has_the_true_picture_whatever_happens(world: World) -> None:
+    class InWorld(Delivery):
+        def __init__(self) -> None:
+            super().__init__(world)
+
+    run_state_machine_as_test(
+        InWorld,
+        settings=settings(
+            max_examples=_EXAMPLES,
+            stateful_step_count=_STEPS,
+            deadline=None,
+            database=None,
+            derandomize=_SOAK is None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
