@@ -41,7 +41,7 @@ def socket_of(data_dir: Path) -> Path:
 
 
 def command(data_dir: Path) -> list[str]:
-    """How the embedded Redis is started: no port, append-only file, nothing ever evicted."""
+    """How the embedded Redis is started: no port, nothing ever evicted, each write on disk before it is answered."""
     data_dir.mkdir(parents=True, exist_ok=True)
     options = {
         "port": "0",
@@ -49,7 +49,7 @@ def command(data_dir: Path) -> list[str]:
         "unixsocketperm": "700",
         "dir": str(data_dir.absolute()),
         "appendonly": "yes",
-        "appendfsync": "everysec",
+        "appendfsync": "always",
         "save": "",
         "maxmemory-policy": "noeviction",
         "daemonize": "no",

@@ -15,7 +15,7 @@ from app.core.cursor import Cursor
 from app.core.eventlog import EventLog
 from app.core.settings import Settings
 from app.events.hub import Hub
-from tests.conftest import signed_in
+from tests.conftest import serve, signed_in
 from tests.support import Client, HandWorker, data
 
 
@@ -258,8 +258,6 @@ async def test_head_answers_without_opening_a_stream(alice: Client) -> None:
 
 
 async def test_stream_too_many_is_refused_and_the_others_stay(settings: Settings) -> None:
-    from tests.conftest import serve
-
     narrow = settings.model_copy(update={"max_streams_per_user": 2, "max_streams": 3})
     async with serve(narrow) as address, signed_in(address, narrow, "alice") as alice:
         async with alice.stream() as first, alice.stream() as second:
@@ -278,6 +276,23 @@ async def test_stream_too_many_is_refused_and_the_others_stay(settings: Settings
         # A place that was let go is free again.
         async with alice.stream() as again:
             await again.next("ready")
+
+
+async def test_long_poll_that_is_given_up_gives_its_place_back(settings: Settings) -> None:
+    narrow = settings.model_copy(update={"max_streams_per_user": 1})
+    async with serve(narrow) as address, signed_in(address, narrow, "alice") as alice:
+        cursor = (await alice.poll())["cursor"]
+        for _ in range(3):
+            waiting = asyncio.create_task(alice.poll(after=cursor, wait=50))
+            await until(lambda: _refused(alice, cursor, True))
+            waiting.cancel()
+            await until(lambda: _refused(alice, cursor, False))
+
+
+async def _refused(alice: Client, cursor: str, wanted: bool) -> bool:
+    query = {"after": cursor, "wait": "0"}
+    answer = await alice.http.get("/api/events", params=query, headers={"Accept": "application/json"})
+    return (answer.status_code == httpx.codes.TOO_MANY_REQUESTS) == wanted
 
 
 @pytest.mark.parametrize("cursor", ["$", "abc", "1-2-3", "9" * 4096])
