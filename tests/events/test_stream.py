@@ -16,7 +16,7 @@ from app.core.eventlog import EventLog
 from app.core.settings import Settings
 from app.events.hub import Hub
 from tests.conftest import serve, signed_in
-from tests.support import Client, HandWorker, data
+from tests.support import Client, HandWorker, data, until
 
 
 @pytest.fixture
