@@ -13,7 +13,7 @@ from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 _EXTENSION = "smartvoice.abort"
-_BUFFER_BYTES = 16 * 1024
+_BUFFER_BYTES = 8 * 1024
 
 
 class Protocol(HttpToolsProtocol):
@@ -21,7 +21,7 @@ class Protocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's is
         super().connection_made(transport)
-        # A client that does not read is waited for as soon as this much lies ready for it, instead of four times that.
+        # A client that does not read is waited for as soon as this much lies ready for it; 64 KiB is the rule.
         transport.set_write_buffer_limits(high=_BUFFER_BYTES)
 
     def on_message_begin(self) -> None:

@@ -6,13 +6,14 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any, cast
 
-from redis.asyncio import Redis, RedisCluster
+from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.exceptions import ConnectionError, ReadOnlyError, RedisError, ResponseError, TimeoutError
 
 from app.core.errors import Problem, Unavailable
 
+_CONNECTIONS = 50
 UNREACHABLE = (ConnectionError, TimeoutError, ReadOnlyError, OSError)
 
 
@@ -32,7 +33,9 @@ def connect(url: str, *, patient: bool = False) -> Redis:
         # The two clients share the commands that are used here, but no base class that says so.
         options["retry"] = Retry(ExponentialWithJitterBackoff(base=0.1, cap=1), max(tries, 3))
         return cast(Redis, RedisCluster.from_url(url.replace("+cluster", "", 1), **options, **keepalive))
-    return Redis.from_url(url, **options, **keepalive)
+    # Whoever comes while all connections are at work waits for one; redis-py's usual pool refuses instead.
+    pool = BlockingConnectionPool.from_url(url, max_connections=_CONNECTIONS, timeout=5, **options, **keepalive)
+    return Redis.from_pool(pool)
 
 
 async def prepare(redis: Redis | RedisCluster) -> None:

@@ -32,6 +32,8 @@ from app.events.subscriber import Subscriptions
 logger = structlog.get_logger()
 
 _CONFIRM_SECONDS = 2.0
+# However many readers fall behind at once, so many pages of the log are in memory; more would make all of them slower.
+_PAGES_AT_ONCE = 2
 
 
 class Gone(Exception):
@@ -106,7 +108,8 @@ class Feed:
 class Reader:
     """One reader's place: `read` after it, wait at most so long. SSE and long poll are both this."""
 
-    def __init__(self, user: str, feed: Feed, log: EventLog, settings: Settings) -> None:
+    def __init__(self, user: str, feed: Feed, log: EventLog, settings: Settings, pages: asyncio.Semaphore) -> None:
+        self._pages = pages
         self._user = user
         self._feed = feed
         self._log = log
@@ -136,7 +139,8 @@ class Reader:
         while True:
             changes, told = self._feed.changes, self._feed.told
             try:
-                page = await self._log.read(self._user, after, self._settings.page_length)
+                async with self._pages:
+                    page = await self._log.read(self._user, after, self._settings.page_length)
                 await self._compare(page.top, told)
                 break
             except (RedisError, OSError):
@@ -169,6 +173,7 @@ class Hub:
         self._log = log
         self._settings = settings
         self._subscriptions = Subscriptions(settings.redis, self)
+        self._pages = asyncio.Semaphore(_PAGES_AT_ONCE)
         self._feeds: dict[str, Feed] = {}
         self._by_channel: dict[bytes, Feed] = {}
 
@@ -191,7 +196,7 @@ class Hub:
         feed.readers += 1
         try:
             await self._confirmation(user, feed)
-            yield Reader(user, feed, self._log, self._settings)
+            yield Reader(user, feed, self._log, self._settings, self._pages)
         finally:
             feed.readers -= 1
             if feed.readers == 0:

@@ -21,7 +21,7 @@ HEADERS = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"}
 _PADDING = b": " + b" " * 2048 + b"\r\n"
 """Old proxies hold a response back until they have this much of it."""
 _REAUTH_SECONDS = 30.0
-_WRITE_BYTES = 16 * 1024
+_WRITE_BYTES = 8 * 1024
 
 
 class Stream:
