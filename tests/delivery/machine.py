@@ -1,330 +1,37 @@
-"""Whatever happens to readers, logs, Redis and the web side: at every quiet point each reader's picture is the truth.
+"""The rules: what jobs, readers and faults do in a history, and what must be true whenever all is quiet.
 
-Hypothesis makes up histories of jobs, readers and faults, against real processes: a Redis and two web processes that
-share it. `SMARTVOICE_SOAK_EXAMPLES` says how many; without it the same few are played each time.
+One long class, because Hypothesis wants the rules of a machine in one.
 """
 
 from __future__ import annotations
 
 import asyncio
-import itertools
-import os
-import shutil
-import subprocess
-import sys
-import tempfile
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import httpx
 import pytest
-from httpx_sse import aconnect_sse
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from app.auth.tokens import Tokens
-from app.cli import embedded
 from app.core import keys
 from app.core.cursor import Cursor, parse
 from app.core.errors import Refused
-from app.core.eventlog import Entry, EventLog
-from app.core.jobs import Claim, Jobs, Order
+from app.core.eventlog import Entry
+from app.core.jobs import Claim, Order
 from app.core.messages import NARRATION, PARSING, progress
 from app.core.models import Job, compact
-from app.core.projects import Manuscript, ParsedChapter, Projects
-from app.core.queue import WorkQueue
-from app.core.redis import connect
-from app.core.settings import Settings
-from app.core.storage import Storage
+from app.core.projects import Manuscript, ParsedChapter
 from tests import reducer
-from tests.stack import environment, free_port
-from tests.support import PATIENCE_SECONDS, until
+from tests.delivery.readers import NOWHERE, Form, Losses, Reader, jobs_of, short
+from tests.delivery.world import NoQueue, World
+from tests.support import until
 
 T = TypeVar("T")
-Form = Literal["stream", "poll"]
 
-_SOAK = os.environ.get("SMARTVOICE_SOAK_EXAMPLES")
-_EXAMPLES = int(_SOAK or 200)
-_STEPS = 25
-_UNITS = 100
-_MOST_READERS = 5
-_SECRET = "a secret that only this test knows, long enough to sign"
-
-_NOWHERE = Cursor(0, 0)
-
-_NARROW_WEB = {"SMARTVOICE_RING_LENGTH": "4", "SMARTVOICE_PAGE_LENGTH": "3", "SMARTVOICE_CONFLATE_OVER": "2"}
-"""One web process holds so little that short histories go through its log, its pages and its thinning."""
-
-
-class NoQueue(WorkQueue):
-    """The rules are the workers."""
-
-    def __init__(self) -> None:
-        pass
-
-    async def enqueue(self, queue: object, user: str, job: str) -> None:
-        pass
-
-
-class World:
-    """A Redis, two web processes, the core's objects on that Redis, and a loop that runs while a rule does."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.users = (f"alice-{number}" for number in itertools.count(1))
-        self.patience = PATIENCE_SECONDS
-        self._runner = asyncio.Runner()
-        self._redis_process = subprocess.Popen(embedded.command(folder))
-        self._ports = [free_port(), free_port()]
-        self._webs = [self._start_web(0), self._start_web(1)]
-        self.settings = Settings(
-            data_dir=folder, redis_url=f"unix://{embedded.socket_of(folder)}", lease_seconds=600, secret_key=_SECRET
-        )
-        self.run(self._open())
-
-    async def _open(self) -> None:
-        self.redis: Redis = connect(self.settings.redis)
-        self.log = EventLog(self.redis, self.settings)
-        self.jobs = Jobs(self.redis, self.log, self.settings)
-        self.projects = Projects(self.redis, Storage(self.settings.storage), self.jobs, self.settings)
-        self.http = httpx.AsyncClient(trust_env=False, timeout=40, limits=httpx.Limits(max_connections=None))
-        await until(self._redis_answers)
-        for web in range(len(self._webs)):
-            await until(lambda web=web: self._web_answers(web))
-
-    def close(self) -> None:
-        self.run(self.http.aclose())
-        self.run(self.redis.aclose())
-        self._runner.close()
-        for process in (*self._webs, self._redis_process):
-            process.kill()
-            process.wait()
-
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        return self._runner.run(work)
-
-    def url(self, web: int) -> str:
-        return f"http://127.0.0.1:{self._ports[web]}"
-
-    def credential(self, user: str) -> dict[str, str]:
-        return {"Authorization": f"Bearer {Tokens(_SECRET.encode()).sign(user, 86400)}"}
-
-    def said(self, web: int) -> list[str]:
-        """The last lines that a web process wrote."""
-        return (self.folder / f"web-{web}.log").read_text().splitlines()[-4:]
-
-    async def restart_redis(self) -> None:
-        """Killed as soon as its file has all that it acknowledged: while it syncs, it holds writes back a while."""
-        await until(self._redis_has_written)
-        self._redis_process.kill()
-        self._redis_process.wait()
-        self._redis_process = subprocess.Popen(embedded.command(self.folder))
-        await until(self._redis_answers)
-
-    def restart_web(self, web: int) -> None:
-        """Nobody waits for it: readers have to find it again by themselves."""
-        self._webs[web].kill()
-        self._webs[web].wait()
-        self._webs[web] = self._start_web(web)
-
-    def _start_web(self, web: int) -> subprocess.Popen[bytes]:
-        given = {
-            "SMARTVOICE_DATA_DIR": str(self.folder),
-            "SMARTVOICE_PORT": str(self._ports[web]),
-            "SMARTVOICE_SECRET_KEY": _SECRET,
-            "SMARTVOICE_HEARTBEAT_SECONDS": "0.5",
-        }
-        with (self.folder / f"web-{web}.log").open("ab") as output:
-            return subprocess.Popen(
-                [sys.executable, "-m", "app.cli", "web"],
-                env=environment(given | (_NARROW_WEB if web else {})),
-                cwd=self.folder,
-                stdout=output,
-                stderr=output,
-            )
-
-    async def _redis_answers(self) -> bool:
-        with suppress(RedisError, OSError):
-            return bool(await self.redis.ping())
-        return False
-
-    async def _redis_has_written(self) -> bool:
-        return int((await self.redis.info("persistence"))["aof_buffer_length"]) == 0
-
-    async def _web_answers(self, web: int) -> bool:
-        with suppress(httpx.TransportError):
-            return (await self.http.get(f"{self.url(web)}/readyz")).status_code == httpx.codes.OK
-        return False
-
-
-@dataclass
-class Reader:
-    """A client that keeps its cursor: it reads the stream or polls, and comes back whenever it is cut off.
-
-    `scope`: the projects it has a snapshot of, None for all. `narrow`: the project that it asks for, None for all.
-    """
-
-    world: World
-    name: str
-    credential: dict[str, str]
-    form: Form
-    web: int
-    cursor: Cursor
-    jobs: dict[str, reducer.Job]
-    scope: frozenset[str] | None
-    narrow: str | None
-    seen: dict[Cursor, tuple[str, Any]] = field(default_factory=dict)
-    resets: list[tuple[Cursor, Cursor]] = field(default_factory=list)
-    wrong: list[str] = field(default_factory=list)
-    trace: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.start = self.cursor
-        self._task: asyncio.Task[None] | None = None
-        self._flows = asyncio.Event()
-        self._flows.set()
-        self.trace.append(f"begins at {self.cursor} with {_short(self.jobs)}")
-
-    @property
-    def connected(self) -> bool:
-        return self._task is not None
-
-    @property
-    def frozen(self) -> bool:
-        return not self._flows.is_set()
-
-    def freeze(self) -> None:
-        """It stays connected and reads nothing."""
-        self.trace.append("freezes")
-        self._flows.clear()
-
-    def thaw(self) -> None:
-        self.trace.append("thaws")
-        self._flows.set()
-
-    def connect(self) -> None:
-        self.trace.append(f"connects by {self.form} to web {self.web} after {self.cursor}")
-        self._task = asyncio.create_task(self._stay_connected())
-
-    async def disconnect(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
-            self.trace.append("disconnects")
-
-    async def reconnect(self, form: Form, web: int) -> None:
-        """By another form or to another process, from where it is."""
-        await self.disconnect()
-        self.form, self.web = form, web
-        self.connect()
-
-    async def _stay_connected(self) -> None:
-        while True:
-            try:
-                await (self._stream() if self.form == "stream" else self._poll())
-            except httpx.TransportError as error:
-                self.trace.append(f"is cut off: {type(error).__name__}")
-            except Exception as error:  # a broken reader must tell, not vanish with its task
-                self.wrong.append(repr(error))
-                raise
-            await asyncio.sleep(0.02)
-
-    def _query(self) -> dict[str, str]:
-        return {"project": self.narrow} if self.narrow else {}
-
-    async def _stream(self) -> None:
-        url = f"{self.world.url(self.web)}/api/events"
-        headers = self.credential | {"Last-Event-ID": str(self.cursor)}
-        async with aconnect_sse(self.world.http, "GET", url, headers=headers, params=self._query()) as source:
-            if not self._accepted(source.response):
-                return
-            async for event in source.aiter_sse():
-                await self._flows.wait()
-                self._hear_frame(event.event, event.id, event.json())
-
-    async def _poll(self) -> None:
-        url = f"{self.world.url(self.web)}/api/events"
-        query = self._query() | {"after": str(self.cursor), "wait": "30"}
-        answer = await self.world.http.get(url, headers=self.credential | {"Accept": "application/json"}, params=query)
-        await self._flows.wait()
-        if not self._accepted(answer):
-            return
-        told = answer.json()
-        for event in told["events"]:
-            self._hear(parse(event["id"]), event["type"], event["data"])
-        if told["reset"]:
-            self._reset(told["reset"])
-        self.cursor = parse(told["cursor"])
-
-    def _accepted(self, answer: httpx.Response) -> bool:
-        """Whether it may read; while Redis or the process is away it is told to come back."""
-        if answer.status_code not in {httpx.codes.OK, httpx.codes.SERVICE_UNAVAILABLE}:
-            self.wrong.append(f"was answered {answer.status_code}")
-        if answer.status_code != httpx.codes.OK:
-            self.trace.append(f"is answered {answer.status_code}")
-        return answer.status_code == httpx.codes.OK
-
-    def _hear_frame(self, type: str, id: str, data: Any) -> None:
-        if type == "ready":
-            if data["cursor"] != str(self.cursor):
-                self.wrong.append(f"asked for {self.cursor}, ready says {data['cursor']}")
-        elif type == "reset":
-            self._reset(data)
-        elif ":" in type:
-            self._hear(parse(id), type, data)
-            self.cursor = parse(id)
-
-    def _hear(self, id: Cursor, type: str, data: Any) -> None:
-        self.trace.append(f"hears {id} {type} {data['jobId'][:4]} {data.get('progress', {}).get('stage', '')}")
-        if id <= max([self.start, *self.seen, *(after for _, after in self.resets)]):
-            self.wrong.append(f"{id} is no later than what it had heard")
-        if self.narrow and data["projectId"] != self.narrow:
-            self.wrong.append(f"{id} is of a project that it did not ask for")
-        self.seen[id] = (type, data)
-        self.jobs = reducer.apply(self.jobs, {"id": str(id), "type": type, "data": data})
-
-    def _reset(self, snapshot: Any) -> None:
-        self.trace.append(f"is reset from {self.cursor} to {snapshot['cursor']} with {len(snapshot['jobs'])} jobs")
-        after = parse(snapshot["cursor"])
-        if after < self.cursor:
-            self.wrong.append(f"was set back from {self.cursor} to {after}")
-        self.resets.append((self.cursor, after))
-        self.cursor = after
-        self.jobs = {job["id"]: job for job in snapshot["jobs"]}
-
-    def picture(self) -> dict[str, reducer.Job]:
-        return reducer.picture(self.jobs, self.scope)
-
-    def wants(self, entry: Entry) -> bool:
-        return self.narrow in {None, entry.project}
-
-    def was_told(self, entry: Entry) -> bool:
-        """Whether it heard of the event, or got a snapshot in its place."""
-        return entry.id in self.seen or any(before < entry.id <= after for before, after in self.resets)
-
-    def story(self) -> str:
-        return "\n    ".join([f"{self.name} (of {self.narrow or 'all'}):", *self.trace, *self.wrong])
-
-
-@dataclass
-class Losses:
-    """What is gone from a log: how often something went, the last event that did, and where the log last ended."""
-
-    count: int = 0
-    removed: Cursor = _NOWHERE
-    ended: Cursor = _NOWHERE
-
-    def explain(self, cursor: Cursor) -> bool:
-        """Whether what follows the cursor cannot be known any more."""
-        return cursor < self.removed or cursor <= self.ended
-
+UNITS = 100
+MOST_READERS = 5
 
 _any = st.integers(0, 9)
 _rarely = st.integers(0, 3).map(lambda number: number == 3)
@@ -423,38 +130,38 @@ class Delivery(RuleBasedStateMachine):
     def note_cursor(self) -> None:
         self.noted = self.do(self._cursor())
 
-    @precondition(lambda self: len(self.readers) < _MOST_READERS)
+    @precondition(lambda self: len(self.readers) < MOST_READERS)
     @rule(form=st.sampled_from(["stream", "poll"]), web=st.integers(0, 1), noted=st.booleans())
     def connect(self, form: Form, web: int, noted: bool) -> None:
         self.do(self._connect(form, web, noted))
 
-    @precondition(lambda self: len(self.readers) < _MOST_READERS)
+    @precondition(lambda self: len(self.readers) < MOST_READERS)
     @rule(form=st.sampled_from(["stream", "poll"]), web=st.integers(0, 1), pick=_any, narrow=st.booleans())
     def connect_from_project(self, form: Form, web: int, pick: int, narrow: bool) -> None:
-        self.do(self._connect_from_project(form, web, _of(self.projects, pick), narrow))
+        self.do(self._connect_from_project(form, web, pick_of(self.projects, pick), narrow))
 
     @precondition(lambda self: self.readers)
     @rule(pick=_any)
     def switch_form(self, pick: int) -> None:
-        reader = _of(self.readers, pick)
+        reader = pick_of(self.readers, pick)
         self.do(reader.reconnect("poll" if reader.form == "stream" else "stream", reader.web))
 
     @precondition(lambda self: self.readers)
     @rule(pick=_any)
     def move_to_other_web_process(self, pick: int) -> None:
-        reader = _of(self.readers, pick)
+        reader = pick_of(self.readers, pick)
         self.do(reader.reconnect(reader.form, 1 - reader.web))
 
     @precondition(lambda self: self.readers)
     @rule(pick=_any)
     def disconnect(self, pick: int) -> None:
-        self.do(_of(self.readers, pick).disconnect())
+        self.do(pick_of(self.readers, pick).disconnect())
 
     @precondition(lambda self: self.readers)
     @rule(pick=_any)
     def freeze_or_thaw(self, pick: int) -> None:
-        reader = _of(self.readers, pick)
-        self.do(_later(reader.thaw if reader.frozen else reader.freeze))
+        reader = pick_of(self.readers, pick)
+        self.do(later(reader.thaw if reader.frozen else reader.freeze))
 
     # What befalls the log and the processes.
 
@@ -471,7 +178,7 @@ class Delivery(RuleBasedStateMachine):
     @rule(now=_rarely)
     def cut_pubsub(self, now: bool) -> None:
         if now:
-            self.do(_later(lambda: self.world.redis.client_kill_filter(_type="pubsub")))
+            self.do(later(lambda: self.world.redis.client_kill_filter(_type="pubsub")))
 
     @rule(now=_rarely)
     def restart_redis(self, now: bool) -> None:
@@ -506,14 +213,14 @@ class Delivery(RuleBasedStateMachine):
         await self._learn()
 
     async def _start_job(self, pick: int) -> None:
-        project, chapter = _of(self.chapters, pick)
+        project, chapter = pick_of(self.chapters, pick)
         job, new = await self.world.jobs.create(self.user, Order(NARRATION, project, "en", chapter))
         assert new == (job.id not in self.open)
         self.open[job.id] = job
         await self._learn()
 
     async def _claim(self, pick: int) -> None:
-        job = _of([job for job in self.open.values() if job.id not in self.claims], pick)
+        job = pick_of([job for job in self.open.values() if job.id not in self.claims], pick)
         self.claims[job.id] = await self._claimed(job)
         with pytest.raises(Refused, match="leased"):
             await self._claimed(job)
@@ -526,7 +233,7 @@ class Delivery(RuleBasedStateMachine):
         claim = self._claim_of(pick)
         stage = "convert" if claim.job.queue == PARSING else "synthesis"
         for done in range(self.units.get(claim.job.id, 0), self.units.get(claim.job.id, 0) + times):
-            told = progress(claim.job.queue, stage, "en", done=min(done, _UNITS), total=_UNITS)
+            told = progress(claim.job.queue, stage, "en", done=min(done, UNITS), total=UNITS)
             await self.world.jobs.report(claim, told, thin=done > 0)
         self.units[claim.job.id] = self.units.get(claim.job.id, 0) + times
         await self._learn()
@@ -558,7 +265,7 @@ class Delivery(RuleBasedStateMachine):
         await self._ended(claim.job)
 
     async def _cancel(self, pick: int) -> None:
-        job = _of(list(self.open.values()), pick)
+        job = pick_of(list(self.open.values()), pick)
         await self.world.jobs.cancel(self.user, job.queue, job.id)
         await self._ended(job)
 
@@ -573,7 +280,7 @@ class Delivery(RuleBasedStateMachine):
         await self._learn()
 
     async def _write_too_late(self, pick: int) -> None:
-        claim = _of(self.late, pick)
+        claim = pick_of(self.late, pick)
         key = keys.job(self.user, claim.job.id)
         before = await self.world.redis.hgetall(key), await self._cursor()
         told = progress(claim.job.queue, "done", "en")
@@ -596,25 +303,25 @@ class Delivery(RuleBasedStateMachine):
         await self._learn()
 
     def _claim_of(self, pick: int) -> Claim:
-        return _of(list(self.claims.values()), pick)
+        return pick_of(list(self.claims.values()), pick)
 
     async def _cursor(self) -> Cursor:
         return await self.world.log.top(self.user)
 
     async def _learn(self) -> None:
         """Keeps what was appended, before anything can befall the log."""
-        last = self.history[-1].id if self.history else _NOWHERE
+        last = self.history[-1].id if self.history else NOWHERE
         page = await self.world.log.read(self.user, last, 1000)
         for entry in page.entries:
             follows = entry.id == Cursor(last.epoch, last.seq + 1)
-            begins = entry.id.epoch > last.epoch and entry.id.seq == 1 and last in {self.losses.ended, _NOWHERE}
+            begins = entry.id.epoch > last.epoch and entry.id.seq == 1 and last in {self.losses.ended, NOWHERE}
             assert follows or begins, f"{entry.id} was appended after {last}"
             last = entry.id
         self.history += page.entries
 
     async def _trim(self, keep: int | None) -> None:
         """Keeps so many events; None deletes the log."""
-        held = (await self.world.log.read(self.user, _NOWHERE, 10_000)).entries
+        held = (await self.world.log.read(self.user, NOWHERE, 10_000)).entries
         gone = held[: len(held) - (keep or 0)] if len(held) > (keep or 0) else []
         if gone:
             self.losses.count += 1
@@ -629,14 +336,14 @@ class Delivery(RuleBasedStateMachine):
         """From a cursor taken now, or long ago, and jobs that were looked at after it."""
         polled = await self._get(web, "/api/events")
         cursor = self.noted if noted and self.noted else parse(polled["cursor"])
-        jobs = [job for project in self.projects for job in _jobs_of(await self._get(web, f"/api/projects/{project}"))]
+        jobs = [job for project in self.projects for job in jobs_of(await self._get(web, f"/api/projects/{project}"))]
         self._add_reader(form, web, cursor, jobs, None, None)
 
     async def _connect_from_project(self, form: Form, web: int, project: str, narrow: bool) -> None:
         """From a project's page, which has its cursor with it."""
         page = await self._get(web, f"/api/projects/{project}")
         scope, cursor = frozenset({project}), parse(page["cursor"])
-        self._add_reader(form, web, cursor, _jobs_of(page), scope, project if narrow else None)
+        self._add_reader(form, web, cursor, jobs_of(page), scope, project if narrow else None)
 
     def _add_reader(
         self,
@@ -727,8 +434,8 @@ class Delivery(RuleBasedStateMachine):
             [
                 f"{reader.name} {what}",
                 reader.story(),
-                f"its picture: {_short(reader.picture())}",
-                f"the truth:   {_short(reducer.picture(truth, reader.scope))}",
+                f"its picture: {short(reader.picture())}",
+                f"the truth:   {short(reducer.picture(truth, reader.scope))}",
                 f"was not told of: {self._untold(reader)}",
                 f"lost from the log: {self.losses}",
                 f"written to the log: {'; '.join(written)}",
@@ -741,52 +448,12 @@ class Delivery(RuleBasedStateMachine):
             await reader.disconnect()
 
 
-def _of(items: list[T], pick: int) -> T:
+def pick_of(items: list[T], pick: int) -> T:
     return items[pick % len(items)]
 
 
-async def _later(call: Callable[[], Any]) -> None:
+async def later(call: Callable[[], Any]) -> None:
     """Calls within the loop."""
     found = call()
     if asyncio.iscoroutine(found):
         await found
-
-
-def _jobs_of(project: dict[str, Any]) -> list[reducer.Job]:
-    return [holder["job"] for holder in (project, *project["chapters"]) if holder["job"]]
-
-
-def _short(jobs: dict[str, reducer.Job]) -> str:
-    return ", ".join(f"{id[:4]} {job['state']} #{job['attempt']} at {job['version']}" for id, job in jobs.items())
-
-
-@pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    # Short, because a socket's path must be.
-    folder = Path(tempfile.mkdtemp(prefix="sv-"))
-    monkeypatch.chdir(folder)
-    world = World(folder)
-    try:
-        yield world
-    finally:
-        world.close()
-        shutil.rmtree(folder)
-
-
-@pytest.mark.timeout(300 + _EXAMPLES)
-def test_every_reader_has_the_true_picture_whatever_happens(world: World) -> None:
-    class InWorld(Delivery):
-        def __init__(self) -> None:
-            super().__init__(world)
-
-    run_state_machine_as_test(
-        InWorld,
-        settings=settings(
-            max_examples=_EXAMPLES,
-            stateful_step_count=_STEPS,
-            deadline=None,
-            database=None,
-            derandomize=_SOAK is None,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
