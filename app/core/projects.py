@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Literal, NamedTuple
 
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from app.core import keys, storage
 from app.core.errors import NotFound, TooMany, Unprocessable
@@ -66,8 +68,10 @@ class Projects:
         try:
             await self._redis.hset(key, mapping=fields(_record(project)))
             job, _ = await self._jobs.create(user, Order(PARSING, project.id, project.language))
-        except TooMany:
-            await self._redis.delete(key)
+        except (TooMany, RedisError, OSError):
+            # Nothing half-made stays, as far as Redis can be told.
+            with suppress(RedisError, OSError):
+                await self._redis.delete(key)
             raise
         await self._redis.zadd(keys.projects(user), {project.id: int(time.time() * 1000)})
         return job

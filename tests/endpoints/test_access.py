@@ -99,7 +99,7 @@ async def test_no_credential_is_401(anyone: httpx.AsyncClient, method: str, path
 async def test_what_is_somebody_elses_is_404(mallory: Client, hers: dict[str, str], method: str, path: str) -> None:
     body = {"json": {"title": "Mine now"}} if method == "PATCH" else {}
     accept = {"Accept": "application/json"}
-    answer = await mallory.http.request(method, filled(path, hers), headers=accept, **body)  # type: ignore[arg-type]
+    answer = await mallory.http.request(method, filled(path, hers), headers=accept, **body)  # type: ignore[arg-type] # a dict
     assert answer.status_code == FOREIGN[method, path], answer.text
     for name in hers.values():
         assert name == "audio-generation" or name not in answer.text
@@ -108,7 +108,7 @@ async def test_what_is_somebody_elses_is_404(mallory: Client, hers: dict[str, st
 @pytest.mark.parametrize(("method", "path"), [row for row, status in FOREIGN.items() if status == 404])
 async def test_what_is_ones_own_is_there(alice: Client, hers: dict[str, str], method: str, path: str) -> None:
     body = {"json": {"title": "Still mine"}} if method == "PATCH" else {}
-    answer = await alice.http.request(method, filled(path, hers), **body)  # type: ignore[arg-type]
+    answer = await alice.http.request(method, filled(path, hers), **body)  # type: ignore[arg-type] # a dict
     assert answer.is_success, answer.text
 
 
