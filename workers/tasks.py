@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -52,6 +53,7 @@ async def carry_out(runtime: Runtime, user: str, job: str, first: str, task: Tas
 
 async def _attempt(runtime: Runtime, claim: Claim, task: Task) -> None:
     reporter = Reporter(runtime.jobs, claim, runtime.settings.progress_per_second)
+    lease = asyncio.create_task(_keep(runtime, claim))
     log = logger.bind(job=claim.job.id, attempt=claim.attempt)
     try:
         made = await task(runtime, claim, reporter)
@@ -70,9 +72,21 @@ async def _attempt(runtime: Runtime, claim: Claim, task: Task) -> None:
         log.exception("job_broke")
         code, message = "internal_error", "Something went wrong in the worker; its log says what."
     finally:
+        lease.cancel()
         await reporter.close()
     log.info("failed", code=code)
     await runtime.jobs.fail(claim, code, message)
+
+
+async def _keep(runtime: Runtime, claim: Claim) -> None:
+    """Renews the lease while a step takes long and has nothing to report; the next report learns of a lost one."""
+    kept = True
+    while kept:
+        await asyncio.sleep(runtime.settings.lease_seconds / 3)
+        try:
+            kept = await runtime.jobs.renew(claim)
+        except (RedisError, OSError) as error:
+            logger.warning("lease_not_renewed", job=claim.job.id, error=str(error))
 
 
 async def parse_manuscript(runtime: Runtime, claim: Claim, report: Report) -> Made:

@@ -23,6 +23,7 @@ PREFIX: dict[Queue, str] = {PARSING: "parse", NARRATION: "audio"}
 """What the types of a queue's events begin with."""
 
 _OVERDUE = files("app.core").joinpath("overdue.lua").read_text()
+_RENEW = files("app.core").joinpath("renew.lua").read_text()
 _MOST_OVERDUE = 100
 _DETAIL_CHARACTERS = 500
 
@@ -63,6 +64,7 @@ class Jobs:
         self._log = log
         self._settings = settings
         self._overdue = redis.register_script(_OVERDUE)
+        self._renew = redis.register_script(_RENEW)
 
     async def create(self, user: str, order: Order) -> tuple[Job, bool]:
         """A waiting job, and whether it is new: while one is open for the same thing that one is returned.
@@ -164,6 +166,12 @@ class Jobs:
             _write(claim.user, claim.job, "report", claim.attempt, [event], fields, self._settings.lease_seconds)
         )
         return done.version
+
+    async def renew(self, claim: Claim) -> bool:
+        """Keeps the job for its worker for another `lease_seconds`; False where it is no longer that worker's."""
+        names = [keys.job(claim.user, claim.job.id), keys.open_jobs(claim.user)]
+        lease = int(self._settings.lease_seconds * 1000)
+        return bool(await self._renew(keys=names, args=[claim.job.id, claim.attempt, lease]))
 
     async def complete(self, claim: Claim, result: Mapping[str, Any], records: Mapping[str, Mapping[str, str]]) -> None:
         """Ends the job well: stage `done`, then the terminal event with `result`; `records` change in the same step.

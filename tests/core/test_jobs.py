@@ -47,6 +47,32 @@ async def test_job_whose_worker_fell_silent_is_found_and_taken_over(jobs: Jobs) 
         await jobs.fail(silent, "late", "Too late.")
 
 
+async def test_lease_that_is_renewed_does_not_run_out(jobs: Jobs, redis: Redis) -> None:
+    job, _ = await jobs.create("alice", ORDER)
+    claim = await jobs.claim("alice", job.id, "start")
+    first = await redis.hget(keys.job("alice", job.id), "lease")
+
+    async def renewed_past_its_first_end() -> bool:
+        assert await jobs.renew(claim)
+        assert await jobs.overdue() == []
+        return await redis.time() > (int(first or 0) // 1000 + 1, 0)
+
+    await until(renewed_past_its_first_end)
+    with pytest.raises(Refused, match="leased"):
+        await jobs.claim("alice", job.id, "start")
+
+
+async def test_lease_is_renewed_for_its_own_worker_only(jobs: Jobs) -> None:
+    job, _ = await jobs.create("alice", ORDER)
+    lost = await jobs.claim("alice", job.id, "start")
+    await until(jobs.overdue)
+    taken = await jobs.claim("alice", job.id, "start")
+    assert not await jobs.renew(lost)
+    assert await jobs.renew(taken)
+    await jobs.cancel("alice", job.queue, job.id)
+    assert not await jobs.renew(taken)
+
+
 async def test_of_many_reapers_one_finds_a_job(jobs: Jobs) -> None:
     await jobs.create("alice", ORDER)
     finds = 0
