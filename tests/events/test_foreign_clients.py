@@ -186,9 +186,10 @@ def node_modules() -> Path:
         missing("no Node.js for the test with npm's eventsource; install it (Debian: apt-get install nodejs npm)")
     if not (folder / "node_modules" / "eventsource").exists():
         command = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(folder), "eventsource@^4"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
-        if done.returncode:
-            missing(f"npm cannot install eventsource: {done.stderr}")
+        try:
+            subprocess.run(command, capture_output=True, text=True, timeout=90, check=True)
+        except subprocess.SubprocessError as error:
+            missing(f"npm cannot install eventsource ({error}); is its registry within reach?")
     return folder / "node_modules"
 
 
