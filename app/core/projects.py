@@ -63,17 +63,18 @@ class Projects:
         return project, job
 
     async def _create(self, user: str, project: Project) -> Job:
-        """The project's hash, then its job, then its place in the list: what is listed is whole."""
+        """Hash, place in the list, then the job: a snapshot whose cursor is past the job's event has the job."""
         key = keys.project(user, project.id)
         try:
             await self._redis.hset(key, mapping=fields(_record(project)))
+            await self._redis.zadd(keys.projects(user), {project.id: int(time.time() * 1000)})
             job, _ = await self._jobs.create(user, Order(PARSING, project.id, project.language))
         except (TooMany, RedisError, OSError):
             # Nothing half-made stays, as far as Redis can be told.
             with suppress(RedisError, OSError):
+                await self._redis.zrem(keys.projects(user), project.id)
                 await self._redis.delete(key)
             raise
-        await self._redis.zadd(keys.projects(user), {project.id: int(time.time() * 1000)})
         return job
 
     async def all(self, user: str) -> list[Project]:
