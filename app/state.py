@@ -31,7 +31,6 @@ class State(TypedDict):
     log: EventLog
     jobs: Jobs
     projects: Projects
-    queue: WorkQueue
     hub: Hub
     drain: Drain
     tokens: Tokens
@@ -45,9 +44,9 @@ async def opened(settings: Settings) -> AsyncIterator[State]:
     redis = connect(settings.redis)
     await prepare(redis)
     log = EventLog(redis, settings)
-    jobs = Jobs(redis, log, settings)
-    storage = Storage(settings.storage)
     queue = WorkQueue(settings.queue)
+    jobs = Jobs(redis, log, settings, queue)
+    storage = Storage(settings.storage)
     hub = Hub(log, settings)
     drain = Drain(settings.drain_seconds, hub.interrupt)
     try:
@@ -60,7 +59,6 @@ async def opened(settings: Settings) -> AsyncIterator[State]:
                     log=log,
                     jobs=jobs,
                     projects=Projects(redis, storage, jobs, settings),
-                    queue=queue,
                     hub=hub,
                     drain=drain,
                     tokens=Tokens(settings.signing_key()),

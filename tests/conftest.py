@@ -29,7 +29,7 @@ from app.core.settings import Settings
 from app.core.storage import Storage
 from app.main import create_app
 from app.protocol import Protocol
-from tests.support import Client, HandWorker, until
+from tests.support import Client, HandWorker, NoHands, until
 
 
 @pytest.fixture(scope="session")
@@ -85,7 +85,7 @@ def log(redis: Redis, settings: Settings) -> EventLog:
 
 @pytest.fixture
 def jobs(redis: Redis, log: EventLog, settings: Settings) -> Jobs:
-    return Jobs(redis, log, settings)
+    return Jobs(redis, log, settings, NoHands())
 
 
 @pytest.fixture

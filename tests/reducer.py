@@ -60,7 +60,7 @@ def _after(job: Job | None, event: Event) -> Job | None:
 def _change(verb: str, data: Mapping[str, Any]) -> Job:
     if verb == "progress":
         progress = data["progress"]
-        return {"state": "waiting" if progress["stage"] == "queued" else "active", "progress": progress}
+        return {"state": "waiting" if progress["stage"] in {"queued", "retrying"} else "active", "progress": progress}
     if verb == "complete":
         result = {name: data[name] for name in _RESULT_MEMBERS if name in data}
         return {"state": "completed", "result": result, "error": None}

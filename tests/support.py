@@ -14,7 +14,7 @@ import httpx
 from httpx_sse import ServerSentEvent, aconnect_sse
 
 from app.core.jobs import Claim, Jobs
-from app.core.messages import progress
+from app.core.messages import Queue, progress
 from app.core.projects import ParsedChapter, Projects
 
 PATIENCE_SECONDS = 20.0
@@ -31,6 +31,16 @@ async def until(condition: Callable[[], Any] | Callable[[], Awaitable[Any]], tim
             return found
         assert time.monotonic() < deadline, f"not within {timeout} s: {condition}"
         await asyncio.sleep(0.01)
+
+
+class NoHands:
+    """Where a test has no workers: jobs are handed to nobody."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, str]] = []
+
+    async def enqueue(self, queue: Queue, user: str, job: str) -> None:
+        self.told.append((user, job))
 
 
 class Stream:
@@ -107,7 +117,7 @@ class HandWorker:
         """Ends a parse job with so many chapters."""
         claim = await self.jobs.claim(user, job["id"], "read")
         parsed = [ParsedChapter(f"Chapter {number}", f"Text {number}.") for number in range(1, chapters + 1)]
-        records = await self.projects.add_chapters(user, job["projectId"], parsed)
+        records = await self.projects.add_chapters(claim, parsed)
         await self.jobs.complete(claim, {"chapters": chapters, "characters": 7 * chapters}, records)
 
     async def start(self, user: str, job: dict[str, Any]) -> Claim:

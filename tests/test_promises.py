@@ -54,7 +54,7 @@ def test_audio_stages_say_what_they_always_said(row: tuple[str, int, str, str, s
 
 def test_parse_stages_have_their_percentages() -> None:
     percentages = {stage: progress(PARSING, stage, "en").percentage for stage in STAGES[PARSING]}
-    assert percentages == {"queued": 0, "read": 10, "convert": 30, "split": 90, "done": 100}
+    assert percentages == {"queued": 0, "read": 10, "convert": 30, "split": 90, "done": 100, "retrying": 0}
 
 
 def test_synthesis_goes_from_30_to_90_with_its_units() -> None:

@@ -30,9 +30,9 @@ def setup() -> None:
     # Order is behaviour: "before" hooks run downwards, "after" hooks upwards. There is no Retries: what a job promises
     # is kept by its own state and by the reaper, which also finds what the broker loses.
     for middleware in (
-        # Ends an actor that hangs; a long chapter takes minutes.
-        TimeLimit(time_limit=4 * _HOUR_MS),
-        # Ends actors at SIGTERM instead of waiting for them; their jobs go on elsewhere.
+        # The last resort: an attempt is ended by its own limit (see `workers.hold`) before this.
+        TimeLimit(time_limit=int((settings.job_hours + 1) * _HOUR_MS)),
+        # Ends actors at SIGTERM instead of waiting for them; they hand their jobs back, which go on elsewhere.
         ShutdownNotifications(notify_shutdown=True),
         # Runs actors on one event loop for the process …
         AsyncIO(),

@@ -6,8 +6,10 @@ import asyncio
 import hashlib
 import json
 import tempfile
-from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -16,8 +18,9 @@ from app.core.errors import JobError
 from app.core.messages import Language
 from app.core.text import language_of
 from workers.audio.encode import BIT_RATE, Mp3Writer, Tags
-from workers.report import Report
+from workers.report import Pace, Report
 from workers.speech.engine import Engine, Pcm
+from workers.speech.kept import Kept, Spoken, name_of
 from workers.speech.plausible import check_duration
 from workers.speech.segments import ends_paragraph, segments, speakable
 
@@ -48,30 +51,48 @@ class Script:
 
 @dataclass(frozen=True)
 class Utterance:
-    """A segment, and the silence that follows it in seconds."""
+    """A segment, and the silence that follows it in seconds; `said` is None where there is nothing to say.
+
+    `name` is the one that the sound of it is kept by; `kept` whether it is, as far as is known.
+    """
 
     text: str
     pause: float
+    said: Spoken | None = None
+    name: str = ""
+    kept: bool = False
+
+    @property
+    def cost(self) -> int:
+        """How much work it is, in characters to be voiced."""
+        return len(self.said.text) if self.said and not self.kept else 0
 
 
-async def narrate(script: Script, engine: Engine, save: Callable[[Path], Awaitable[None]], report: Report) -> float:
+async def narrate(
+    script: Script, engine: Engine, kept: Kept, save: Callable[[Path], Awaitable[None]], report: Report
+) -> float:
     """Speaks `script`, hands the mp3 file to `save`, and returns its length in seconds.
 
-    The file is gone when this returns. Reports `start`, `synthesis` with the segments done and in all, and `upload`
-    once it is saved. Raises JobError: `nothing_to_say`, `implausible_audio`, what `engine` raises.
+    Segments that are `kept` are not spoken again, the others are kept as soon as they are. The file is gone when this
+    returns. Reports `start`, `synthesis` with the segments done and in all, and `upload` once it is saved.
+    Raises JobError: `nothing_to_say`, `implausible_audio`, what `engine` raises; Unavailable where nothing can be kept.
     """
     await report("start", 0, 0)
-    utterances = await asyncio.to_thread(_utterances, script, engine.max_characters)
-    if not any(speakable(utterance.text) for utterance in utterances):
+    utterances = await _prepared(script, engine, kept)
+    if not any(utterance.said for utterance in utterances):
         raise JobError("nothing_to_say", "There is no text in this chapter that could be read aloud.")
+    total = sum(utterance.cost for utterance in utterances)
     await report("synthesis", 0, len(utterances))
     with tempfile.TemporaryDirectory(prefix="smartvoice-") as folder:
         path = Path(folder, "chapter.mp3")
-        async with _Recording(path, _tags(script)) as recording:
-            for number, utterance in enumerate(utterances, start=1):
-                if speakable(utterance.text):
-                    await recording.add(await _spoken(utterance.text, script, engine), utterance.pause)
-                await report("synthesis", number, len(utterances))
+        async with _Recording(path, _tags(script)) as recording, aclosing(_sounds(utterances, engine, kept)) as sounds:
+            number = voiced = 0
+            async for utterance, pcm in sounds:
+                if pcm:
+                    await recording.add(pcm, utterance.pause)
+                number += 1
+                voiced += utterance.cost
+                await report("synthesis", number, len(utterances), Pace(voiced, total))
         await save(path)
     await report("upload", 0, 0)
     return recording.seconds
@@ -135,12 +156,65 @@ def _write(writer: Mp3Writer, pcm: Pcm, pause: float) -> None:
     writer.silence(pause)
 
 
-async def _spoken(text: str, script: Script, engine: Engine) -> Pcm:
-    said = text.strip()
-    voice = engine.voice_for(language_of(said, script.language), script.voice)
-    pcm = await engine.speak(said, voice)
-    check_duration(said, pcm)
+async def _sounds(
+    utterances: Sequence[Utterance], engine: Engine, kept: Kept
+) -> AsyncGenerator[tuple[Utterance, Pcm | None]]:
+    """Each utterance with its sound, in order; as many are on their way as the engine voices at once."""
+    coming: deque[tuple[Utterance, asyncio.Task[Pcm | None]]] = deque()
+    waiting = iter(utterances)
+    try:
+        while True:
+            while len(coming) < engine.at_once and (utterance := next(waiting, None)):
+                # The same words twice in a row are voiced once.
+                same = next((task for other, task in coming if other.said and other.name == utterance.name), None)
+                coming.append((utterance, same or asyncio.create_task(_sound(utterance, engine, kept))))
+            if not coming:
+                return
+            utterance, task = coming[0]
+            pcm = await task
+            coming.popleft()
+            yield utterance, pcm
+    finally:
+        tasks = [task for _, task in coming]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _sound(utterance: Utterance, engine: Engine, kept: Kept) -> Pcm | None:
+    if utterance.said is None:
+        return None
+    if utterance.kept and (pcm := await kept.get(utterance.name)):
+        return pcm
+    said = utterance.said
+    pcm = await engine.speak(said.text, said.voice)
+    check_duration(said.text, pcm)
+    await kept.put(utterance.name, pcm)
     return pcm
+
+
+async def _prepared(script: Script, engine: Engine, kept: Kept) -> list[Utterance]:
+    """What is to be said, by which voice, and what of it need not be voiced: it is kept, or will be by then."""
+    utterances = await asyncio.to_thread(_planned, script, engine)
+    known = await kept.known(utterance.name for utterance in utterances if utterance.said)
+    planned = []
+    for utterance in utterances:
+        planned.append(replace(utterance, kept=utterance.name in known))
+        known.add(utterance.name)
+    return planned
+
+
+def _planned(script: Script, engine: Engine) -> list[Utterance]:
+    return [_cast(utterance, script, engine) for utterance in _utterances(script, engine.max_characters)]
+
+
+def _cast(utterance: Utterance, script: Script, engine: Engine) -> Utterance:
+    """The utterance with the voice that says it, if there is anything to say."""
+    if not speakable(utterance.text):
+        return utterance
+    text = utterance.text.strip()
+    said = Spoken(text, engine.voice_for(language_of(text, script.language), script.voice))
+    return replace(utterance, said=said, name=name_of(said, engine))
 
 
 def _utterances(script: Script, limit: int) -> list[Utterance]:

@@ -16,8 +16,11 @@ logger = structlog.get_logger()
 _EVERY_SECONDS = 2.0
 
 
-async def reap_for_ever(jobs: Jobs, queue: WorkQueue) -> None:
-    """Looks every two seconds, in every worker; Redis' clock decides, and of two reapers one enqueues."""
+async def reap_for_ever(jobs: Jobs, queue: WorkQueue, lease: float) -> None:
+    """Looks every two seconds, in every worker; Redis' clock decides, and of two reapers one enqueues.
+
+    Where Redis was away it first waits for as long as a `lease`: those who could not renew theirs do it now.
+    """
     while True:
         await asyncio.sleep(_EVERY_SECONDS * random.uniform(0.8, 1.2))
         try:
@@ -26,3 +29,4 @@ async def reap_for_ever(jobs: Jobs, queue: WorkQueue) -> None:
                 await queue.enqueue(job.queue, user, job.id)
         except (RedisError, OSError) as error:
             logger.warning("reaper_waits", error=str(error))
+            await asyncio.sleep(lease)

@@ -2,8 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from typing import NamedTuple, Protocol
 
-# Awaited as `report(stage, done, total)`: a stage of the job's queue in `app.core.messages.STAGES`, and how many of
-# its `total` units are done (0, 0 where a stage has no units). What it raises ends the work: so a job is cancelled.
-Report = Callable[[str, int, int], Awaitable[None]]
+
+class Pace(NamedTuple):
+    """Work of the kind that takes time, in any one unit: `done` of `total`. What is there already is no work."""
+
+    done: int
+    total: int
+
+
+class Report(Protocol):
+    """Awaited as `report(stage, done, total)`. What it raises ends the work: so a job is cancelled."""
+
+    async def __call__(self, stage: str, done: int, total: int, pace: Pace | None = None) -> None:
+        """Tells of `stage`, one of the job's queue in `app.core.messages.STAGES`.
+
+        Args:
+            done, total: how many of the stage's units are done (0, 0 where it has none).
+            pace: what to judge the time by that is left, where units differ in what they cost.
+        """
+        ...

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
 
 from app.core.jobs import Claim, Jobs
 from app.core.messages import progress
+from workers.report import Pace
 
 
 @dataclass(frozen=True)
@@ -14,6 +17,7 @@ class _Point:
     stage: str
     done: int
     total: int
+    pace: Pace | None = None
 
 
 class Reporter:
@@ -33,8 +37,8 @@ class Reporter:
         self._waiting: _Point | None = None
         self._timer: asyncio.Task[None] | None = None
 
-    async def __call__(self, stage: str, done: int, total: int) -> None:
-        point = _Point(stage, done, total)
+    async def __call__(self, stage: str, done: int, total: int, pace: Pace | None = None) -> None:
+        point = _Point(stage, done, total, pace)
         if point == self._last:
             return
         if stage != self._last.stage:
@@ -49,7 +53,12 @@ class Reporter:
         elif self._timer is None:
             self._timer = asyncio.create_task(self._flush_in_time())
 
-    async def close(self) -> None:
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Drops what still waits: a terminal event follows, or nothing at all."""
         self._waiting = None
         if self._timer is not None:
@@ -83,9 +92,11 @@ class Reporter:
             await self._jobs.report(self._claim, told, thin=thin)
 
     def _eta(self, point: _Point) -> float | None:
-        if not point.done:
-            return None
-        return (self._loop.time() - self._stage_began) / point.done * (point.total - point.done)
+        """Seconds that are left, by what the work of this stage took so far; what was there already was no work."""
+        pace = point.pace or Pace(point.done, point.total)
+        if pace.done == pace.total:
+            return 0 if pace.total else None
+        return (self._loop.time() - self._stage_began) / pace.done * (pace.total - pace.done) if pace.done else None
 
     def _raise_if_refused(self) -> None:
         """What went wrong in the timer is raised where the pipeline can stop for it."""

@@ -1,4 +1,4 @@
-"""What a worker process holds open while it works, and the two things it does by the way."""
+"""What a worker process holds open while it works, and what it does by the way."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from app.core import keys
+from app.core.deletion import Deletion
 from app.core.eventlog import EventLog
 from app.core.jobs import Jobs
 from app.core.models import compact
@@ -23,6 +24,7 @@ from app.core.storage import Storage
 from workers.reaper import reap_for_ever
 from workers.speech.engine import Engine
 from workers.speech.espeak import Espeak
+from workers.sweeper import sweep_for_ever
 
 logger = structlog.get_logger()
 
@@ -36,6 +38,7 @@ class Runtime:
     storage: Storage
     jobs: Jobs
     projects: Projects
+    deletion: Deletion
     queue: WorkQueue
     engine: Engine
 
@@ -46,16 +49,23 @@ async def opened(settings: Settings) -> AsyncIterator[Runtime]:
     redis = connect(settings.redis, patient=True)
     await prepare(redis)
     storage = Storage(settings.storage)
-    jobs = Jobs(redis, EventLog(redis, settings), settings)
     queue = WorkQueue(settings.queue)
-    runtime = Runtime(settings, redis, storage, jobs, Projects(redis, storage, jobs, settings), queue, Espeak())
-    tasks = [asyncio.create_task(_tell_voices(runtime)), asyncio.create_task(reap_for_ever(jobs, queue))]
+    jobs = Jobs(redis, EventLog(redis, settings), settings, queue)
+    projects = Projects(redis, storage, jobs, settings)
+    deletion = Deletion(redis, storage, jobs, settings)
+    runtime = Runtime(settings, redis, storage, jobs, projects, deletion, queue, Espeak())
+    tasks = [
+        asyncio.create_task(_tell_voices(runtime)),
+        asyncio.create_task(reap_for_ever(jobs, queue, settings.lease_seconds)),
+        asyncio.create_task(sweep_for_ever(redis, deletion, storage, settings)),
+    ]
     try:
         yield runtime
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await runtime.engine.aclose()
         queue.close()
         await redis.aclose()
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import random
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,19 +13,23 @@ import structlog
 from redis.exceptions import RedisError
 
 from app.core import storage
-from app.core.errors import JobError, Problem, Refused
+from app.core.errors import JobError, Problem, Refused, Unavailable
 from app.core.jobs import Claim
 from app.core.models import audio_url
 from app.core.projects import ParsedChapter, audio_record
+from workers.hold import while_ours
 from workers.narration import Script, digest, narrate
 from workers.parsing import parse
 from workers.report import Report
 from workers.reporter import Reporter
 from workers.runtime import Runtime
+from workers.speech.kept import ProjectSegments
 
 logger = structlog.get_logger()
 
 _ARTIST = "SmartVoice"
+_LONGEST_PAUSE = 300.0
+_REDIS_PAUSE = 1.0
 
 
 class Made(NamedTuple):
@@ -33,60 +39,109 @@ class Made(NamedTuple):
     records: dict[str, dict[str, str]]
 
 
-Task = Callable[[Runtime, Claim, Report], Awaitable[Made]]
+Task = Callable[[Runtime, Claim, Report], Coroutine[Any, Any, Made]]
 
 
 async def carry_out(runtime: Runtime, user: str, job: str, first: str, task: Task) -> None:
     """Takes a job, has `task` do it, and ends it. `first` is the stage that the job enters by being taken.
 
-    A job that is not, or no longer, this worker's to do is left alone. Raises RedisError: the reaper finds the job.
+    A job that is not, or no longer, this worker's to do is left alone. One that this worker cannot go on with, because
+    it is told to leave or because Redis was away, is handed back. Raises RedisError: the reaper finds the job.
     """
     log = logger.bind(job=job)
     try:
         claim = await runtime.jobs.claim(user, job, first)
-        log = log.bind(queue=claim.job.queue, attempt=claim.attempt)
-        log.info("taken")
+    except Refused as refused:
+        log.info("left_alone", reason=refused.reason)
+        return
+    log = log.bind(queue=claim.job.queue, attempt=claim.attempt)
+    log.info("taken")
+    try:
         await _attempt(runtime, claim, task)
     except Refused as refused:
         log.info("left_alone", reason=refused.reason)
+        await _tidy(runtime, claim)
+    except asyncio.CancelledError:
+        log.info("handed_back", reason="leaving")
+        await _hand_back(runtime, claim)
+        raise
+    except RedisError as error:
+        log.warning("handed_back", reason=str(error))
+        await _hand_back_in_time(runtime, claim)
 
 
 async def _attempt(runtime: Runtime, claim: Claim, task: Task) -> None:
-    reporter = Reporter(runtime.jobs, claim, runtime.settings.progress_per_second)
-    lease = asyncio.create_task(_keep(runtime, claim))
     log = logger.bind(job=claim.job.id, attempt=claim.attempt)
     try:
-        made = await task(runtime, claim, reporter)
-        await reporter.close()
-        await runtime.jobs.complete(claim, made.result, made.records)
-        log.info("completed")
-        return
+        made = await _made(runtime, claim, task)
     except (Refused, RedisError):
         raise
-    except JobError as error:
-        code, message = error.code, error.message
-    except Problem as error:
-        code, message = error.code, error.detail
+    except JobError as raised:
+        error = raised
+    except Unavailable as raised:
+        error = JobError(raised.code, raised.detail, retryable=True, retry_after=raised.retry_after)
+    except Problem as raised:
+        error = JobError(raised.code, raised.detail)
+    except OSError as raised:
+        log.exception("worker_disk")
+        error = JobError("worker_disk", f"The worker's own disk failed: {raised.strerror or raised}", retryable=True)
     except Exception:
         # The outermost place of a job: whatever it was, the job must end, and the log must say why.
         log.exception("job_broke")
-        code, message = "internal_error", "Something went wrong in the worker; its log says what."
-    finally:
-        lease.cancel()
-        await reporter.close()
-    log.info("failed", code=code)
-    await runtime.jobs.fail(claim, code, message)
+        error = JobError("internal_error", "Something went wrong in the worker; its log says what.")
+    else:
+        await runtime.jobs.complete(claim, made.result, made.records)
+        log.info("completed")
+        return
+    await _give_up(runtime, claim, error)
 
 
-async def _keep(runtime: Runtime, claim: Claim) -> None:
-    """Renews the lease while a step takes long and has nothing to report; the next report learns of a lost one."""
-    kept = True
-    while kept:
-        await asyncio.sleep(runtime.settings.lease_seconds / 3)
+async def _made(runtime: Runtime, claim: Claim, task: Task) -> Made:
+    settings = runtime.settings
+    async with Reporter(runtime.jobs, claim, settings.progress_per_second) as reporter:
+        work = task(runtime, claim, reporter)
+        return await while_ours(
+            runtime.jobs, claim, work, lease=settings.lease_seconds, longest=settings.job_hours * 3600
+        )
+
+
+async def _give_up(runtime: Runtime, claim: Claim, error: JobError) -> None:
+    """Ends the job, or, where it may go better later, has it tried again."""
+    settings = runtime.settings
+    log = logger.bind(job=claim.job.id, attempt=claim.attempt, code=error.code)
+    if not error.retryable or claim.failures >= settings.max_retries:
+        log.info("failed")
+        await runtime.jobs.fail(claim, error.code, error.message)
+        return
+    # Some sooner, some later: what failed together does not come back together.
+    pause = settings.retry_seconds * 3**claim.failures * random.uniform(0.5, 1.0)
+    pause = min(max(pause, error.retry_after or 0), _LONGEST_PAUSE)
+    log.info("retrying", seconds=round(pause, 1), message=error.message)
+    await runtime.jobs.retry(claim, pause)
+
+
+async def _hand_back(runtime: Runtime, claim: Claim) -> None:
+    """Lets another worker go on with the job at once; where that cannot be told, its lease runs out."""
+    with suppress(Refused, RedisError, OSError):
+        await runtime.jobs.hand_back(claim)
+
+
+async def _hand_back_in_time(runtime: Runtime, claim: Claim) -> None:
+    """Hands the job back as soon as Redis can be told; by then another worker may have it."""
+    while True:
         try:
-            kept = await runtime.jobs.renew(claim)
-        except (RedisError, OSError) as error:
-            logger.warning("lease_not_renewed", job=claim.job.id, error=str(error))
+            await runtime.jobs.hand_back(claim)
+            return
+        except Refused:
+            return
+        except (RedisError, OSError):
+            await asyncio.sleep(_REDIS_PAUSE)
+
+
+async def _tidy(runtime: Runtime, claim: Claim) -> None:
+    """What this worker wrote for a project that was deleted meanwhile goes, too."""
+    if await runtime.projects.standing(claim.user, claim.job.project_id) != "there":
+        await runtime.deletion.remove_files(claim.user, claim.job.project_id)
 
 
 async def parse_manuscript(runtime: Runtime, claim: Claim, report: Report) -> Made:
@@ -104,7 +159,7 @@ async def parse_manuscript(runtime: Runtime, claim: Claim, report: Report) -> Ma
         max_characters=runtime.settings.max_characters,
     )
     chapters = [ParsedChapter(chapter.title, chapter.text) for chapter in parsed.chapters]
-    records = await runtime.projects.add_chapters(user, id, chapters)
+    records = await runtime.projects.add_chapters(claim, chapters)
     return Made({"chapters": len(chapters), "characters": parsed.characters}, records)
 
 
@@ -128,7 +183,8 @@ async def narrate_chapter(runtime: Runtime, claim: Claim, report: Report) -> Mad
     async def save(file: Path) -> None:
         await runtime.storage.put(storage.audio_path(user, name), file)
 
-    seconds = round(await narrate(script, runtime.engine, save, report), 3)
+    kept = ProjectSegments(runtime.storage, user, id)
+    seconds = round(await narrate(script, runtime.engine, kept, save, report), 3)
     return Made(
         {"audioUrl": audio_url(name), "durationSeconds": seconds},
         audio_record(user, chapter_id, name, seconds, text_digest),

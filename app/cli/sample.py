@@ -21,16 +21,14 @@ _TITLES: dict[Language, str] = {"zh-CN": "守灯人 · The Lamp Keeper", "en": "
 
 async def add_sample(redis: Redis, settings: Settings, user: str) -> None:
     """Gives `user` the sample project unless there is a project already."""
-    storage = Storage(settings.storage)
-    jobs = Jobs(redis, EventLog(redis, settings), settings)
-    projects = Projects(redis, storage, jobs, settings)
+    queue = WorkQueue(settings.queue)
+    jobs = Jobs(redis, EventLog(redis, settings), settings, queue)
+    projects = Projects(redis, Storage(settings.storage), jobs, settings)
     owner = user_id(user)
-    if await projects.all(owner):
-        return
     language: Language = "zh-CN" if os.environ.get("LANG", "").startswith("zh") else "en"
     text = files("app.cli").joinpath("sample.txt").read_bytes()
-    queue = WorkQueue(settings.queue)
     try:
-        await projects.create(owner, Manuscript(text, "txt", _TITLES[language], language), queue)
+        if not await projects.all(owner):
+            await projects.create(owner, Manuscript(text, "txt", _TITLES[language], language))
     finally:
         queue.close()

@@ -10,11 +10,14 @@ import sys
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
+from app.core.queue import ACTORS
 from app.core.settings import Settings
 from app.protocol import Protocol
 
 _CLOSE_SECONDS = 5
 _HAND_BACK_MS = 5000
+_LOOK_MS = 250
+_RESTART_MS = 500
 _BACKLOG = 4096
 # A peer that is gone without a word is found after a minute: 30 s of silence, then three questions 10 s apart.
 _KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
@@ -63,9 +66,22 @@ def serve_workers(settings: Settings) -> None:
     """Becomes Dramatiq's own command. It ends when a process of its is killed; a supervisor then starts it anew."""
     options = {
         "--processes": settings.worker_processes,
-        "--threads": settings.worker_threads,
+        # A thread waits while its job runs on the event loop. Each queue has its own: a manuscript is parsed at once,
+        # however many chapters are being narrated.
+        "--threads": settings.worker_threads * len(ACTORS),
         "--worker-shutdown-timeout": _HAND_BACK_MS,
     }
     words = [word for name, value in options.items() for word in (name, str(value))]
     command = [sys.executable, "-m", "dramatiq", "workers.broker:setup", "workers.actors", *words]
-    os.execv(sys.executable, command)
+    os.execve(sys.executable, command, os.environ | _dramatiq(settings))
+
+
+def _dramatiq(settings: Settings) -> dict[str, str]:
+    """What Dramatiq takes from its environment alone."""
+    return {
+        # No more of a queue at once than it may work on: what a busy worker held would wait while others are idle.
+        "dramatiq_queue_prefetch": str(settings.worker_threads),
+        # How long it sleeps where there is nothing to do, and how soon it looks for its broker again.
+        "dramatiq_worker_timeout": str(_LOOK_MS),
+        "dramatiq_restart_delay": str(_RESTART_MS),
+    }

@@ -1,20 +1,27 @@
 -- Appends events of one job to its user's log: job, records, log and push change together, or not at all.
 --
--- KEYS  1 log  2 job  3 open jobs  4 user  5 project  6 the project's jobs  7.. records that change with the events
+-- KEYS  1 log  2 job  3 open jobs  4 user  5 project  6 the project's latest jobs  7 all the project's jobs
+--       8 jobs that wait in line  9.. records that change with the events
 -- ARGV  1 guard: "new" (the job does not exist yet), "claim" (a worker takes it), "report" (its worker tells of it),
 --         "command" (somebody else ends it)
---       2 attempt that the writer holds ("claim": the one that it saw)   3 nonce of this very write
+--       2 attempt that the writer holds ("claim": `<attempt> <state>` that it saw)   3 nonce of this very write
 --       4 job id   5 what the job makes: "manuscript" or a chapter's id
---       6 "1" if the job ends   7 ms until the job may be taken over (a worker's lease)   8 most open jobs
+--       6 "ends" where the job ends, "line" where a new one may have to wait in line, else ""
+--       7 ms until the job may be taken over: a worker's lease, or a pause before it is tried again
+--       8 most open jobs, most of them out of line, ms after which one that nobody began is looked after
 --       9 channel  10 "PUBLISH" or "SPUBLISH"  11 log length  12 log lifetime, ms  13 job lifetime after its end, ms
 --       then three lists, each preceded by its length in items:
 --       events: type, kind, data, …   job fields: name, value, …
 --       and for each record key: fields: name, value, …
--- Returns {"ok", id of the last event}, {"existing", job id}, or {"refused", reason}.
+-- Returns {"ok", id of the last event, ids of jobs to be handed to the workers …}, {"existing", job id}, or
+-- {"refused", reason}. As long as a job waits in line, as many as may be are out of it: an end lets the next one go.
 
 local log, job, open, user, project, made = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local all_made, line = KEYS[7], KEYS[8]
 local guard, attempt, nonce, job_id, owner = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-local ends, grace, most_open = ARGV[6] == '1', tonumber(ARGV[7]), tonumber(ARGV[8])
+local ends, grace = ARGV[6] == 'ends', tonumber(ARGV[7])
+local most_open, most_out, patience = string.match(ARGV[8], '^(%d+) (%d+) (%d+)$')
+most_open, most_out, patience = tonumber(most_open), tonumber(most_out), tonumber(patience)
 local channel, publish, length, log_ttl, job_ttl = ARGV[9], ARGV[10], ARGV[11], ARGV[12], ARGV[13]
 
 local time = redis.call('TIME')
@@ -23,7 +30,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 -- A client that lost the reply sends the same write again: it gets the same answer.
 local held = redis.call('HMGET', job, 'nonce', 'version', 'state', 'attempt', 'lease')
 if held[1] == nonce then
-  return {'ok', held[2]}
+  return {'ok', held[2], guard == 'new' and not redis.call('ZSCORE', line, job_id) and job_id or nil}
 end
 
 if guard == 'new' then
@@ -43,9 +50,11 @@ else
     return {'refused', 'gone'}
   elseif state ~= 'waiting' and state ~= 'active' then
     return {'refused', 'final'}
-  elseif guard ~= 'command' and held[4] ~= attempt then
+  elseif guard == 'claim' and held[4] .. ' ' .. state ~= attempt then
     return {'refused', 'stale'}
-  elseif guard == 'claim' and state == 'active' and tonumber(held[5] or 0) > now then
+  elseif guard == 'report' and (held[4] ~= attempt or state ~= 'active') then
+    return {'refused', 'stale'}
+  elseif guard == 'claim' and tonumber(held[5] or 0) > now then
     return {'refused', 'leased'}
   end
 end
@@ -87,27 +96,47 @@ for i = 1, #events, 3 do
 end
 redis.call('PEXPIRE', log, log_ttl)
 
+local function out()
+  return redis.call('ZCARD', open) - redis.call('ZCARD', line)
+end
+
 local fields = list()
 redis.call('HSET', job, 'nonce', nonce, 'version', id, unpack(fields))
-if ends then
+local go = {}
+if guard == 'new' then
+  redis.call('HSET', made, owner, job_id)
+  redis.call('SADD', all_made, job_id)
+  if ARGV[6] == 'line' and out() >= most_out then
+    redis.call('ZADD', line, redis.call('HINCRBY', user, 'line', 1), job_id)
+    redis.call('ZADD', open, 'inf', job_id)
+  else
+    redis.call('ZADD', open, now + grace, job_id)
+    go[1] = job_id
+  end
+elseif ends then
   redis.call('ZREM', open, job_id)
+  redis.call('ZREM', line, job_id)
   redis.call('PEXPIRE', job, job_ttl)
+  while out() < most_out do
+    local first = redis.call('ZPOPMIN', line)
+    if not first[1] then
+      break
+    end
+    -- Should whoever asked die before it is handed on, the reaper does it.
+    redis.call('ZADD', open, now + patience, first[1])
+    go[#go + 1] = first[1]
+  end
 else
   -- The reaper moves on the time at which it looks again; the lease is the worker's alone.
   redis.call('ZADD', open, now + grace, job_id)
-  if guard ~= 'new' then
-    redis.call('HSET', job, 'lease', string.format('%.0f', now + grace))
-  end
-end
-if guard == 'new' then
-  redis.call('HSET', made, owner, job_id)
+  redis.call('HSET', job, 'lease', string.format('%.0f', now + grace))
 end
 
-for i = 7, #KEYS do
+for i = 9, #KEYS do
   local record = list()
   if redis.call('EXISTS', KEYS[i]) == 1 then
     redis.call('HSET', KEYS[i], unpack(record))
   end
 end
 
-return {'ok', id}
+return {'ok', id, unpack(go)}

@@ -95,18 +95,20 @@ class Unavailable(Problem):
 class JobError(Exception):
     """A job cannot be done; `code` is stable, `message` is for people.
 
-    `retryable` says whether the same job may go better a little later.
+    `retryable` says whether the same job may go better a little later, `retry_after` in how many seconds at the
+    earliest.
     """
 
-    def __init__(self, code: str, message: str, *, retryable: bool = False) -> None:
+    def __init__(self, code: str, message: str, *, retryable: bool = False, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.retryable = retryable
+        self.retry_after = retry_after
 
 
 class Refused(Exception):
-    """The event log refused a write: `reason` is `stale`, `final`, `gone` or `leased`."""
+    """The event log refused a write: `reason` is `stale`, `final`, `gone`, `leased`, `full` or `lost`."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)

@@ -66,8 +66,9 @@ class Write:
 
     Args:
         owner: what the job makes: `manuscript` or a chapter's id.
-        attempt: the attempt that the writer holds; with guard `claim` the one that it saw.
+        attempt: the attempt that the writer holds; with guard `claim` the attempt and the state that it saw.
         grace_seconds: time after which the job may be taken over.
+        in_line: whether a new job may have to wait in line behind others of its user.
         fields: what changes in the job's hash.
         records: what changes with it in other hashes of the same user, by key.
     """
@@ -77,19 +78,24 @@ class Write:
     job: str
     owner: str
     guard: Guard
-    attempt: int
+    attempt: str
     events: Sequence[Event]
     fields: Mapping[str, str]
     ends: bool = False
+    in_line: bool = False
     grace_seconds: float = 0
     records: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 class Appended(NamedTuple):
-    """`version`: id of the last event. `existing`: the open job that stood in the way of a new one."""
+    """`version`: id of the last event. `existing`: the open job that stood in the way of a new one.
+
+    `go`: ids of jobs that may now be handed to the workers.
+    """
 
     version: str
     existing: str | None = None
+    go: tuple[str, ...] = ()
 
 
 class Page(NamedTuple):
@@ -128,13 +134,15 @@ class EventLog:
             keys.user(user),
             keys.project(user, write.project),
             keys.project_jobs(user, write.project),
+            keys.all_project_jobs(user, write.project),
+            keys.line(user),
         ]
-        answer, value = await self._append(keys=[*fixed, *write.records], args=self._arguments(write))
+        answer, value, *go = await self._append(keys=[*fixed, *write.records], args=self._arguments(write))
         if answer == b"refused":
             raise Refused(value.decode())
         if answer == b"existing":
             return Appended("", existing=value.decode())
-        return Appended(value.decode())
+        return Appended(value.decode(), go=tuple(id.decode() for id in go))
 
     async def read(self, user: str, after: Cursor, count: int) -> Page:
         """At most `count` entries past `after`, and whether they follow it without a gap."""
@@ -177,9 +185,9 @@ class EventLog:
             secrets.token_hex(8),
             write.job,
             write.owner,
-            int(write.ends),
+            "ends" if write.ends else "line" if write.in_line else "",
             _ms(write.grace_seconds),
-            settings.max_open_jobs,
+            f"{settings.max_open_jobs} {settings.share} {_ms(settings.requeue_seconds)}",
             keys.channel(write.user),
             self._publish,
             settings.log_length,

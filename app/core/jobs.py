@@ -5,80 +5,58 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any
+from typing import Any, Protocol
 
 from redis.asyncio import Redis
 
-from app.core import keys
+from app.core import keys, transitions
 from app.core.errors import NotFound, Refused, TooMany
-from app.core.eventlog import Event, EventLog, Write
-from app.core.messages import LANGUAGES, NARRATION, PARSING, Language, Progress, Queue, progress
-from app.core.models import MANUSCRIPT, ErrorDetail, Job, compact, new_id, now
+from app.core.eventlog import EventLog, Write
+from app.core.messages import LANGUAGES, NARRATION, Language, Progress, Queue
+from app.core.models import Job
 from app.core.redis import decoded, names
 from app.core.settings import Settings
+from app.core.transitions import PREFIX, Claim, Order
 
-PREFIX: dict[Queue, str] = {PARSING: "parse", NARRATION: "audio"}
-"""What the types of a queue's events begin with."""
+__all__ = ["PREFIX", "Claim", "Jobs", "Order"]
 
 _OVERDUE = files("app.core").joinpath("overdue.lua").read_text()
 _RENEW = files("app.core").joinpath("renew.lua").read_text()
 _MOST_OVERDUE = 100
-_DETAIL_CHARACTERS = 500
 
 
-@dataclass(frozen=True)
-class Order:
-    """What a job is asked to do: its queue, its project, for an audio job its chapter, and the language it speaks."""
+class Hands(Protocol):
+    """Where jobs are handed to the workers: `app.core.queue.WorkQueue`."""
 
-    queue: Queue
-    project: str
-    language: Language
-    chapter: str | None = None
-
-    @property
-    def owner(self) -> str:
-        return self.chapter or MANUSCRIPT
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A worker's hold on a job: what it writes with an attempt that is no longer the job's is refused.
-
-    `stage` is the one that the job entered by being taken.
-    """
-
-    user: str
-    job: Job
-    language: Language
-    attempt: int
-    stage: str
+    async def enqueue(self, queue: Queue, user: str, job: str) -> None:
+        """Tells the workers of a job; what they are not told of, the reaper finds."""
+        ...
 
 
 class Jobs:
     """The jobs of all users in one Redis. Times are Redis' own."""
 
-    def __init__(self, redis: Redis, log: EventLog, settings: Settings) -> None:
+    def __init__(self, redis: Redis, log: EventLog, settings: Settings, hands: Hands) -> None:
         self._redis = redis
         self._log = log
         self._settings = settings
+        self._hands = hands
         self._overdue = redis.register_script(_OVERDUE)
         self._renew = redis.register_script(_RENEW)
 
     async def create(self, user: str, order: Order) -> tuple[Job, bool]:
         """A waiting job, and whether it is new: while one is open for the same thing that one is returned.
 
+        It is handed to the workers, or waits in line until one of its user's others ends.
         Raises NotFound where the project is gone, TooMany (`too_many_jobs`); RedisError.
         """
-        job = _fresh(order)
+        job = transitions.fresh(order)
         # First the reaper's list, then the job: a crash between leaves a name too many, never a job too few.
         await self._redis.zadd(keys.BUSY, {user: int(time.time() * 1000)})
-        fields = _record(job) | {"language": order.language}
+        write = transitions.created(user, job, order.language, self._settings.requeue_seconds)
         try:
-            done = await self._log.append(
-                _write(user, job, "new", 0, [_progressed(job, job.progress)], fields, self._settings.requeue_seconds)
-            )
+            done = await self._log.append(write)
         except Refused as refused:
             if refused.reason == "full":
                 raise TooMany(
@@ -87,6 +65,8 @@ class Jobs:
             raise NotFound("There is no such project.") from refused
         if done.existing:
             return await self.get(user, order.queue, done.existing), False
+        for id in done.go:
+            await self._hands.enqueue(job.queue, user, id)
         return job.model_copy(update={"version": done.version}), True
 
     async def create_all(self, user: str, orders: Sequence[Order]) -> list[tuple[Job, bool]]:
@@ -123,12 +103,8 @@ class Jobs:
     async def cancel(self, user: str, queue: str, job: str) -> Job:
         """Ends a job that has not ended; the worker at it is refused from then on. Idempotent. Raises NotFound."""
         current = await self.get(user, queue, job)
-        at = now()
-        event = Event(f"{PREFIX[current.queue]}:cancelled", compact(_data(current, current.attempt, at)))
         try:
-            await self._log.append(
-                _write(user, current, "command", 0, [event], {"state": "cancelled", "updatedAt": at}, ends=True)
-            )
+            await self._end(transitions.cancelled(user, current))
         except Refused as refused:
             if refused.reason == "gone":
                 raise NotFound("There is no such job.") from refused
@@ -137,21 +113,18 @@ class Jobs:
     async def claim(self, user: str, job: str, first: str) -> Claim:
         """Takes a job for this worker and reports its stage `first`; the attempt is one higher than the last.
 
-        Raises Refused: `gone`, `final`, `leased` (another worker is at it), `stale` (another was quicker).
+        Raises Refused: `gone`, `final`, `leased` (another worker is at it, or it is not to be tried again yet), `stale`
+        (another was quicker), `lost`: it has lost so many workers that it is failed instead.
         """
         record = decoded(await self._redis.hgetall(keys.job(user, job)))
         if not record:
             raise Refused("gone")
-        found = Job.from_record(record)
-        language = next((known for known in LANGUAGES if known == record.get("language")), LANGUAGES[0])
-        claim = Claim(user, found, language, found.attempt + 1, first)
-        begun = progress(found.queue, first, language)
-        at = now()
-        fields = {"state": "active", "attempt": str(claim.attempt), "progress": _json(begun), "updatedAt": at}
-        event = _progressed(found, begun, claim.attempt, at)
-        await self._log.append(
-            _write(user, found, "claim", found.attempt, [event], fields, self._settings.lease_seconds)
-        )
+        claim = _claim(user, record, first)
+        if claim.losses >= self._settings.max_losses:
+            said = f"{claim.losses} workers died while they were at it; it is not tried again by itself."
+            await self._end(transitions.given_up(claim, "worker_lost", said))
+            raise Refused("lost")
+        await self._log.append(transitions.claimed(claim, self._settings.lease_seconds))
         return claim
 
     async def report(self, claim: Claim, progress: Progress, *, thin: bool) -> str:
@@ -159,13 +132,8 @@ class Jobs:
 
         Raises Refused: `gone`, `final`, `stale`.
         """
-        at = now()
-        event = _progressed(claim.job, progress, claim.attempt, at, thin=thin)
-        fields = {"state": "active", "progress": _json(progress), "updatedAt": at}
-        done = await self._log.append(
-            _write(claim.user, claim.job, "report", claim.attempt, [event], fields, self._settings.lease_seconds)
-        )
-        return done.version
+        write = transitions.reported(claim, progress, self._settings.lease_seconds, thin=thin)
+        return (await self._log.append(write)).version
 
     async def renew(self, claim: Claim) -> bool:
         """Keeps the job for its worker for another `lease_seconds`; False where it is no longer that worker's."""
@@ -178,34 +146,41 @@ class Jobs:
 
         Raises Refused: `gone`, `final`, `stale`.
         """
-        at = now()
-        job = claim.job
-        done = progress(job.queue, "done", claim.language)
-        events = [
-            _progressed(job, done, claim.attempt, at),
-            Event(f"{PREFIX[job.queue]}:complete", compact(_data(job, claim.attempt, at) | dict(result))),
-        ]
-        fields = {"state": "completed", "progress": _json(done), "result": compact(result), "updatedAt": at}
-        await self._log.append(
-            _write(claim.user, job, "report", claim.attempt, events, fields, ends=True, records=records)
-        )
+        await self._end(transitions.completed(claim, result, records))
 
     async def fail(self, claim: Claim, code: str, message: str) -> None:
         """Ends the job with the reason why it cannot be done. Raises Refused: `gone`, `final`, `stale`."""
-        at = now()
-        # Whatever a library said, half a surrogate pair included, must not keep the job from ending.
-        said = message[:_DETAIL_CHARACTERS].encode("utf-8", "replace").decode()
-        error = ErrorDetail(code=code, message=said).json_dict()
-        data = _data(claim.job, claim.attempt, at) | {"error": error}
-        event = Event(f"{PREFIX[claim.job.queue]}:failed", compact(data))
-        fields = {"state": "failed", "error": compact(error), "updatedAt": at}
-        await self._log.append(_write(claim.user, claim.job, "report", claim.attempt, [event], fields, ends=True))
+        await self._end(transitions.failed(claim, code, message))
+
+    async def retry(self, claim: Claim, pause: float) -> None:
+        """Has the job tried again after `pause` seconds, by any worker. Raises Refused: `gone`, `final`, `stale`."""
+        last = await self._progress_of(claim)
+        await self._log.append(transitions.put_back(claim, last, "retrying", pause, claim.failures + 1))
+
+    async def hand_back(self, claim: Claim) -> None:
+        """Leaves the job to the next worker, at once. Raises Refused: `gone`, `final`, `stale`."""
+        last = await self._progress_of(claim)
+        await self._log.append(transitions.put_back(claim, last, "queued", 0, claim.failures))
+        await self._hands.enqueue(claim.job.queue, claim.user, claim.job.id)
 
     async def overdue(self) -> list[tuple[str, Job]]:
         """Open jobs that nobody began or whose worker fell silent, each put off once more, to be enqueued anew."""
         users = names(await self._redis.zrange(keys.BUSY, 0, -1))
         found = await asyncio.gather(*(self._overdue_of(user) for user in users))
         return [(user, job) for user, jobs in zip(users, found, strict=True) for job in jobs]
+
+    async def _end(self, write: Write) -> None:
+        """Writes a job's end, and hands out those of its user that wait in line for it."""
+        done = await self._log.append(write)
+        for job in done.go:
+            # Only narrations wait in line.
+            await self._hands.enqueue(NARRATION, write.user, job)
+
+    async def _progress_of(self, claim: Claim) -> Progress:
+        found = await self.find(claim.user, claim.job.id)
+        if found is None:
+            raise Refused("gone")
+        return found.progress
 
     async def _overdue_of(self, user: str) -> list[Job]:
         put_off = int(self._settings.requeue_seconds * 1000)
@@ -225,78 +200,9 @@ class Jobs:
             await self._redis.zrem(keys.BUSY, user)
 
 
-def _fresh(order: Order) -> Job:
-    at = now()
-    return Job(
-        id=new_id(),
-        queue=order.queue,
-        project_id=order.project,
-        chapter_id=order.chapter,
-        state="waiting",
-        progress=progress(order.queue, "queued", order.language),
-        attempt=0,
-        version="",
-        created_at=at,
-        updated_at=at,
-    )
-
-
-def _record(job: Job) -> dict[str, str]:
-    """The job as its hash; its version is the appending script's to write."""
-    return {
-        "id": job.id,
-        "queue": job.queue,
-        "projectId": job.project_id,
-        "chapterId": job.chapter_id or "",
-        "state": job.state,
-        "progress": _json(job.progress),
-        "attempt": str(job.attempt),
-        "createdAt": job.created_at,
-        "updatedAt": job.updated_at,
-    }
-
-
-def _json(progress: Progress) -> str:
-    return compact(progress.model_dump(by_alias=True))
-
-
-def _data(job: Job, attempt: int, at: str) -> dict[str, Any]:
-    """What every event of a job says."""
-    data = {"projectId": job.project_id, "jobId": job.id, "at": at, "attempt": attempt}
-    return data | ({"chapterId": job.chapter_id} if job.chapter_id else {})
-
-
-def _progressed(
-    job: Job, progress: Progress, attempt: int | None = None, at: str | None = None, *, thin: bool = False
-) -> Event:
-    data = _data(job, job.attempt if attempt is None else attempt, at or job.created_at)
-    return Event(
-        f"{PREFIX[job.queue]}:progress", compact(data | {"progress": progress.model_dump(by_alias=True)}), thin
-    )
-
-
-def _write(
-    user: str,
-    job: Job,
-    guard: Any,
-    attempt: int,
-    events: Sequence[Event],
-    fields: Mapping[str, str],
-    grace: float = 0,
-    *,
-    ends: bool = False,
-    records: Mapping[str, Mapping[str, str]] | None = None,
-) -> Write:
-    return Write(
-        user=user,
-        project=job.project_id,
-        job=job.id,
-        owner=job.chapter_id or MANUSCRIPT,
-        guard=guard,
-        attempt=attempt,
-        events=events,
-        fields=fields,
-        ends=ends,
-        grace_seconds=grace,
-        records=records or {},
-    )
+def _claim(user: str, record: Mapping[str, str], first: str) -> Claim:
+    found = Job.from_record(record)
+    language: Language = next((known for known in LANGUAGES if known == record.get("language")), LANGUAGES[0])
+    # A job that can be taken although a worker is at it has lost that worker.
+    losses = int(record.get("losses", 0)) + (found.state == "active")
+    return Claim(user, found, language, found.attempt + 1, first, int(record.get("failures", 0)), losses)

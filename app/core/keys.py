@@ -11,6 +11,13 @@ import hashlib
 BUSY = "sv:busy"
 """Sorted set: users who may have open jobs, by when the latest was made (ms). The reaper's list; no expiry."""
 
+DELETED = "sv:deleted"
+"""Sorted set: `<user> <project>` of deleted projects, by when their files are to be deleted once more (s), because a
+worker may have been writing. No expiry; each goes with its turn."""
+
+SWEEPING = "sv:sweeping"
+"""String: a worker is sweeping the segments; lives until the next sweep is due."""
+
 VOICES = "sv:voices"
 """String: the voices of the configured engine as JSON, written by each worker as it starts; no expiry."""
 
@@ -30,7 +37,8 @@ def channel(user: str) -> str:
 
 def user(user: str) -> str:
     """Hash: `epoch`, the latest that the user's log had, so that none is used twice; `before`, the one before that;
-    `fallen`, where the log lost its end and the next event must begin a new epoch; no expiry."""
+    `fallen`, where the log lost its end and the next event must begin a new epoch; `line`, the latest number in line;
+    no expiry."""
     return f"sv:{{u:{user}}}:user"
 
 
@@ -39,8 +47,14 @@ def open_jobs(user: str) -> str:
     return f"sv:{{u:{user}}}:open"
 
 
+def line(user: str) -> str:
+    """Sorted set: open jobs that wait in line, not yet handed to the workers, in their order; no expiry."""
+    return f"sv:{{u:{user}}}:line"
+
+
 def job(user: str, job: str) -> str:
-    """Hash: one job, with `lease`: until when it is its worker's, in ms. Dropped `job_days` after its end."""
+    """Hash: one job, with `lease`: until when nobody else may take it, in ms; `failures` and `losses`: attempts that
+    went wrong, and attempts whose worker was lost. Dropped `job_days` after its end."""
     return f"sv:{{u:{user}}}:job:{job}"
 
 
@@ -62,6 +76,11 @@ def chapters(user: str, project: str) -> str:
 def project_jobs(user: str, project: str) -> str:
     """Hash: the latest job for each thing that can be made (`manuscript` or a chapter's id); no expiry."""
     return f"sv:{{u:{user}}}:project:{project}:jobs"
+
+
+def all_project_jobs(user: str, project: str) -> str:
+    """Set: every job that a project ever had, so that they go with it; no expiry."""
+    return f"sv:{{u:{user}}}:project:{project}:all-jobs"
 
 
 def chapter(user: str, chapter: str) -> str:

@@ -50,6 +50,9 @@ def _stage(start: int, end: int, step: int, steps: tuple[str, str], messages: tu
     )
 
 
+_RETRYING = ("重试", "Retrying")
+_AGAIN = ("出了问题，稍后自动重试", "Something went wrong; trying again shortly")
+
 STAGES: dict[Queue, dict[str, Stage]] = {
     NARRATION: {
         "queued": _stage(0, 0, 0, ("排队", "Queued"), ("等待生成", "Waiting to start")),
@@ -57,6 +60,7 @@ STAGES: dict[Queue, dict[str, Stage]] = {
         "synthesis": _stage(30, 90, 2, ("音频合成", "Synthesis"), ("正在调用 TTS 服务", "Calling the TTS service")),
         "upload": _stage(90, 90, 3, ("完成", "Finishing"), ("音频已上传到存储", "Audio uploaded to storage")),
         "done": _stage(100, 100, 3, ("完成", "Finishing"), ("音频生成完成", "Audio generation complete")),
+        "retrying": _stage(0, 0, 2, _RETRYING, _AGAIN),
     },
     PARSING: {
         "queued": _stage(0, 0, 0, ("排队", "Queued"), ("等待解析", "Waiting to start")),
@@ -64,6 +68,7 @@ STAGES: dict[Queue, dict[str, Stage]] = {
         "convert": _stage(30, 30, 2, ("转换", "Conversion"), ("正在转换为纯文本", "Converting to plain text")),
         "split": _stage(90, 90, 3, ("分章", "Chapters"), ("正在划分章节", "Splitting into chapters")),
         "done": _stage(100, 100, 3, ("完成", "Finishing"), ("书稿解析完成", "Manuscript parsed")),
+        "retrying": _stage(0, 0, 2, _RETRYING, _AGAIN),
     },
 }
 TOTAL_STEPS = 3
@@ -85,4 +90,17 @@ def progress(
         units_done=done,
         units_total=total,
         eta_seconds=None if eta_seconds is None else math.ceil(eta_seconds),
+    )
+
+
+def resting(last: Progress, queue: Queue, stage: str, language: Language, seconds: float) -> Progress:
+    """`last`, at a `stage` in which a job waits for its next attempt: as far as it was; `seconds` until it goes on."""
+    row = STAGES[queue][stage]
+    return last.model_copy(
+        update={
+            "message": row.message[language],
+            "current_step": row.current_step[language],
+            "stage": stage,
+            "eta_seconds": math.ceil(seconds) or None,
+        }
     )

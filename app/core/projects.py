@@ -6,20 +6,24 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from importlib.resources import files
 from typing import Any, Literal, NamedTuple
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from app.core import keys, storage
-from app.core.errors import NotFound, TooMany, Unprocessable
-from app.core.jobs import Jobs, Order
+from app.core.deletion import Deletion
+from app.core.errors import NotFound, Refused, TooMany, Unprocessable
+from app.core.jobs import Claim, Jobs, Order
 from app.core.messages import PARSING, Language
 from app.core.models import Chapter, Job, Project, new_id, now
-from app.core.queue import WorkQueue
 from app.core.redis import decoded, fields, names
 from app.core.settings import Settings
 from app.core.storage import Storage
+
+_ADD_CHAPTERS = files("app.core").joinpath("add_chapters.lua").read_text()
+_BATCH = 100
 
 
 class Manuscript(NamedTuple):
@@ -47,8 +51,10 @@ class Projects:
         self._store = store
         self._jobs = jobs
         self._settings = settings
+        self._deletion = Deletion(redis, store, jobs, settings)
+        self._add_chapters = redis.register_script(_ADD_CHAPTERS)
 
-    async def create(self, user: str, manuscript: Manuscript, queue: WorkQueue) -> tuple[Project, Job]:
+    async def create(self, user: str, manuscript: Manuscript) -> tuple[Project, Job]:
         """Stores a manuscript and starts its parsing. Raises TooMany (`too_many_projects`), Unavailable; RedisError."""
         if await self._redis.zcard(keys.projects(user)) >= self._settings.max_projects:
             raise TooMany("You have too many projects; delete some first.", code="too_many_projects")
@@ -59,7 +65,6 @@ class Projects:
         except BaseException:
             await asyncio.shield(self._store.delete_all(storage.project_prefix(user, project.id)))
             raise
-        await queue.enqueue(job.queue, user, job.id)
         return project, job
 
     async def _create(self, user: str, project: Project) -> Job:
@@ -101,22 +106,9 @@ class Projects:
         return await self.get(user, project)
 
     async def delete(self, user: str, project: str) -> None:
-        """Cancels what runs, then deletes the project with all its files."""
+        """Ends what runs for the project, and deletes it with all its files."""
         await self.get(user, project)
-        for job in (await self._jobs.latest(user, project)).values():
-            if job.state in {"waiting", "active"}:
-                await self._jobs.cancel(user, job.queue, job.id)
-        chapters = names(await self._redis.zrange(keys.chapters(user, project), 0, -1))
-        jobs = names(await self._redis.hvals(keys.project_jobs(user, project)))
-        await self._store.delete_all(storage.project_prefix(user, project))
-        # The project itself goes last: what fails on the way can be deleted again.
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for name in (*(keys.chapter(user, id) for id in chapters), *(keys.job(user, id) for id in jobs)):
-                pipe.delete(name)
-            pipe.set(keys.deleted(user, project), "1", ex=int(self._settings.log_days * 86400))
-            pipe.zrem(keys.projects(user), project)
-            pipe.delete(keys.project(user, project), keys.chapters(user, project), keys.project_jobs(user, project))
-            await pipe.execute()
+        await self._deletion.delete(user, project)
 
     async def chapters(self, user: str, project: str) -> list[Chapter]:
         """The chapters of a project in their order."""
@@ -146,21 +138,39 @@ class Projects:
             await self._redis.hset(keys.chapter(user, chapter), mapping=fields(changes))
         return await self.chapter(user, project, chapter)
 
-    async def add_chapters(self, user: str, project: str, parsed: Sequence[ParsedChapter]) -> dict[str, dict[str, str]]:
+    async def add_chapters(self, claim: Claim, parsed: Sequence[ParsedChapter]) -> dict[str, dict[str, str]]:
         """Stores the chapters that a parser found, and returns what is to change with the end of its job.
 
         Ids follow from project and position, so that a parser that is run again writes the same chapters again.
+        Raises Refused: `gone` where the project is, `stale` where the job is no longer this parser's.
         """
+        user, project = claim.user, claim.job.project_id
         ids = [keys.digest(f"{project}/{position}")[:20] for position in range(1, len(parsed) + 1)]
         texts = [await self._store_text(user, project, id, found.text) for id, found in zip(ids, parsed, strict=True)]
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for position, (id, found, stored) in enumerate(zip(ids, parsed, texts, strict=True), 1):
-                record = {"id": id, "projectId": project, "position": str(position), "title": found.title, **stored}
-                pipe.hset(keys.chapter(user, id), mapping=fields(record))
-                pipe.zadd(keys.chapters(user, project), {id: position})
-            await pipe.execute()
+        records = [
+            {"id": id, "projectId": project, "position": str(position), "title": found.title, **stored}
+            for position, (id, found, stored) in enumerate(zip(ids, parsed, texts, strict=True), 1)
+        ]
+        for start in range(0, len(records), _BATCH):
+            await self._add(claim, records[start : start + _BATCH])
         totals = {"chapterCount": str(len(parsed)), "characters": str(sum(len(found.text) for found in parsed))}
         return {keys.project(user, project): totals | {"updatedAt": now()}}
+
+    async def _add(self, claim: Claim, records: Sequence[Mapping[str, str]]) -> None:
+        user, project = claim.user, claim.job.project_id
+        fixed = [keys.project(user, project), keys.job(user, claim.job.id), keys.chapters(user, project)]
+        chapters = [keys.chapter(user, record["id"]) for record in records]
+        told: list[str | int] = [claim.attempt]
+        for record in records:
+            told += [
+                record["id"],
+                record["position"],
+                len(record) * 2,
+                *(item for pair in record.items() for item in pair),
+            ]
+        answer = await self._add_chapters(keys=[*fixed, *chapters], args=told)
+        if answer != b"ok":
+            raise Refused(answer.decode())
 
     async def _store_text(self, user: str, project: str, chapter: str, text: str) -> dict[str, str]:
         if len(text) > self._settings.max_characters:

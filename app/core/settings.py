@@ -30,7 +30,7 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=1, le=65535, description="port that the web side listens on")
     web_processes: int = Field(1, ge=1, description="web processes on that port")
     worker_processes: int = Field(2, ge=1, description="worker processes")
-    worker_threads: int = Field(2, ge=1, description="jobs at once in each worker process")
+    worker_threads: int = Field(2, ge=1, description="jobs of each queue at once in each worker process")
     public_url: str = Field("", description="the address people use, where a proxy stands before SmartVoice")
 
     default_language: Language = Field("en", description="language of a project that names none and shows none")
@@ -56,8 +56,19 @@ class Settings(BaseSettings):
     max_wait_seconds: float = Field(60, gt=0, description="longest that a long poll may wait")
     drain_seconds: float = Field(10, gt=0, description="time over which streams are closed at shutdown")
 
-    lease_seconds: float = Field(15, gt=0, description="time after which a silent worker's job may be taken over")
+    lease_seconds: float = Field(8, gt=0, description="time after which a silent worker's job may be taken over")
     requeue_seconds: float = Field(10, gt=0, description="time after which a job that nobody began is queued again")
+    max_losses: int = Field(3, ge=1, description="workers that one job may lose before it fails")
+    max_retries: int = Field(3, ge=0, description="times that a job is tried again after a fault that may pass")
+    retry_seconds: float = Field(
+        2, gt=0, description="pause before the first such retry; each further one is 3 × longer"
+    )
+    job_hours: float = Field(4, gt=0, description="hours after which an attempt at a job is ended")
+    narrations_per_user: int = Field(
+        0, ge=0, description="narrations of one user at once, the rest wait in line; 0: as many as the workers do"
+    )
+    segment_days: float = Field(30, gt=0, description="days for which a segment's sound is kept")
+    max_segment_bytes: int = Field(20 * 1024**3, ge=0, description="space for segments' sound; the oldest go first")
     progress_per_second: float = Field(10, gt=0, description="progress events a second for one job")
 
     max_upload_bytes: int = Field(50 * 1024 * 1024, ge=1024, description="largest manuscript")
@@ -92,6 +103,11 @@ class Settings(BaseSettings):
         """What people type into their browser."""
         host = "127.0.0.1" if self.host in {"0.0.0.0", "::"} else self.host
         return (self.public_url or f"http://{host}:{self.port}").rstrip("/")
+
+    @property
+    def share(self) -> int:
+        """How many narrations of one user are with the workers at once."""
+        return self.narrations_per_user or self.worker_processes * self.worker_threads
 
     def signing_key(self) -> bytes:
         """The key that signs tokens: the one set, else the one kept in `data_dir`, made at the first need."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 import obstore
@@ -12,7 +14,18 @@ from obstore.store import LocalStore, ObjectStore, from_url
 
 from app.core.errors import NotFound, Problem, Unavailable
 
+SEGMENTS = "segments"
+"""Where the sound of all segments lies."""
+
 _CHUNK = 256 * 1024
+
+
+class File(NamedTuple):
+    """An object as a listing shows it; `size` in bytes."""
+
+    path: str
+    size: int
+    modified: datetime
 
 
 class Storage:
@@ -53,6 +66,35 @@ class Storage:
         except (BaseError, OSError) as error:
             raise _problem(error) from error
 
+    async def has(self, path: str) -> bool:
+        """Whether there is such an object."""
+        try:
+            await self.size(path)
+        except NotFound:
+            return False
+        return True
+
+    async def files(self, prefix: str) -> AsyncIterator[File]:
+        """Everything below `prefix`."""
+        try:
+            async for batch in obstore.list(self._store, prefix):
+                for meta in batch:
+                    yield File(meta["path"], meta["size"], meta["last_modified"])
+        except FileNotFoundError:
+            return
+        except (BaseError, OSError) as error:
+            raise _unavailable() from error
+
+    async def delete(self, paths: Sequence[str]) -> None:
+        """Deletes these objects; one that is not there is no matter."""
+        for path in paths:
+            try:
+                await obstore.delete_async(self._store, path)
+            except FileNotFoundError:
+                continue
+            except (BaseError, OSError) as error:
+                raise _unavailable() from error
+
     async def delete_all(self, prefix: str) -> None:
         """Deletes everything below `prefix`."""
         try:
@@ -81,6 +123,11 @@ def manuscript_path(user: str, project: str) -> str:
 def text_path(user: str, project: str, chapter: str, digest: str) -> str:
     """The text of a chapter, by what it says: an edit writes a new object and never changes one that is being read."""
     return f"{project_prefix(user, project)}/text/{chapter}-{digest}.txt"
+
+
+def segments_prefix(user: str, project: str) -> str:
+    """Where the sound of a project's segments lies: apart from the rest, so that it can be swept without listing it."""
+    return f"{SEGMENTS}/u-{user}/{project}"
 
 
 def audio_path(user: str, name: str) -> str:

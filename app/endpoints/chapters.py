@@ -79,9 +79,7 @@ async def _start(request: Request[State], project: str, chapters: list[Chapter],
     language = asked.language or (await request.state["projects"].get(user, project)).language
     jobs = []
     for chapter in chapters:
-        job, new = await request.state["jobs"].create(user, Order(NARRATION, project, language, chapter.id))
-        if new:
-            await request.state["queue"].enqueue(job.queue, user, job.id)
+        job, _ = await request.state["jobs"].create(user, Order(NARRATION, project, language, chapter.id))
         jobs.append(job)
     return jobs
 

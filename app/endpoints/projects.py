@@ -54,7 +54,7 @@ class Changes(Body):
 async def create(request: Request[State]) -> Response:
     state = request.state
     manuscript = await _manuscript(request)
-    project, job = await state["projects"].create(identity_of(request).user, manuscript, state["queue"])
+    project, job = await state["projects"].create(identity_of(request).user, manuscript)
     return reply(_document(project, job), 201, {"Location": f"/api/projects/{project.id}"})
 
 

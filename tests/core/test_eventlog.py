@@ -31,14 +31,14 @@ def begin(job: str, owner: str = "c1", **more: object) -> Write:
         "job": job,
         "owner": owner,
         "guard": "new",
-        "attempt": 0,
+        "attempt": "0",
         "events": [Event("audio:progress", '{"n":0}')],
-        "fields": {"state": "waiting", "attempt": "0"},
+        "fields": {"state": "active", "attempt": "0"},
     }
     return Write(**{**given, **more})  # type: ignore[arg-type] # a dict cannot say which value is which
 
 
-def step(job: str, attempt: int = 0, **more: object) -> Write:
+def step(job: str, attempt: str = "0", **more: object) -> Write:
     return begin(job, "c1", **{"guard": "report", "attempt": attempt, "fields": {"state": "active"}, **more})
 
 
@@ -64,7 +64,7 @@ async def test_hash_log_and_push_change_in_one_step(redis: Redis, log: EventLog)
     assert Entry.from_push(message["data"]) == entry
     assert str(entry.id) == done.version
     record = decoded(await redis.hgetall(keys.job(USER, "j1")))
-    assert (record["version"], record["state"]) == (done.version, "waiting")
+    assert (record["version"], record["state"]) == (done.version, "active")
 
 
 async def test_several_events_of_one_write_stand_next_to_each_other(log: EventLog) -> None:
@@ -83,17 +83,19 @@ async def test_records_change_with_the_events_but_are_never_made_by_them(redis: 
 
 async def test_write_of_an_older_attempt_is_refused(log: EventLog) -> None:
     await log.append(begin("j1"))
-    await log.append(step("j1", 0, guard="claim", fields={"state": "active", "attempt": "1"}))
-    await log.append(step("j1", 1))
+    await log.append(step("j1", "0 active", guard="claim", fields={"state": "active", "attempt": "1"}))
+    await log.append(step("j1", "1"))
     with pytest.raises(Refused, match="stale"):
-        await log.append(step("j1", 0))
+        await log.append(step("j1", "0"))
     assert len(await entries(log)) == 3
 
 
 async def test_leased_job_is_not_taken_until_its_lease_runs_out(redis: Redis, log: EventLog) -> None:
     await log.append(begin("j1"))
-    await log.append(step("j1", 0, guard="claim", grace_seconds=60, fields={"state": "active", "attempt": "1"}))
-    again = step("j1", 1, guard="claim", fields={"state": "active", "attempt": "2"})
+    await log.append(
+        step("j1", "0 active", guard="claim", grace_seconds=60, fields={"state": "active", "attempt": "1"})
+    )
+    again = step("j1", "1 active", guard="claim", fields={"state": "active", "attempt": "2"})
     with pytest.raises(Refused, match="leased"):
         await log.append(again)
     await redis.hset(keys.job(USER, "j1"), "lease", "0")

@@ -13,7 +13,7 @@ from app.core.eventlog import EventLog
 from app.core.jobs import Jobs, Order
 from app.core.messages import NARRATION
 from app.core.settings import Settings
-from tests.support import until
+from tests.support import NoHands, until
 
 ORDER = Order(NARRATION, "p1", "en", "c1")
 
@@ -23,7 +23,7 @@ async def jobs(redis: Redis, settings: Settings) -> Jobs:
     """Jobs whose leases and waits are over in a moment."""
     await redis.hset(keys.project("alice", "p1"), "id", "p1")
     quick = settings.model_copy(update={"lease_seconds": 0.3, "requeue_seconds": 0.3})
-    return Jobs(redis, EventLog(redis, quick), quick)
+    return Jobs(redis, EventLog(redis, quick), quick, NoHands())
 
 
 async def test_job_that_nobody_began_is_found(jobs: Jobs) -> None:

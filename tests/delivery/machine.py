@@ -25,7 +25,7 @@ from app.core.models import Job, compact
 from app.core.projects import Manuscript, ParsedChapter
 from tests import reducer
 from tests.delivery.readers import NOWHERE, Form, Losses, Reader, jobs_of, short
-from tests.delivery.world import NoQueue, World
+from tests.delivery.world import World
 from tests.support import until
 
 T = TypeVar("T")
@@ -207,7 +207,7 @@ class Delivery(RuleBasedStateMachine):
 
     async def _create_project(self) -> None:
         manuscript = Manuscript(b"Hello, world.", "txt", "Hello", "en")
-        project, job = await self.world.projects.create(self.user, manuscript, NoQueue())
+        project, job = await self.world.projects.create(self.user, manuscript)
         self.projects.append(project.id)
         self.open[job.id] = job
         await self._learn()
@@ -255,7 +255,7 @@ class Delivery(RuleBasedStateMachine):
     async def _complete_parsing(self, claim: Claim) -> None:
         project = claim.job.project_id
         parsed = [ParsedChapter("One", "Text 1."), ParsedChapter("Two", "Text 2.")]
-        records = await self.world.projects.add_chapters(self.user, project, parsed)
+        records = await self.world.projects.add_chapters(claim, parsed)
         await self.world.jobs.complete(claim, {"chapters": 2, "characters": 14}, records)
         self.chapters += [(project, chapter.id) for chapter in await self.world.projects.chapters(self.user, project)]
 

@@ -20,12 +20,11 @@ from app.cli import embedded
 from app.core.eventlog import EventLog
 from app.core.jobs import Jobs
 from app.core.projects import Projects
-from app.core.queue import WorkQueue
 from app.core.redis import connect
 from app.core.settings import Settings
 from app.core.storage import Storage
 from tests.stack import environment, free_port
-from tests.support import PATIENCE_SECONDS, until
+from tests.support import PATIENCE_SECONDS, NoHands, until
 
 T = TypeVar("T")
 
@@ -33,16 +32,6 @@ SECRET = "a secret that only this test knows, long enough to sign"
 
 _NARROW_WEB = {"SMARTVOICE_RING_LENGTH": "4", "SMARTVOICE_PAGE_LENGTH": "3", "SMARTVOICE_CONFLATE_OVER": "2"}
 """One web process holds so little that short histories go through its log, its pages and its thinning."""
-
-
-class NoQueue(WorkQueue):
-    """The rules are the workers."""
-
-    def __init__(self) -> None:
-        pass
-
-    async def enqueue(self, queue: object, user: str, job: str) -> None:
-        pass
 
 
 class World:
@@ -57,14 +46,18 @@ class World:
         self._ports = [free_port(), free_port()]
         self._webs = [self._start_web(0), self._start_web(1)]
         self.settings = Settings(
-            data_dir=folder, redis_url=f"unix://{embedded.socket_of(folder)}", lease_seconds=600, secret_key=SECRET
+            data_dir=folder,
+            redis_url=f"unix://{embedded.socket_of(folder)}",
+            lease_seconds=600,
+            max_losses=1000,
+            secret_key=SECRET,
         )
         self.run(self._open())
 
     async def _open(self) -> None:
         self.redis: Redis = connect(self.settings.redis)
         self.log = EventLog(self.redis, self.settings)
-        self.jobs = Jobs(self.redis, self.log, self.settings)
+        self.jobs = Jobs(self.redis, self.log, self.settings, NoHands())
         self.projects = Projects(self.redis, Storage(self.settings.storage), self.jobs, self.settings)
         self.http = httpx.AsyncClient(trust_env=False, timeout=40, limits=httpx.Limits(max_connections=None))
         await until(self._redis_answers)

@@ -19,7 +19,7 @@ from app.core.settings import Settings
 from app.core.storage import Storage
 from tests.cluster import running_cluster
 from tests.conftest import serve, signed_in
-from tests.support import Client, HandWorker, Stream
+from tests.support import Client, HandWorker, NoHands, Stream
 
 USERS = [f"user-{number}" for number in range(12)]
 
@@ -49,7 +49,7 @@ def clustered(settings: Settings, ports: list[int]) -> Settings:
 async def worker(clustered: Settings) -> AsyncIterator[HandWorker]:
     redis = connect(clustered.redis)
     await prepare(redis)
-    jobs = Jobs(redis, EventLog(redis, clustered), clustered)
+    jobs = Jobs(redis, EventLog(redis, clustered), clustered, NoHands())
     yield HandWorker(jobs, Projects(redis, Storage(clustered.storage), jobs, clustered))
     await redis.aclose()
 

@@ -24,7 +24,7 @@ from app.core.messages import NARRATION
 from app.core.models import new_id
 from app.core.settings import Settings
 from tests.faults.rig import Rig, make_project, rigged
-from tests.support import Client, data, until
+from tests.support import Client, NoHands, data, until
 
 USER = "alice"
 NASTY = [
@@ -235,7 +235,7 @@ async def rig() -> AsyncIterator[Rig]:
 async def test_eventsource_of_npm_comes_back_by_itself_for_exactly_the_rest(node_client: Path, rig: Rig) -> None:
     web = await rig.web()
     async with rig.client as redis, node(node_client, web.address, rig.token(USER)) as heard:
-        jobs = Jobs(redis, EventLog(redis, rig.settings), rig.settings)
+        jobs = Jobs(redis, EventLog(redis, rig.settings), rig.settings, NoHands())
         await say(jobs, redis, NASTY[:2])
         await until(lambda: len(heard()) == 7)
         web.kill()

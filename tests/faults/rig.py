@@ -35,7 +35,7 @@ from app.core.models import Project, new_id, now
 from app.core.redis import connect, fields
 from app.core.settings import Settings
 from tests.stack import environment, free_port
-from tests.support import until
+from tests.support import NoHands, until
 
 _SECRET = "a secret of the tests, and of nobody else"
 _STOP_SECONDS = 30.0
@@ -354,7 +354,7 @@ class Publisher:
 
     def __init__(self, redis: Redis, settings: Settings) -> None:
         self._redis = redis
-        self._jobs = Jobs(redis, EventLog(redis, settings), settings)
+        self._jobs = Jobs(redis, EventLog(redis, settings), settings, NoHands())
         self._work: list[_Work] = []
         self.steps = 0
         self.unknown = 0

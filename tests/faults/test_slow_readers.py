@@ -27,7 +27,7 @@ from tests.faults.rig import (
     memory_kb,
     narrow_socket,
 )
-from tests.support import until
+from tests.support import NoHands, until
 
 USER = "alice"
 STALLED = 20
@@ -53,7 +53,7 @@ async def narrate(jobs: Jobs, project: str) -> None:
 
 async def narrate_much(rig: Rig, redis: Redis, meanwhile: Callable[[], None] = lambda: None) -> None:
     """10 000 events for one user, as fast as it goes; `meanwhile` is called a hundred times."""
-    jobs = Jobs(redis, EventLog(redis, rig.settings), rig.settings)
+    jobs = Jobs(redis, EventLog(redis, rig.settings), rig.settings, NoHands())
     project = await make_project(redis, USER)
     for _ in range(EVENTS // (REPORTS + 3) // JOBS_AT_ONCE):
         for ended in asyncio.as_completed([narrate(jobs, project) for _ in range(JOBS_AT_ONCE)]):

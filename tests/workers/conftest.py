@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pytest
 from hypothesis import settings
 
 from app.core.messages import Queue, progress
+from workers.report import Pace
+from workers.speech.engine import Pcm
 
 # How long one example takes says nothing on a machine that does other things at once.
 settings.register_profile("workers", deadline=None)
@@ -17,9 +21,11 @@ class Reports:
 
     def __init__(self) -> None:
         self.told: list[tuple[str, int, int]] = []
+        self.paces: list[Pace] = []
 
-    async def __call__(self, stage: str, done: int, total: int) -> None:
+    async def __call__(self, stage: str, done: int, total: int, pace: Pace | None = None) -> None:
         self.told.append((stage, done, total))
+        self.paces += [pace] if pace else []
 
     @property
     def stages(self) -> list[str]:
@@ -27,6 +33,22 @@ class Reports:
 
     def percentages(self, queue: Queue) -> list[int]:
         return [progress(queue, stage, "en", done=done, total=total).percentage for stage, done, total in self.told]
+
+
+class Remembered:
+    """A `Kept` in memory."""
+
+    def __init__(self) -> None:
+        self.sounds: dict[str, Pcm] = {}
+
+    async def known(self, names: Iterable[str]) -> set[str]:
+        return {name for name in names if name in self.sounds}
+
+    async def get(self, name: str) -> Pcm | None:
+        return self.sounds.get(name)
+
+    async def put(self, name: str, pcm: Pcm) -> None:
+        self.sounds[name] = pcm
 
 
 @pytest.fixture

@@ -11,8 +11,9 @@ import pytest
 
 from app.core.errors import JobError
 from app.core.messages import NARRATION
-from tests.workers.conftest import Reports
+from tests.workers.conftest import Remembered, Reports
 from workers.narration import Script, digest, narrate
+from workers.report import Pace
 from workers.speech.engine import Pcm, Voice
 from workers.speech.espeak import Espeak
 
@@ -49,6 +50,7 @@ class Hum:
     name = "hum"
     fingerprint = "1"
     max_characters = 50
+    at_once = 1
 
     def __init__(self, *, share: float = 1.0, fails_at: int = 0, rates: tuple[int, ...] = (22050,)) -> None:
         self.share = share
@@ -62,6 +64,9 @@ class Hum:
     def voice_for(self, language: str, wanted: str | None) -> str:
         return wanted or language.partition("-")[0]
 
+    async def aclose(self) -> None:
+        pass
+
     async def speak(self, text: str, voice: str) -> Pcm:
         self.spoken.append((text, voice))
         if len(self.spoken) == self.fails_at:
@@ -72,7 +77,7 @@ class Hum:
 
 async def test_chapter_becomes_an_mp3_as_long_as_it_says(reports: Reports) -> None:
     shelf = Shelf()
-    seconds = await narrate(SCRIPT, Espeak(), shelf, reports)
+    seconds = await narrate(SCRIPT, Espeak(), Remembered(), shelf, reports)
     assert 5 < seconds < 20
     assert shelf.seconds == pytest.approx(seconds, abs=0.1)
     assert shelf.metadata["title"] == SCRIPT.title
@@ -83,7 +88,7 @@ async def test_chapter_becomes_an_mp3_as_long_as_it_says(reports: Reports) -> No
 
 async def test_reports_come_in_order_and_never_fall_back(reports: Reports) -> None:
     script = replace(SCRIPT, text=SCRIPT.text * 5)
-    await narrate(script, Espeak(), Shelf(), reports)
+    await narrate(script, Espeak(), Remembered(), Shelf(), reports)
     assert reports.stages == ["start", "synthesis", "upload"]
     units = [(done, total) for stage, done, total in reports.told if stage == "synthesis"]
     assert units == [(done, units[0][1]) for done in range(units[0][1] + 1)]
@@ -96,13 +101,13 @@ async def test_upload_is_reported_once_the_file_is_saved(reports: Reports) -> No
     async def save(path: Path) -> None:
         assert reports.stages == ["start", "synthesis"]
 
-    await narrate(SCRIPT, Hum(), save, reports)
+    await narrate(SCRIPT, Hum(), Remembered(), save, reports)
     assert reports.told[-1] == ("upload", 0, 0)
 
 
 async def test_title_is_read_first_and_each_language_in_its_voice(reports: Reports) -> None:
     engine = Hum()
-    await narrate(SCRIPT, engine, Shelf(), reports)
+    await narrate(SCRIPT, engine, Remembered(), Shelf(), reports)
     assert engine.spoken == [
         ("第一章 少年", "zh"),
         ("他说：“你好，世界。”\n\n* * *", "zh"),
@@ -113,13 +118,13 @@ async def test_title_is_read_first_and_each_language_in_its_voice(reports: Repor
 
 async def test_title_that_begins_the_text_is_read_once(reports: Reports) -> None:
     engine = Hum()
-    await narrate(replace(SCRIPT, text="  第一章 少年\n他来了。"), engine, Shelf(), reports)
+    await narrate(replace(SCRIPT, text="  第一章 少年\n他来了。"), engine, Remembered(), Shelf(), reports)
     assert [text for text, _ in engine.spoken] == ["第一章 少年", "他来了。"]
 
 
 async def test_paragraphs_pause_longer_than_sentences(reports: Reports) -> None:
     async def seconds(text: str) -> float:
-        return await narrate(replace(SCRIPT, text=text, title=""), Hum(), Shelf(), reports)
+        return await narrate(replace(SCRIPT, text=text, title=""), Hum(), Remembered(), Shelf(), reports)
 
     sentences = await seconds("他" * 40 + "。" + "他" * 40 + "。")
     paragraphs = await seconds("他" * 40 + "。\n" + "他" * 40 + "。")
@@ -128,7 +133,9 @@ async def test_paragraphs_pause_longer_than_sentences(reports: Reports) -> None:
 
 async def test_segment_with_nothing_to_say_is_counted_but_not_spoken(reports: Reports) -> None:
     engine = Hum()
-    await narrate(replace(SCRIPT, title="", text="他" * 49 + "。\n" + "。" * 120), engine, Shelf(), reports)
+    await narrate(
+        replace(SCRIPT, title="", text="他" * 49 + "。\n" + "。" * 120), engine, Remembered(), Shelf(), reports
+    )
     assert len(engine.spoken) == 1
     stage, done, total = reports.told[-2]
     assert stage == "synthesis"
@@ -137,7 +144,7 @@ async def test_segment_with_nothing_to_say_is_counted_but_not_spoken(reports: Re
 
 async def test_text_with_nothing_to_say_fails(reports: Reports) -> None:
     with pytest.raises(JobError) as caught:
-        await narrate(replace(SCRIPT, title="", text="……"), Hum(), Shelf(), reports)
+        await narrate(replace(SCRIPT, title="", text="……"), Hum(), Remembered(), Shelf(), reports)
     assert caught.value.code == "nothing_to_say"
 
 
@@ -153,7 +160,7 @@ async def test_text_with_nothing_to_say_fails(reports: Reports) -> None:
 async def test_fault_of_the_engine_saves_nothing(reports: Reports, engine: Hum, code: str) -> None:
     shelf = Shelf()
     with pytest.raises(JobError) as caught:
-        await narrate(SCRIPT, engine, shelf, reports)
+        await narrate(SCRIPT, engine, Remembered(), shelf, reports)
     assert caught.value.code == code
     assert shelf.path is None
 
@@ -161,12 +168,12 @@ async def test_fault_of_the_engine_saves_nothing(reports: Reports, engine: Hum, 
 async def test_report_that_raises_ends_the_work() -> None:
     engine = Hum()
 
-    async def report(stage: str, done: int, total: int) -> None:
+    async def report(stage: str, done: int, total: int, pace: Pace | None = None) -> None:
         if done == 2:
             raise InterruptedError
 
     with pytest.raises(InterruptedError):
-        await narrate(SCRIPT, engine, Shelf(), report)
+        await narrate(SCRIPT, engine, Remembered(), Shelf(), report)
     assert len(engine.spoken) == 2
 
 
@@ -174,11 +181,11 @@ async def test_cancelling_in_the_middle_is_clean() -> None:
     reached = asyncio.Event()
     shelf = Shelf()
 
-    async def report(stage: str, done: int, total: int) -> None:
+    async def report(stage: str, done: int, total: int, pace: Pace | None = None) -> None:
         if done == 2:
             reached.set()
 
-    task = asyncio.create_task(narrate(replace(SCRIPT, text=SCRIPT.text * 50), Espeak(), shelf, report))
+    task = asyncio.create_task(narrate(replace(SCRIPT, text=SCRIPT.text * 50), Espeak(), Remembered(), shelf, report))
     await reached.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -8,6 +8,7 @@ from app.core.errors import JobError
 from app.core.messages import PARSING
 from tests.workers.conftest import Reports
 from workers.parsing import Chapter, Manuscript, parse
+from workers.report import Pace
 
 
 async def test_txt_becomes_chapters(reports: Reports) -> None:
@@ -67,7 +68,7 @@ async def test_limits_are_kept(reports: Reports) -> None:
 
 
 async def test_error_of_a_report_ends_the_work() -> None:
-    async def cancelled(stage: str, done: int, total: int) -> None:
+    async def cancelled(stage: str, done: int, total: int, pace: Pace | None = None) -> None:
         raise InterruptedError(stage)
 
     with pytest.raises(InterruptedError, match="read"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from redis.asyncio import Redis
 
+from app.core.deletion import Deletion
 from app.core.eventlog import EventLog
 from app.core.jobs import Claim, Jobs, Order
 from app.core.messages import NARRATION
@@ -11,7 +12,7 @@ from app.core.projects import Manuscript, Projects
 from app.core.queue import WorkQueue
 from app.core.settings import Settings
 from app.core.storage import Storage
-from tests.support import until
+from tests.support import NoHands, until
 from workers import tasks
 from workers.report import Report
 from workers.runtime import Runtime
@@ -21,11 +22,12 @@ from workers.speech.espeak import Espeak
 async def test_step_that_takes_longer_than_the_lease_is_left_to_its_worker(settings: Settings, redis: Redis) -> None:
     quick = settings.model_copy(update={"lease_seconds": 0.3, "requeue_seconds": 0.3})
     storage = Storage(quick.storage)
-    jobs = Jobs(redis, EventLog(redis, quick), quick)
+    jobs = Jobs(redis, EventLog(redis, quick), quick, NoHands())
     projects = Projects(redis, storage, jobs, quick)
     queue = WorkQueue(quick.queue)
-    runtime = Runtime(quick, redis, storage, jobs, projects, queue, Espeak())
-    project, _ = await projects.create("alice", Manuscript(b"Hello.", "txt", "Hello", "en"), queue)
+    deletion = Deletion(redis, storage, jobs, quick)
+    runtime = Runtime(quick, redis, storage, jobs, projects, deletion, queue, Espeak())
+    project, _ = await projects.create("alice", Manuscript(b"Hello.", "txt", "Hello", "en"))
     job, _ = await jobs.create("alice", Order(NARRATION, project.id, "en", "c1"))
 
     async def long_step(runtime: Runtime, claim: Claim, report: Report) -> tasks.Made:

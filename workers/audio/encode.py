@@ -12,11 +12,10 @@ import av
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 
-from workers.speech.engine import Pcm
+from workers.speech.engine import BYTES_PER_SAMPLE, Pcm
 
 BIT_RATE = 64_000  # bits a second: plenty for one voice
 _EFFORT = "7"  # LAME's -q, 0 (slow) to 9: about twice as fast as its default of 3
-_BYTES_PER_SAMPLE = 2
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ class Mp3Writer:
     def silence(self, seconds: float) -> None:
         """Appends `seconds` of silence."""
         samples = round(seconds * self._sample_rate)
-        self.write(Pcm(bytes(samples * _BYTES_PER_SAMPLE), self._sample_rate))
+        self.write(Pcm(bytes(samples * BYTES_PER_SAMPLE), self._sample_rate))
 
     def close(self) -> None:
         """Writes what the encoder still holds, and ends the file; a second call does nothing."""
@@ -103,10 +102,10 @@ class Mp3Writer:
 
     def _encode(self, data: bytes) -> None:
         """Encodes `data` a second at a time, so that no frame becomes large."""
-        step = self._sample_rate * _BYTES_PER_SAMPLE
+        step = self._sample_rate * BYTES_PER_SAMPLE
         for start in range(0, len(data), step):
             piece = data[start : start + step]
-            frame = AudioFrame(format="s16", layout="mono", samples=len(piece) // _BYTES_PER_SAMPLE)
+            frame = AudioFrame(format="s16", layout="mono", samples=len(piece) // BYTES_PER_SAMPLE)
             frame.sample_rate = self._sample_rate
             frame.planes[0].update(piece)
             self._samples += frame.samples

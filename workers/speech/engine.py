@@ -8,7 +8,7 @@ from typing import Protocol
 
 from app.core.errors import JobError
 
-_BYTES_PER_SAMPLE = 2
+BYTES_PER_SAMPLE = 2
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Pcm:
 
     @property
     def seconds(self) -> float:
-        return len(self.samples) / _BYTES_PER_SAMPLE / self.sample_rate
+        return len(self.samples) / BYTES_PER_SAMPLE / self.sample_rate
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,11 @@ class Engine(Protocol):
         ...
 
     @property
+    def at_once(self) -> int:
+        """How many texts it voices at the same time."""
+        ...
+
+    @property
     def max_characters(self) -> int:
         """The longest text that `speak` takes."""
         ...
@@ -68,6 +73,10 @@ class Engine(Protocol):
 
     async def speak(self, text: str, voice: str) -> Pcm:
         """The sound of `text`, which is plain: nothing in it is markup. Raises JobError."""
+        ...
+
+    async def aclose(self) -> None:
+        """Lets go of whatever it holds open."""
         ...
 
 

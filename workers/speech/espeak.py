@@ -118,6 +118,7 @@ class Espeak:
     """The engine `espeak`: works offline on every machine, in over 100 languages."""
 
     name = "espeak"
+    at_once = 1
     max_characters = 1800
 
     @property
@@ -138,6 +139,9 @@ class Espeak:
         if voice not in library.identifiers:
             raise JobError("unknown_voice", f"There is no voice called {voice!r}.")
         return await asyncio.to_thread(library.speak, text, voice)
+
+    async def aclose(self) -> None:
+        """There is nothing to let go of: the library stays loaded."""
 
 
 _setting_up = threading.Lock()

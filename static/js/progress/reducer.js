@@ -34,10 +34,11 @@ import { isNewer } from "./cursor.js";
 /** @typedef {{id: string, type: string, data: Record<string, any>}} StoredEvent */
 
 const QUEUES = { parse: "text-parsing", audio: "audio-generation", book: "book-assembly" };
+const WAITING = new Set(["queued", "retrying"]);
 const RESULT_MEMBERS = ["chapters", "characters", "audioUrl", "durationSeconds", "downloadUrl"];
 
 const CHANGES = {
-  progress: ({ progress }) => ({ state: progress.stage === "queued" ? "waiting" : "active", progress }),
+  progress: ({ progress }) => ({ state: WAITING.has(progress.stage) ? "waiting" : "active", progress }),
   complete: (data) => ({ state: "completed", result: resultOf(data), error: null }),
   failed: ({ error }) => ({ state: "failed", error }),
   cancelled: () => ({ state: "cancelled" }),
