@@ -96,3 +96,22 @@ def test_end_of_a_paragraph_is_seen() -> None:
     assert ends_paragraph("One.\n\n")
     assert ends_paragraph("他来了。\n　　")
     assert not ends_paragraph("One.\nTwo. ")
+
+
+SENTENCES = {
+    "en": [
+        f"Sentence {number} speaks of the {number % 7} lamps that burn in house {number * 13}. " for number in range(60)
+    ],
+    "zh-CN": [f"第{number}句话说的是第{number * 13}号房子里的{number % 7}盏灯，它们整夜亮着。" for number in range(60)],
+}
+
+
+@pytest.mark.parametrize("language", SENTENCES)
+@pytest.mark.parametrize("edited", range(3, 60, 8))
+def test_edited_sentence_changes_its_segment_and_few_after_it(language: str, edited: int) -> None:
+    sentences = SENTENCES[language]
+    before = segments("".join(sentences), language, 1800)
+    changed = [*sentences[:edited], "Quite another sentence. ", *sentences[edited + 1 :]]
+    after = segments("".join(changed), language, 1800)
+    assert len(before) > 10
+    assert 1 <= len(set(after) - set(before)) <= 2

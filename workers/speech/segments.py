@@ -6,12 +6,15 @@ Together the segments are the text, character for character.
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Iterator
 from itertools import pairwise
 
 import sentencex
 
 COMFORTABLE = 300  # characters; sentences are joined up to this
+_ONE_IN = 3  # sentences ends a segment by its own words
+_NOT_SHORT = 15  # characters
 # sentencex needs time that grows with the square of the sentences it is given at once.
 _WINDOW = 2000
 
@@ -100,14 +103,23 @@ def _last_end(pattern: re.Pattern[str], sentence: str, limit: int) -> int:
 
 
 def _joined(pieces: Iterator[str], comfortable: int) -> Iterator[str]:
+    """Sentences joined to segments. Most end where their own words say so: an edit leaves those further on alone."""
     joined = ""
     for piece in pieces:
         if joined and len(joined) + len(piece) > comfortable:
             yield joined
             joined = ""
         joined += piece
+        if _ends_segment(piece):
+            yield joined
+            joined = ""
     if joined:
         yield joined
+
+
+def _ends_segment(sentence: str) -> bool:
+    """Some sentences that are not short do, wherever they stand."""
+    return len(sentence) >= _NOT_SHORT and zlib.crc32(sentence.encode("utf-8", "surrogatepass")) % _ONE_IN == 0
 
 
 def _speaking(pieces: Iterator[str], limit: int) -> list[str]:
