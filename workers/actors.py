@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import dramatiq
+from dramatiq.middleware import Shutdown
 
 from app.core.messages import NARRATION, PARSING
 from workers import tasks
 from workers.runtime import current
 
 
-@dramatiq.actor(queue_name=PARSING)
+# That a worker is told to leave is no error of its actors.
+@dramatiq.actor(queue_name=PARSING, throws=Shutdown)
 async def parse_manuscript(user: str, job: str) -> None:
     await tasks.carry_out(current(), user, job, "read", tasks.parse_manuscript)
 
 
-@dramatiq.actor(queue_name=NARRATION)
+@dramatiq.actor(queue_name=NARRATION, throws=Shutdown)
 async def narrate_chapter(user: str, job: str) -> None:
     await tasks.carry_out(current(), user, job, "start", tasks.narrate_chapter)

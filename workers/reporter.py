@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -17,7 +18,7 @@ class _Point:
     stage: str
     done: int
     total: int
-    pace: Pace | None = None
+    eta_seconds: float | None = None
 
 
 class Reporter:
@@ -33,19 +34,18 @@ class Reporter:
         self._loop = asyncio.get_running_loop()
         self._lock = asyncio.Lock()
         self._last = _Point(claim.stage, 0, 0)
-        self._stage_began = self._sent = self._loop.time()
+        self._sent = self._loop.time()
+        self._clock = _Clock(self._loop.time)
         self._waiting: _Point | None = None
         self._timer: asyncio.Task[None] | None = None
 
     async def __call__(self, stage: str, done: int, total: int, pace: Pace | None = None) -> None:
-        point = _Point(stage, done, total, pace)
-        if point == self._last:
-            return
         if stage != self._last.stage:
             self._waiting = None
-            self._stage_began = self._loop.time()
-            await self._send(point)
+            self._clock = _Clock(self._loop.time)
+            await self._send(_Point(stage, done, total))
             return
+        point = _Point(stage, done, total, self._clock.left(pace or Pace(done, total)))
         self._raise_if_refused()
         self._waiting = point
         if self._loop.time() - self._sent >= self._pause:
@@ -87,19 +87,31 @@ class Reporter:
                 self._claim.language,
                 done=point.done,
                 total=point.total,
-                eta_seconds=self._eta(point),
+                eta_seconds=point.eta_seconds,
             )
             await self._jobs.report(self._claim, told, thin=thin)
-
-    def _eta(self, point: _Point) -> float | None:
-        """Seconds that are left, by what the work of this stage took so far; what was there already was no work."""
-        pace = point.pace or Pace(point.done, point.total)
-        if pace.done == pace.total:
-            return 0 if pace.total else None
-        return (self._loop.time() - self._stage_began) / pace.done * (pace.total - pace.done) if pace.done else None
 
     def _raise_if_refused(self) -> None:
         """What went wrong in the timer is raised where the pipeline can stop for it."""
         if self._timer is not None and self._timer.done():
             timer, self._timer = self._timer, None
             timer.result()
+
+
+class _Clock:
+    """Tells how long the rest of a stage takes, by what the work of it took. What was there already is no work."""
+
+    def __init__(self, time: Callable[[], float]) -> None:
+        self._time = time
+        self._looked = time()
+        self._worked = 0.0
+        self._done = 0
+
+    def left(self, pace: Pace) -> float | None:
+        """Seconds; None as long as nothing was done that one could judge by."""
+        looked = self._time()
+        if pace.done > self._done:
+            self._worked += looked - self._looked
+            self._done = pace.done
+        self._looked = looked
+        return self._worked / pace.done * (pace.total - pace.done) if pace.done else None
