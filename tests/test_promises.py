@@ -13,6 +13,7 @@ from dramatiq.brokers.stub import StubBroker
 from app.core.messages import LANGUAGES, NARRATION, PARSING, STAGES, progress
 from app.core.queue import ACTORS
 from app.core.settings import Settings
+from workers.broker import OpenRuntime
 
 ROOT = Path(__file__).parents[1]
 
@@ -27,7 +28,7 @@ def test_every_setting_is_documented_with_its_default_and_every_documented_one_e
 
 
 def test_jobs_are_enqueued_by_the_names_that_actors_have() -> None:
-    broker = StubBroker(middleware=[])
+    broker = StubBroker(middleware=[OpenRuntime(Settings())])
     dramatiq.set_broker(broker)
     # Actors register with the broker that is set when they load.
     importlib.import_module("workers.actors")

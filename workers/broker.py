@@ -50,6 +50,11 @@ class OpenRuntime(Middleware):
         self._settings = settings
         self._opened: AbstractAsyncContextManager[runtime.Runtime] | None = None
 
+    @property
+    def actor_options(self) -> set[str]:
+        """`throws`: what an actor may raise without an error in the log. (Dramatiq has it declared by its Retries.)"""
+        return {"throws"}
+
     def before_worker_boot(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
         self._opened = runtime.opened(self._settings)
         runtime.set_current(_on_loop(self._opened.__aenter__()))

@@ -31,9 +31,9 @@ from app.core.settings import Settings
 
 _STOP_SECONDS = 20.0
 _READY_SECONDS = 60.0
-_FIRST_PAUSE = 0.3
+_FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 5.0
-_HEALTHY_SECONDS = 20.0
+_HEALTHY_SECONDS = 5.0
 _PR_SET_PDEATHSIG = 1
 
 console = Console(stderr=True, highlight=False)

@@ -23,7 +23,8 @@ from app.core.jobs import Jobs, Order
 from app.core.messages import NARRATION
 from app.core.models import new_id
 from app.core.settings import Settings
-from tests.faults.rig import Rig, make_project, rigged
+from tests.faults.publisher import make_project
+from tests.faults.rig import Rig, rigged
 from tests.support import Client, NoHands, data, until
 
 USER = "alice"

@@ -7,7 +7,8 @@ import signal
 
 import httpx
 
-from tests.faults.rig import Crowd, Rig, SseReader, Web
+from tests.faults.readers import Crowd, SseReader
+from tests.faults.rig import Rig, Web
 from tests.support import until
 
 USERS = 50

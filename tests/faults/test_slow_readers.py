@@ -14,19 +14,9 @@ from app.core.eventlog import EventLog
 from app.core.jobs import Jobs, Order
 from app.core.messages import NARRATION, progress
 from app.core.models import new_id
-from tests.faults.rig import (
-    Crowd,
-    Rig,
-    SseReader,
-    Stalled,
-    Told,
-    Web,
-    connections_to,
-    logged,
-    make_project,
-    memory_kb,
-    narrow_socket,
-)
+from tests.faults.publisher import make_project
+from tests.faults.readers import Crowd, SseReader, Stalled, Told, logged, narrow_socket
+from tests.faults.rig import Rig, Web, connections_to, memory_kb
 from tests.support import NoHands, until
 
 USER = "alice"

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 import pytest
 from redis.asyncio import Redis
 
-from tests.faults.rig import Crowd, Publisher, Rig, SseReader, Web, logged
+from tests.faults.publisher import Publisher
+from tests.faults.readers import Crowd, SseReader, logged
+from tests.faults.rig import Rig, Web
 from tests.support import until
 
 USERS = [f"user{number}" for number in range(50)]

@@ -1,0 +1,100 @@
+"""One user's narrations wait in line once as many are with the workers as may be; the line always moves."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from redis.asyncio import Redis
+
+from app.core import keys
+from app.core.eventlog import EventLog
+from app.core.jobs import Jobs, Order
+from app.core.messages import NARRATION, PARSING
+from app.core.settings import Settings
+from tests.support import NoHands, until
+
+SHARE = 3
+
+
+@pytest.fixture
+def hands() -> NoHands:
+    return NoHands()
+
+
+@pytest.fixture
+async def jobs(redis: Redis, settings: Settings, hands: NoHands) -> Jobs:
+    for user in ("alice", "bob"):
+        await redis.hset(keys.project(user, "p1"), "id", "p1")
+    few = settings.model_copy(update={"narrations_per_user": SHARE, "requeue_seconds": 0.3})
+    return Jobs(redis, EventLog(redis, few), few, hands)
+
+
+async def chapters(jobs: Jobs, count: int, user: str = "alice") -> list[str]:
+    orders = [Order(NARRATION, "p1", "en", f"c{number}") for number in range(count)]
+    return [job.id for job, _ in await jobs.create_all(user, orders)]
+
+
+async def test_no_more_of_one_user_are_handed_out_than_may_be(jobs: Jobs, hands: NoHands) -> None:
+    made = await chapters(jobs, 10)
+    assert [job for _, job in hands.told] == made[:SHARE]
+    [first] = await chapters(jobs, 1, "bob")
+    assert hands.told[-1] == ("bob", first)
+
+
+async def test_each_end_lets_the_next_in_line_go(jobs: Jobs, hands: NoHands) -> None:
+    made = await chapters(jobs, 6)
+    await jobs.complete(await jobs.claim("alice", made[1], "start"), {}, {})
+    await jobs.fail(await jobs.claim("alice", made[0], "start"), "x", "x")
+    await jobs.cancel("alice", NARRATION, made[2])
+    assert [job for _, job in hands.told] == made
+
+
+async def test_cancelled_in_line_it_is_never_handed_out(jobs: Jobs, hands: NoHands) -> None:
+    made = await chapters(jobs, 5)
+    await jobs.cancel("alice", NARRATION, made[3])
+    assert len(hands.told) == SHARE
+    await jobs.cancel("alice", NARRATION, made[0])
+    assert hands.told[-1] == ("alice", made[4])
+
+
+async def test_manuscript_never_waits_in_line(jobs: Jobs, hands: NoHands) -> None:
+    await chapters(jobs, 5)
+    job, _ = await jobs.create("alice", Order(PARSING, "p1", "en"))
+    assert hands.told[-1] == ("alice", job.id)
+
+
+async def test_job_that_is_tried_again_keeps_its_place_out_of_line(jobs: Jobs, hands: NoHands) -> None:
+    made = await chapters(jobs, 4)
+    await jobs.retry(await jobs.claim("alice", made[0], "start"), 0.2)
+    assert len(hands.told) == SHARE
+
+
+async def test_job_in_line_is_not_overdue_and_one_that_was_let_go_unheard_is(jobs: Jobs, redis: Redis) -> None:
+    made = await chapters(jobs, 4)
+
+    found: set[str] = set()
+
+    async def holds(*expected: str) -> bool:
+        found.update(job.id for _, job in await jobs.overdue())
+        return found.issuperset(expected)
+
+    await until(lambda: holds(*made[:SHARE]))
+    assert made[3] not in found
+    # Whoever ends the first dies before the fourth is handed on.
+    await jobs.cancel("alice", NARRATION, made[0])
+    await until(lambda: holds(made[3]))
+
+
+async def test_whatever_happens_as_many_are_out_as_may_be_while_any_waits(jobs: Jobs, redis: Redis) -> None:
+    chance = random.Random(1)
+    open_jobs: list[str] = []
+    for step in range(200):
+        if chance.random() < 0.6:
+            job, _ = await jobs.create("alice", Order(NARRATION, "p1", "en", f"c{step}"))
+            open_jobs.append(job.id)
+        elif open_jobs:
+            await jobs.cancel("alice", NARRATION, open_jobs.pop(chance.randrange(len(open_jobs))))
+        waiting = await redis.zcard(keys.line("alice"))
+        out = await redis.zcard(keys.open_jobs("alice")) - waiting
+        assert out == min(SHARE, len(open_jobs))
