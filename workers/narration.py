@@ -137,7 +137,7 @@ def _write(writer: Mp3Writer, pcm: Pcm, pause: float) -> None:
 
 async def _spoken(text: str, script: Script, engine: Engine) -> Pcm:
     said = text.strip()
-    voice = engine.voice_for(language_of(said, script.language), script.voice)
+    voice = await asyncio.to_thread(engine.voice_for, language_of(said, script.language), script.voice)
     pcm = await engine.speak(said, voice)
     check_duration(said, pcm)
     return pcm

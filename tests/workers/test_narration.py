@@ -49,6 +49,7 @@ class Hum:
     name = "hum"
     fingerprint = "1"
     max_characters = 50
+    at_once = 1
 
     def __init__(self, *, share: float = 1.0, fails_at: int = 0, rates: tuple[int, ...] = (22050,)) -> None:
         self.share = share
@@ -68,6 +69,9 @@ class Hum:
             raise JobError("engine_failed", "out of breath")
         rate = self.rates[len(self.spoken) % len(self.rates)]
         return Pcm(b"\1\0" * int(rate * 0.1 * len(text) * self.share), rate)
+
+    async def aclose(self) -> None:
+        pass
 
 
 async def test_chapter_becomes_an_mp3_as_long_as_it_says(reports: Reports) -> None:

@@ -119,6 +119,7 @@ class Espeak:
 
     name = "espeak"
     max_characters = 1800
+    at_once = 1
 
     @property
     def fingerprint(self) -> str:
@@ -138,6 +139,9 @@ class Espeak:
         if voice not in library.identifiers:
             raise JobError("unknown_voice", f"There is no voice called {voice!r}.")
         return await asyncio.to_thread(library.speak, text, voice)
+
+    async def aclose(self) -> None:
+        """Does nothing: the library stays with the process."""
 
 
 _setting_up = threading.Lock()
