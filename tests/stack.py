@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 _LINK = re.compile(r"(http://\S+/signin#link=\S+)")
@@ -23,17 +23,20 @@ _STOP_SECONDS = 40
 
 @dataclass(frozen=True)
 class Stack:
-    """A running SmartVoice: its address, its one-time link, its folder, and the process that watches over it all."""
+    """A running SmartVoice: its address, its one-time link, its folder, the process that watches over it all, and the
+    settings it was started with."""
 
     address: str
     link: str
     folder: Path
     process: subprocess.Popen[bytes]
+    settings: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def environment(self) -> dict[str, str]:
         """Where another `smartvoice` command finds this one."""
-        return environment({"SMARTVOICE_DATA_DIR": str(self.folder), "SMARTVOICE_PORT": self.address.split(":")[-1]})
+        place = {"SMARTVOICE_DATA_DIR": str(self.folder), "SMARTVOICE_PORT": self.address.split(":")[-1]}
+        return environment({**self.settings, **place})
 
     def command(self, *words: str, stdin: str = "") -> str:
         """What `smartvoice …` prints; an error where it fails."""
@@ -71,7 +74,7 @@ def running(**settings: str) -> Iterator[Stack]:
     )
     try:
         link = _wait_for_link(process, folder / "up.log")
-        yield Stack(f"http://127.0.0.1:{port}", link, folder / "data", process)
+        yield Stack(f"http://127.0.0.1:{port}", link, folder / "data", process, settings)
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGINT)

@@ -195,6 +195,7 @@ async def _sound(utterance: Utterance, engine: Engine, kept: Kept) -> Pcm | None
 
 async def _prepared(script: Script, engine: Engine, kept: Kept) -> list[Utterance]:
     """What is to be said, by which voice, and what of it need not be voiced: it is kept, or will be by then."""
+    # In a thread: it is work, and an engine may have to ask which voices there are.
     utterances = await asyncio.to_thread(_planned, script, engine)
     known = await kept.known(utterance.name for utterance in utterances if utterance.said)
     planned = []

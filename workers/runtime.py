@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 
 from app.core import keys
 from app.core.deletion import Deletion
+from app.core.errors import JobError
 from app.core.eventlog import EventLog
 from app.core.jobs import Jobs
 from app.core.models import compact
@@ -22,8 +23,8 @@ from app.core.redis import connect, prepare
 from app.core.settings import Settings
 from app.core.storage import Storage
 from workers.reaper import reap_for_ever
-from workers.speech.engine import Engine
-from workers.speech.espeak import Espeak
+from workers.speech.engine import Engine, Voice
+from workers.speech.engines import engine_of
 from workers.sweeper import sweep_for_ever
 
 logger = structlog.get_logger()
@@ -53,7 +54,7 @@ async def opened(settings: Settings) -> AsyncIterator[Runtime]:
     jobs = Jobs(redis, EventLog(redis, settings), settings, queue)
     projects = Projects(redis, storage, jobs, settings)
     deletion = Deletion(redis, storage, jobs, settings)
-    runtime = Runtime(settings, redis, storage, jobs, projects, deletion, queue, Espeak())
+    runtime = Runtime(settings, redis, storage, jobs, projects, deletion, queue, engine_of(settings))
     tasks = [
         asyncio.create_task(_tell_voices(runtime)),
         asyncio.create_task(reap_for_ever(jobs, queue, settings.lease_seconds)),
@@ -88,15 +89,18 @@ def set_current(runtime: Runtime | None) -> None:
 
 async def _tell_voices(runtime: Runtime) -> None:
     """Writes down what this worker can speak with: the web side never loads an engine."""
-    voices = await asyncio.to_thread(runtime.engine.voices)
+    while True:
+        try:
+            voices = await asyncio.to_thread(runtime.engine.voices)
+            await runtime.redis.set(keys.VOICES, _told(runtime.engine, voices))
+            return
+        except (RedisError, JobError) as error:
+            logger.warning("voices_untold", error=str(error))
+            await asyncio.sleep(2)
+
+
+def _told(engine: Engine, voices: list[Voice]) -> str:
     by_language: dict[str, list[dict[str, str]]] = {}
     for voice in voices:
         by_language.setdefault(voice.language, []).append({"id": voice.id, "name": voice.name})
-    told = compact({"engine": runtime.engine.name, "voices": by_language})
-    while True:
-        try:
-            await runtime.redis.set(keys.VOICES, told)
-            return
-        except RedisError as error:
-            logger.warning("voices_untold", error=str(error))
-            await asyncio.sleep(2)
+    return compact({"engine": engine.name, "voices": by_language})

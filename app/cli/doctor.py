@@ -32,6 +32,7 @@ async def examine(settings: Settings) -> bool:
         ("Redis", _redis),
         ("storage", _storage),
         ("key", _key),
+        ("voice", _voice),
         ("worker", _worker),
         ("web", _web),
     ]
@@ -92,6 +93,26 @@ async def _key(settings: Settings) -> str:
     raise Wrong("there is none yet; `smartvoice up` makes one, or set SMARTVOICE_SECRET_KEY.")
 
 
+async def _voice(settings: Settings) -> str:
+    if settings.tts_engine == "espeak":
+        return "eSpeak NG, embedded"
+    models = f"{settings.tts_base_url}/models"
+    key = settings.tts_api_key.get_secret_value()
+    try:
+        async with httpx.AsyncClient(timeout=5, trust_env=False) as client:
+            answer = await client.get(models, headers={"Authorization": f"Bearer {key}"} if key else {})
+    except httpx.HTTPError as error:
+        raise Wrong(f"nothing answers at {models}. Start the voice service, or mend SMARTVOICE_TTS_URL.") from error
+    if answer.status_code in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
+        raise Wrong(f"{models} answers {answer.status_code}; mend SMARTVOICE_TTS_API_KEY.")
+    if answer.is_redirect:
+        raise Wrong(f"{models} redirects, which is not followed; set SMARTVOICE_TTS_URL to where it leads.")
+    if answer.is_server_error:
+        raise Wrong(f"{models} answers {answer.status_code}; look into the voice service's log.")
+    # Not every service lists its models: any other answer shows that it is there.
+    return f"a service answers at {settings.tts_base_url}, model {settings.tts_model}"
+
+
 async def _worker(settings: Settings) -> str:
     redis = connect(settings.redis)
     try:
@@ -103,7 +124,10 @@ async def _worker(settings: Settings) -> str:
     if told is None:
         raise Wrong("none has started yet; run `smartvoice up` or `smartvoice worker`.")
     voices = json.loads(told)
-    return f"engine {voices['engine']}, voices in {len(voices['voices'])} languages"
+    if voices["engine"] != settings.tts_engine:
+        raise Wrong(f"runs with the engine {voices['engine']}, not {settings.tts_engine}; start the workers anew.")
+    count = sum(len(found) for found in voices["voices"].values())
+    return f"engine {voices['engine']} with {count} voices"
 
 
 async def _web(settings: Settings) -> str:

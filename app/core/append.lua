@@ -34,6 +34,9 @@ if held[1] == nonce then
 end
 
 if guard == 'new' then
+  if held[3] then
+    return {'existing', job_id}
+  end
   if redis.call('EXISTS', project) == 0 then
     return {'refused', 'gone'}
   end

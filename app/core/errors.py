@@ -95,8 +95,8 @@ class Unavailable(Problem):
 class JobError(Exception):
     """A job cannot be done; `code` is stable, `message` is for people.
 
-    `retryable` says whether the same job may go better a little later, `retry_after` in how many seconds at the
-    earliest.
+    `retryable` says whether the same job may go better a little later, `retry_after` after how many seconds at the
+    earliest, where whoever failed has said so.
     """
 
     def __init__(self, code: str, message: str, *, retryable: bool = False, retry_after: float | None = None) -> None:

@@ -46,7 +46,8 @@ class Jobs:
         self._renew = redis.register_script(_RENEW)
 
     async def create(self, user: str, order: Order) -> tuple[Job, bool]:
-        """A waiting job, and whether it is new: while one is open for the same thing that one is returned.
+        """A waiting job, and whether it is new: while one is open for the same thing that one is returned, as is one
+        that has the order's `id`, open or not.
 
         It is handed to the workers, or waits in line until one of its user's others ends.
         Raises NotFound where the project is gone, TooMany (`too_many_jobs`); RedisError.

@@ -14,6 +14,8 @@ from pydantic.alias_generators import to_camel
 from app.core.messages import Language, Progress, Queue
 
 State = Literal["waiting", "active", "completed", "failed", "cancelled"]
+VOICE_ID = r"[A-Za-z0-9._/+-]+"
+"""What the id of a voice looks like; 100 characters at most."""
 MANUSCRIPT = "manuscript"
 """What a parse job makes, where a narration names its chapter."""
 

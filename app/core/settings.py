@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from pathlib import Path
 from typing import Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.core.messages import Language
+from app.core.models import VOICE_ID
+
+_VOICE = re.compile(rf"(?=[^=]{{1,100}}(=|$)){VOICE_ID}(=[A-Za-z]{{2,3}}(-[A-Za-z0-9]{{1,8}})*)?")
+_HEADER_SAFE = re.compile(r"[!-~]*")  # visible ASCII
 
 
 class Settings(BaseSettings):
     """What an operator can set. Sizes are in bytes, times in seconds unless the name says otherwise."""
 
-    model_config = SettingsConfigDict(env_prefix="SMARTVOICE_", env_file=".env", extra="ignore", frozen=True)
+    # What was given stays out of errors: they are printed and logged, and keys are among it.
+    model_config = SettingsConfigDict(
+        env_prefix="SMARTVOICE_", env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True
+    )
 
     data_dir: Path = Field(Path("data"), description="where the embedded Redis, the key and the files live")
     redis_url: str = Field(
@@ -34,7 +43,19 @@ class Settings(BaseSettings):
     public_url: str = Field("", description="the address people use, where a proxy stands before SmartVoice")
 
     default_language: Language = Field("en", description="language of a project that names none and shows none")
-    tts_engine: Literal["espeak"] = Field("espeak", description="the voice engine")
+    tts_engine: Literal["espeak", "openai"] = Field(
+        "espeak", description="the voice engine: `espeak`, embedded; `openai`, any OpenAI-compatible service"
+    )
+    tts_url: str = Field("", description="the voice service's address, with or without `/v1`; needed by `openai`")
+    tts_api_key: SecretStr = Field(SecretStr(""), description="the voice service's key; empty: none is sent")
+    tts_model: str = Field("tts-1", min_length=1, description="the voice service's model")
+    tts_voices: str = Field("", description="its voices, `id` or `id=language`, separated by commas; empty: asks it")
+    tts_speed: float = Field(1.0, ge=0.25, le=4, description="how fast it speaks")
+    tts_format: Literal["wav", "flac", "mp3", "opus", "aac"] = Field("wav", description="the form it sends sound in")
+    tts_max_characters: int = Field(1800, ge=100, description="most characters of one call to it")
+    tts_concurrency: int = Field(4, ge=1, description="calls to it at once from each worker process")
+    tts_timeout_seconds: float = Field(60, gt=0, description="longest that one call to it may take, from end to end")
+    tts_tries: int = Field(4, ge=1, description="calls to it for one segment before the segment has failed")
 
     session_hours: float = Field(24 * 14, gt=0, description="hours for which a sign-in lasts")
     link_minutes: float = Field(60, gt=0, description="minutes for which the one-time sign-in link holds")
@@ -83,6 +104,40 @@ class Settings(BaseSettings):
             raise ValueError("Dramatiq cannot use a Redis Cluster: set SMARTVOICE_QUEUE_URL to a single Redis")
         return self
 
+    @model_validator(mode="after")
+    def _voice_service_is_named(self) -> Self:
+        if self.tts_engine == "openai" and not self.tts_url:
+            raise ValueError("the engine `openai` needs SMARTVOICE_TTS_URL, the address of the voice service")
+        return self
+
+    @field_validator("tts_url")
+    @classmethod
+    def _is_base_url(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if url and not (parts.scheme in {"http", "https"} and parts.hostname):
+            raise ValueError("must be an address such as http://127.0.0.1:8880/v1")
+        if "@" in parts.netloc or parts.query or parts.fragment:
+            raise ValueError("takes no credential, query or fragment; the key goes into SMARTVOICE_TTS_API_KEY")
+        return url
+
+    @field_validator("tts_api_key")
+    @classmethod
+    def _fits_into_a_header(cls, key: SecretStr) -> SecretStr:
+        stripped = key.get_secret_value().strip()
+        if not _HEADER_SAFE.fullmatch(stripped):
+            raise ValueError("has spaces or characters in it that no key has")
+        return SecretStr(stripped)
+
+    @field_validator("tts_voices")
+    @classmethod
+    def _are_voices(cls, voices: str) -> str:
+        for voice in filter(None, map(str.strip, voices.split(","))):
+            if not _VOICE.fullmatch(voice):
+                raise ValueError(
+                    f"{voice!r} is no voice: write `id` or `id=language`, such as alloy or zf_xiaobei=zh-CN"
+                )
+        return voices
+
     @property
     def redis(self) -> str:
         """URL of the Redis with jobs, logs and projects."""
@@ -97,6 +152,12 @@ class Settings(BaseSettings):
     def storage(self) -> str:
         """URL of the place for manuscripts and audio."""
         return self.storage_url or (self.data_dir.absolute() / "storage").as_uri()
+
+    @property
+    def tts_base_url(self) -> str:
+        """What the paths of the voice service's interface follow: `…/v1`."""
+        url = self.tts_url.rstrip("/")
+        return url if url.endswith("/v1") else f"{url}/v1"
 
     @property
     def address(self) -> str:

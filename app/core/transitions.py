@@ -23,12 +23,16 @@ _DETAIL_CHARACTERS = 500
 
 @dataclass(frozen=True)
 class Order:
-    """What a job is asked to do: its queue, its project, for an audio job its chapter, and the language it speaks."""
+    """What a job is asked to do: its queue, its project, for an audio job its chapter, and the language it speaks.
+
+    `id` is the one that the job is to have, so that who asks again, not knowing whether he was heard, gets the same job.
+    """
 
     queue: Queue
     project: str
     language: Language
     chapter: str | None = None
+    id: str | None = None
 
     @property
     def owner(self) -> str:
@@ -56,7 +60,7 @@ def fresh(order: Order) -> Job:
     """A job that has just been asked for."""
     at = now()
     return Job(
-        id=new_id(),
+        id=order.id or new_id(),
         queue=order.queue,
         project_id=order.project,
         chapter_id=order.chapter,

@@ -12,7 +12,7 @@ from app.core.jobs import Order
 from app.core.messages import NARRATION, Language
 from app.core.models import Chapter, Job
 from app.endpoints.body import Body, read_json
-from app.endpoints.idempotency import once
+from app.endpoints.idempotency import id_of, once
 from app.endpoints.projects import Title
 from app.endpoints.replies import reply
 from app.state import State
@@ -79,7 +79,8 @@ async def _start(request: Request[State], project: str, chapters: list[Chapter],
     language = asked.language or (await request.state["projects"].get(user, project)).language
     jobs = []
     for chapter in chapters:
-        job, _ = await request.state["jobs"].create(user, Order(NARRATION, project, language, chapter.id))
+        order = Order(NARRATION, project, language, chapter.id, id_of(request, chapter.id))
+        job, _ = await request.state["jobs"].create(user, order)
         jobs.append(job)
     return jobs
 

@@ -16,14 +16,14 @@ from app.core import text
 from app.core.errors import Unprocessable
 from app.core.formats import format_of
 from app.core.messages import Language
-from app.core.models import MANUSCRIPT, Job, Project
+from app.core.models import MANUSCRIPT, VOICE_ID, Job, Project
 from app.core.projects import Manuscript
 from app.endpoints.body import Body, check, read_form, read_json
 from app.endpoints.replies import reply
 from app.state import State
 
 Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300)]
-Voice = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9._/+-]+$")]
+Voice = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=rf"^{VOICE_ID}$")]
 
 _UNTITLED: dict[Language, str] = {"zh-CN": "未命名", "en": "Untitled"}
 _TEXT_FORMATS = {"txt", "md"}
@@ -70,9 +70,10 @@ async def one(request: Request[State]) -> Response:
     """The project with its chapters. Its cursor is read first: what happens meanwhile is told again, not missed."""
     user, id = identity_of(request).user, request.path_params["project"]
     cursor = await request.state["log"].top(user)
+    # Jobs before what they make: no completed job is shown beside a chapter that lacks its audio.
+    jobs = await request.state["jobs"].latest(user, id)
     project = await request.state["projects"].get(user, id)
     chapters = await request.state["projects"].chapters(user, id)
-    jobs = await request.state["jobs"].latest(user, id)
     return reply(
         _document(project, jobs.get(MANUSCRIPT))
         | {

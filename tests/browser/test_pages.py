@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from playwright.async_api import BrowserContext, ConsoleMessage, Page, expect
+from playwright.async_api import BrowserContext, ConsoleMessage, Page, Route, expect
 
 from tests.stack import Stack
 
@@ -101,6 +101,24 @@ async def test_pasted_text_becomes_a_project_with_live_bars_in_two_tabs(context:
         await expect(tab.locator('[data-part="play"]:visible')).to_have_count(2)
     await page.reload()
     await expect(page.locator('[data-part="play"]:visible')).to_have_count(2)
+
+
+async def test_voices_for_the_language_and_for_any_can_be_chosen(context: BrowserContext, stack: Stack) -> None:
+    told = {"mul": ["alloy"], "zh-CN": ["wei"], "en-GB": ["bob"]}
+    voices = {language: [{"id": id, "name": id} for id in ids] for language, ids in told.items()}
+
+    async def answer(route: Route) -> None:
+        await route.fulfill(json={"engine": "openai", "voices": voices})
+
+    await _sign_in(context, stack, "fay")
+    page = await context.new_page()
+    await page.route("**/api/voices", answer)
+    for text, offered in (("从前有一座山。", ["alloy", "wei"]), ("Once upon a time.", ["alloy", "bob"])):
+        await page.goto("/")
+        await page.locator("textarea").fill(text)
+        await page.locator("form button[type=submit]").first.click()
+        await page.wait_for_url("**/projects/*")
+        await expect(page.locator("#voice option")).to_have_text(["Default voice", *offered])
 
 
 async def test_page_of_somebody_else_is_not_shown(context: BrowserContext, stack: Stack) -> None:

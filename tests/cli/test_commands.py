@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import httpx
 import pytest
 
 from tests.stack import Stack, alive, environment, free_port, running
+from tests.tts_server import TtsServer
 
 
 def smartvoice(*words: str, folder: Path, **settings: str) -> subprocess.CompletedProcess[str]:
@@ -45,6 +47,19 @@ def test_doctor_says_what_is_wrong_and_what_to_do(tmp_path: Path) -> None:
     assert done.stdout.count("✗") == 4
     assert "smartvoice up" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
+
+
+async def test_doctor_looks_for_the_voice_service(tmp_path: Path) -> None:
+    async def doctor(url: str, key: str = "right") -> str:
+        asked = {"SMARTVOICE_TTS_ENGINE": "openai", "SMARTVOICE_TTS_URL": url, "SMARTVOICE_TTS_API_KEY": key}
+        done = await asyncio.to_thread(smartvoice, "doctor", folder=tmp_path, **asked)
+        assert key not in done.stdout + done.stderr
+        return next(line for line in done.stdout.splitlines() if "voice:" in line)
+
+    async with TtsServer(api_key="right") as server:
+        assert "✓" in await doctor(server.url)
+        assert "SMARTVOICE_TTS_API_KEY" in await doctor(server.url, "wrong")
+    assert "SMARTVOICE_TTS_URL" in await doctor(server.url)
 
 
 def test_bad_setting_is_named(tmp_path: Path) -> None:

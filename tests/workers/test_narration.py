@@ -64,15 +64,15 @@ class Hum:
     def voice_for(self, language: str, wanted: str | None) -> str:
         return wanted or language.partition("-")[0]
 
-    async def aclose(self) -> None:
-        pass
-
     async def speak(self, text: str, voice: str) -> Pcm:
         self.spoken.append((text, voice))
         if len(self.spoken) == self.fails_at:
             raise JobError("engine_failed", "out of breath")
         rate = self.rates[len(self.spoken) % len(self.rates)]
         return Pcm(b"\1\0" * int(rate * 0.1 * len(text) * self.share), rate)
+
+    async def aclose(self) -> None:
+        pass
 
 
 async def test_chapter_becomes_an_mp3_as_long_as_it_says(reports: Reports) -> None:

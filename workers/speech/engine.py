@@ -8,6 +8,9 @@ from typing import Protocol
 
 from app.core.errors import JobError
 
+ANY_LANGUAGE = "mul"
+"""The language of a voice that speaks whichever the text is in: BCP 47 for several languages."""
+
 BYTES_PER_SAMPLE = 2
 
 
@@ -25,19 +28,23 @@ class Pcm:
 
 @dataclass(frozen=True)
 class Voice:
-    """A voice: an id that fits into a URL, a name for people, and its language as BCP 47 (`zh-CN`, `en-US`)."""
+    """A voice: an id that fits into a URL, a name for people, and its language as BCP 47 (`zh-CN`, `en-US`, `mul`)."""
 
     id: str
     name: str
     language: str
 
     def speaks(self, language: str) -> bool:
-        """Whether this voice's language is `language`, whatever the region: `en-US` speaks `en` and `en-GB`."""
+        """Whether this voice reads `language`, whatever the region: `en-US` speaks `en` and `en-GB`, `mul` all."""
+        return self.language == ANY_LANGUAGE or self.is_of(language)
+
+    def is_of(self, language: str) -> bool:
+        """Whether this voice's own language is `language`, whatever the region."""
         return _primary(self.language) == _primary(language)
 
 
 class Engine(Protocol):
-    """A voice engine. What it raises is JobError (`engine_failed`, `unknown_voice`)."""
+    """A voice engine. What it raises is JobError (`engine_failed`, `unknown_voice`, `tts_…` of a voice service)."""
 
     @property
     def name(self) -> str:
@@ -50,38 +57,42 @@ class Engine(Protocol):
         ...
 
     @property
-    def at_once(self) -> int:
-        """How many texts it voices at the same time."""
-        ...
-
-    @property
     def max_characters(self) -> int:
         """The longest text that `speak` takes."""
         ...
 
+    @property
+    def at_once(self) -> int:
+        """How many calls of `speak` go on at once in a process; more of them wait for their turn."""
+        ...
+
     def voices(self) -> list[Voice]:
-        """Every voice there is. May take a while the first time; raises JobError (`engine_failed`)."""
+        """Every voice there is. May take a while the first time: call it through a thread. Raises JobError."""
         ...
 
     def voice_for(self, language: str, wanted: str | None) -> str:
         """The id of the voice that reads a text in `language` where `wanted` was asked for.
 
         `wanted` if it speaks `language`, or if no voice does; else the engine's default for `language`.
-        Raises JobError (`unknown_voice`) where there is no voice `wanted`.
+        May take as long as `voices`. Raises JobError (`unknown_voice`) where there is no voice `wanted`.
         """
         ...
 
     async def speak(self, text: str, voice: str) -> Pcm:
-        """The sound of `text`, which is plain: nothing in it is markup. Raises JobError."""
+        """The sound of `text`, which is plain: nothing in it is markup. Ends at once if cancelled. Raises JobError."""
         ...
 
     async def aclose(self) -> None:
-        """Lets go of whatever it holds open."""
+        """Lets go of what the engine holds open; it is not used afterwards."""
         ...
 
 
 def choose_voice(voices: Iterable[Voice], defaults: dict[str, str], language: str, wanted: str | None) -> str:
-    """What `Engine.voice_for` promises, for `defaults` from language to voice id; its first is the last resort."""
+    """What `Engine.voice_for` promises, for `defaults` from language to voice id.
+
+    Without a default, a voice of the very language goes before one that speaks any; the last resort is the first
+    default, else the first voice.
+    """
     by_id = {voice.id: voice for voice in voices}
     if wanted is not None and wanted not in by_id:
         raise JobError("unknown_voice", f"There is no voice called {wanted!r}.")
@@ -89,8 +100,9 @@ def choose_voice(voices: Iterable[Voice], defaults: dict[str, str], language: st
         return wanted
     default = next((id for key, id in defaults.items() if _primary(key) == _primary(language)), None)
     if default is None:
-        default = next((voice.id for voice in by_id.values() if voice.speaks(language)), None)
-    return default or wanted or next(iter(defaults.values()))
+        speakers = [voice for voice in by_id.values() if voice.speaks(language)]
+        default = next((voice.id for voice in sorted(speakers, key=lambda voice: not voice.is_of(language))), None)
+    return default or wanted or next(iter([*defaults.values(), *by_id]))
 
 
 def _primary(language: str) -> str:

@@ -141,7 +141,7 @@ class Espeak:
         return await asyncio.to_thread(library.speak, text, voice)
 
     async def aclose(self) -> None:
-        """There is nothing to let go of: the library stays loaded."""
+        """Does nothing: the library stays with the process."""
 
 
 _setting_up = threading.Lock()

@@ -5,6 +5,9 @@ import { onLocaleChange, t } from "../i18n.js";
 
 /** @typedef {{id: string, name: string}} Voice */
 
+/** The language of voices that read any, in BCP 47. */
+const ANY_LANGUAGE = "mul";
+
 export class VoiceSelect {
   #field;
   #select;
@@ -46,7 +49,7 @@ export class VoiceSelect {
 }
 
 /**
- * The voices for a language, whatever the region: the server tells them by language.
+ * The voices for a language, whatever the region, and those for any: the server tells them by language.
  *
  * @param {{voices: Record<string, Voice[]>} | null} answer
  * @param {string} language
@@ -55,6 +58,6 @@ export class VoiceSelect {
 function voicesOf(answer, language) {
   const primary = (tag) => tag.toLowerCase().split("-")[0];
   return Object.entries(answer?.voices ?? {})
-    .filter(([tag]) => primary(tag) === primary(language))
+    .filter(([tag]) => [primary(language), ANY_LANGUAGE].includes(primary(tag)))
     .flatMap(([, voices]) => voices);
 }
