@@ -71,8 +71,7 @@ async def _chapters(alice: Client, project: str) -> list[dict[str, Any]]:
 
 
 async def _narrated(alice: Client, project: str) -> list[dict[str, Any]]:
-    """The chapters, once all of them are narrated."""
+    """The chapters, once all of them have their audio."""
     chapters = await _chapters(alice, project)
-    states = {chapter["job"]["state"] for chapter in chapters if chapter["job"]}
-    assert "failed" not in states, chapters
-    return chapters if states == {"completed"} else []
+    assert "failed" not in {chapter["job"]["state"] for chapter in chapters if chapter["job"]}, chapters
+    return chapters if all(chapter["audioUrl"] for chapter in chapters) else []
