@@ -25,7 +25,7 @@ _DETAIL_CHARACTERS = 500
 class Order:
     """What a job is asked to do: its queue, its project, for an audio job its chapter, and the language it speaks.
 
-    `id` is the one that the job is to have, so that who asks again, not knowing whether he was heard, gets the same job.
+    `id` is the one that the job is to have: who asks again, not knowing whether he was heard, gets the same job.
     """
 
     queue: Queue

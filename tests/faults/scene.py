@@ -13,7 +13,6 @@ from typing import Any
 
 import av
 import httpx
-from workers.speech.engines import engine_of
 
 from app.core import keys
 from app.core.redis import names
@@ -24,6 +23,7 @@ from tests.support import until
 from tests.tts_server import TtsServer
 from tests.workers.conftest import Remembered, Reports
 from workers.narration import Script, narrate
+from workers.speech.engines import engine_of
 
 USER = "alice"
 GOES_ON_SECONDS = 15.0
@@ -151,7 +151,7 @@ def check_progress(told: list[tuple[Told, dict[str, Any]]]) -> None:
 def decoded(mp3: bytes) -> bytes:
     """The samples in an mp3 file."""
     with av.open(io.BytesIO(mp3), "r") as container:
-        return b"".join(frame.to_ndarray().tobytes() for frame in container.decode(audio=0))
+        return b"".join(bytes(frame.planes[0]) for frame in container.decode(audio=0))
 
 
 async def undisturbed(texts: list[str], title: str = "The Lamp") -> bytes:

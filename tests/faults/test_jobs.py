@@ -35,13 +35,13 @@ async def hasty() -> AsyncIterator[Scene]:
 async def test_worker_killed_twice_in_the_middle_of_a_segment(scene: Scene) -> None:
     worker = await scene.worker()
     project, chapter = await scene.book(TEXTS)
-    scene.tts.hold(lambda text: text in {TEXTS[3]})
+    scene.tts.hold(TEXTS[3].__eq__)
     job = await scene.narrate(project, chapter)
     for fatal, following in ((TEXTS[3], TEXTS[7]), (TEXTS[7], "")):
         await until(lambda: scene.tts.held)
         worker.kill()
         killed = time.monotonic()
-        scene.tts.hold(lambda text, following=following: text == following)
+        scene.tts.hold(following.__eq__)
         await worker.restart()
         await until(lambda fatal=fatal: scene.tts.calls[fatal] == 2)
         assert time.monotonic() - killed < GOES_ON_SECONDS

@@ -16,7 +16,7 @@ from tests.support import until
 from tests.tts_server import TtsServer
 from tests.tts_sound import SAMPLE_RATE, samples_of, seconds_of
 from tests.tts_ways import WAYS, Way, busy, drip, failing, farewell, good, hang, hang_up, huge, reset
-from tests.workers.conftest import Reports
+from tests.workers.conftest import Remembered, Reports
 from tests.workers.test_narration import SCRIPT, Shelf
 from workers.narration import narrate
 from workers.speech.engine import Engine
@@ -311,7 +311,7 @@ async def test_chapter_is_narrated_through_a_service_in_trouble(
 ) -> None:
     server.misbehave(busy(), reset, good, "truncated", "500", "html", good)
     shelf = Shelf()
-    seconds = await narrate(SCRIPT, engine, shelf, reports)
+    seconds = await narrate(SCRIPT, engine, Remembered(), shelf, reports)
     assert shelf.seconds == pytest.approx(seconds, abs=0.1)
     assert reports.stages == ["start", "synthesis", "upload"]
     assert len(server.calls) == 4
@@ -321,7 +321,7 @@ async def test_chapter_is_narrated_through_a_service_in_trouble(
 async def test_segments_are_no_longer_than_the_service_takes(service: Service, server: TtsServer) -> None:
     engine = OpenAi(replace(service, max_characters=100))
     reports = Reports()
-    await narrate(replace(SCRIPT, text="他" * 450, title=""), engine, Shelf(), reports)
+    await narrate(replace(SCRIPT, text="他" * 450, title=""), engine, Remembered(), Shelf(), reports)
     await engine.aclose()
     assert max(map(len, server.calls)) == 100
     assert "".join(call.text for call in server.heard) == "他" * 450
