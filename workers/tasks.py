@@ -83,8 +83,10 @@ async def _attempt(runtime: Runtime, claim: Claim, task: Task) -> None:
     except Problem as raised:
         error = JobError(raised.code, raised.detail)
     except OSError as raised:
-        log.exception("worker_disk")
-        error = JobError("worker_disk", f"The worker's own disk failed: {raised.strerror or raised}", retryable=True)
+        log.exception("worker_io")
+        error = JobError(
+            "worker_io", f"A file or a connection of the worker failed: {raised.strerror or raised}", retryable=True
+        )
     except Exception:
         # The outermost place of a job: whatever it was, the job must end, and the log must say why.
         log.exception("job_broke")

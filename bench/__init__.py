@@ -1,0 +1,1 @@
+"""Benchmarks: what SmartVoice costs, measured side by side with the alternative."""
