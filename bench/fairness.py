@@ -38,7 +38,7 @@ async def main(chapters: int) -> None:
 
 async def _wait(chapters: int, *, share: int) -> float:
     async with rigged() as rig, TtsServer() as tts:
-        settings = {
+        settings: dict[str, Any] = {
             "tts_engine": "openai",
             "tts_url": tts.url,
             "worker_threads": 1,

@@ -47,9 +47,10 @@ class Scene:
     tts: TtsServer
     settings: dict[str, object] = field(default_factory=dict)
 
-    async def worker(self, **settings: object) -> Worker:
+    async def worker(self, *, clock_ahead: int = 0, **settings: object) -> Worker:
         """A worker that speaks with the voice service, one text at a time."""
-        return await self.rig.worker(**{**_QUICK, "tts_url": self.tts.url, **self.settings, **settings})
+        mine = {**_QUICK, "tts_url": self.tts.url, **self.settings, **settings}
+        return await self.rig.worker(clock_ahead=clock_ahead, **mine)
 
     async def book(self, texts: list[str], title: str = "The Lamp") -> tuple[str, str]:
         """A project of one chapter with these paragraphs, parsed: its id and the chapter's."""

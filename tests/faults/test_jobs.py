@@ -134,6 +134,28 @@ async def test_worker_frozen_past_its_lease_is_refused_when_it_wakes(hasty: Scen
     hasty.check_voiced_once(TEXTS[4])
 
 
+@pytest.mark.parametrize("hours", [1, -1])
+async def test_leases_do_not_care_for_a_clock_that_is_wrong(hasty: Scene, hours: int) -> None:
+    await hasty.worker(clock_ahead=hours * 3600)
+    project, chapter = await hasty.book(TEXTS)
+    hasty.tts.hold(TEXTS[4].__eq__)
+    job = await hasty.narrate(project, chapter)
+    await until(lambda: hasty.tts.held)
+    other = await hasty.worker()
+    async with hasty.rig.client as redis:
+        begun = (await redis.time())[0]
+
+        async def long_over() -> bool:
+            return bool((await redis.time())[0] > begun + 4)
+
+        await until(long_over)
+    assert '"taken"' not in other.output
+    hasty.tts.release()
+    assert (await hasty.ended(job))["attempt"] == 1
+    await hasty.check_one_good_end(project, job, TEXTS)
+    hasty.check_voiced_once()
+
+
 async def test_redis_killed_and_restarted_in_the_middle(scene: Scene) -> None:
     await scene.worker()
     project, chapter = await scene.book(TEXTS)
