@@ -16,7 +16,7 @@ run: $(VENV)/.run ## install into .venv and start everything on PORT (8000), wit
 
 test: $(VENV)/.test lint ## install what the tests need, and run all of them, with lint and types
 	@tools/system-packages
-	$(BIN)/pytest
+	$(BIN)/pytest -n 4 --dist worksteal
 
 lint: $(VENV)/.test ## style, types, and which way imports run
 	$(BIN)/ruff check .

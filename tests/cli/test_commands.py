@@ -81,6 +81,7 @@ def test_everything_stops_on_ctrl_c_and_leaves_nothing() -> None:
 
 
 def _check_running(stack: Stack) -> None:
+    _wait_for_voices(stack)
     assert "✗" not in stack.command("doctor")
     stack.command("user", "add", "bob", "--password-stdin", stdin="correct horse\n")
     with httpx.Client(base_url=stack.address, trust_env=False) as client:
@@ -89,6 +90,15 @@ def _check_running(stack: Stack) -> None:
     second = smartvoice("up", folder=stack.folder.parent, SMARTVOICE_PORT=str(free_port()))
     assert second.returncode == 1
     assert "running in" in second.stderr
+
+
+def _wait_for_voices(stack: Stack) -> None:
+    """The first worker tells of them, a moment after the web side can serve."""
+    headers = {"Authorization": f"Bearer {stack.token('bob')}"}
+    deadline = time.monotonic() + 30
+    while httpx.get(f"{stack.address}/api/voices", headers=headers, trust_env=False).status_code != httpx.codes.OK:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_children_end_when_their_parent_is_killed() -> None:

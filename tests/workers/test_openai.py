@@ -321,7 +321,8 @@ async def test_chapter_is_narrated_through_a_service_in_trouble(
 async def test_segments_are_no_longer_than_the_service_takes(service: Service, server: TtsServer) -> None:
     engine = OpenAi(replace(service, max_characters=100))
     reports = Reports()
-    await narrate(replace(SCRIPT, text="他" * 450, title=""), engine, Remembered(), Shelf(), reports)
+    text = "".join(chr(ord("他") + number) for number in range(450))
+    await narrate(replace(SCRIPT, text=text, title=""), engine, Remembered(), Shelf(), reports)
     await engine.aclose()
     assert max(map(len, server.calls)) == 100
-    assert "".join(call.text for call in server.heard) == "他" * 450
+    assert "".join(call.text for call in server.heard) == text
