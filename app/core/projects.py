@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Literal, NamedTuple
+from typing import Any, BinaryIO, Literal, NamedTuple
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -23,9 +23,9 @@ from app.core.storage import Storage
 
 
 class Manuscript(NamedTuple):
-    """A manuscript as it was handed in: bytes, format (`txt`, `epub`, …), and what was said of it."""
+    """A manuscript as it was handed in: its bytes or an open file, format (`txt`, …), and what was said of it."""
 
-    content: bytes
+    content: bytes | BinaryIO
     format: str
     title: str
     language: Language

@@ -63,6 +63,9 @@ class Settings(BaseSettings):
     progress_per_second: float = Field(10, gt=0, description="progress events a second for one job")
 
     max_upload_bytes: int = Field(50 * 1024 * 1024, ge=1024, description="largest manuscript")
+    max_json_bytes: int = Field(
+        16 * 1024 * 1024, ge=1024, description="largest text that is sent as JSON; what is larger comes as a file"
+    )
     max_chapters: int = Field(2000, ge=1, description="most chapters of a project")
     max_characters: int = Field(5_000_000, ge=1, description="most characters of a project")
     max_projects: int = Field(1000, ge=1, description="most projects of a user")

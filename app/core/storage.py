@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
 
 import obstore
@@ -13,6 +15,7 @@ from obstore.store import LocalStore, ObjectStore, from_url
 from app.core.errors import NotFound, Problem, Unavailable
 
 _CHUNK = 256 * 1024
+_PARTS_AT_ONCE = 1  # of 5 MiB, the least that S3 takes: more of them would be held in memory
 
 
 class Storage:
@@ -21,10 +24,10 @@ class Storage:
     def __init__(self, url: str) -> None:
         self._store = _open(url)
 
-    async def put(self, path: str, content: bytes | Path) -> None:
+    async def put(self, path: str, content: bytes | Path | BinaryIO) -> None:
         """Writes an object whole or not at all; a file is sent in pieces."""
         try:
-            await obstore.put_async(self._store, path, content)
+            await obstore.put_async(self._store, path, content, max_concurrency=_PARTS_AT_ONCE)
         except (BaseError, OSError) as error:
             raise _unavailable() from error
 
@@ -35,6 +38,13 @@ class Storage:
             return bytes(await found.bytes_async())
         except (BaseError, OSError) as error:
             raise _problem(error) from error
+
+    async def fetch(self, path: str, target: Path) -> None:
+        """Copies an object into the file `target`, piece by piece."""
+        size, _ = await self.size(path)
+        with target.open("wb") as file:
+            async for chunk in self.chunks(path, 0, size):
+                await asyncio.to_thread(file.write, chunk)
 
     async def size(self, path: str) -> tuple[int, str]:
         """Size in bytes and entity tag of an object."""

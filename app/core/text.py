@@ -17,6 +17,7 @@ _MARKS = [
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 ]
+_CHUNK = 64 * 1024
 # What a text without a mark may be in; of equals the first wins. UTF-8 is among them for files with a few broken bytes.
 _GUESSES = ["utf-8", "gb18030", "big5", "utf-16-le", "utf-16-be", "cp1252"]
 _SAMPLE = 64 * 1024
@@ -45,44 +46,62 @@ def decode(data: bytes) -> str:
     return clean(_decode(data))
 
 
+def beginning(head: bytes, *, whole: bool) -> str:
+    """The text of a file's first bytes, for a look at it before all of it is read; `whole` where there are no more.
+
+    A character that the end of `head` cuts in two is left out. Raises Unprocessable as `decode` does, but `empty_text`
+    only where it is the whole.
+    """
+    return clean(_decode(head)) if whole else _scrubbed(_decode(head, whole=False))
+
+
 def clean(text: str) -> str:
     """`text` as SmartVoice keeps it. Raises Unprocessable (`empty_text`) where nothing is left to be read."""
-    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\x85", "\n").replace("\f", "\n")
-    text = _DIRECTION.sub("", _CONTROL.sub("", text))
+    text = _scrubbed(text)
     if not any(char.isalnum() for char in text):
         raise Unprocessable("There is no text in it that could be read aloud.", code="empty_text")
     return text
 
 
+def _scrubbed(text: str) -> str:
+    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\x85", "\n").replace("\f", "\n")
+    return _DIRECTION.sub("", _CONTROL.sub("", text))
+
+
 def title_of(line: str) -> str:
-    """What may serve as a title: `line` without Markdown's marks and control characters, at most 100 characters."""
-    return _CONTROL.sub("", line).strip().lstrip("#").strip()[:100]
+    """What may serve as a title: `line` without Markdown's marks, control characters and direction marks, at most 100
+    characters."""
+    return _DIRECTION.sub("", _CONTROL.sub("", line)).strip().lstrip("#").strip()[:100]
 
 
 def language_of(text: str, default: Language) -> Language:
     """`zh-CN` where a fair share of the letters are Chinese, else `en`; `default` where there are no letters."""
-    letters = len(_LETTER.findall(text))
+    letters = _count(_LETTER, text)
     if not letters:
         return default
     # A Chinese character says about as much as three Latin letters.
-    return "zh-CN" if len(_HAN.findall(text)) * 3 >= letters else "en"
+    return "zh-CN" if _count(_HAN, text) * 3 >= letters else "en"
 
 
-def _decode(data: bytes) -> str:
+def _decode(data: bytes, *, whole: bool = True) -> str:
     for mark, encoding in _MARKS:
         if data.startswith(mark):
-            return _decode_marked(data, encoding)
+            return _decode_marked(data, encoding, whole)
     try:
-        text = data.decode("utf-8")
+        text = _strictly(data, "utf-8", whole)
     except UnicodeDecodeError:
         return _decode_guessed(data)
     # UTF-16 without a mark is valid UTF-8 as long as it is English: every other byte is NUL.
     return _decode_guessed(data) if _full_of_controls(text) else text
 
 
-def _decode_marked(data: bytes, encoding: str) -> str:
+def _strictly(data: bytes, encoding: str, whole: bool) -> str:
+    return data.decode(encoding) if whole else codecs.getincrementaldecoder(encoding)().decode(data)
+
+
+def _decode_marked(data: bytes, encoding: str, whole: bool) -> str:
     try:
-        text = data.decode(encoding)
+        text = _strictly(data, encoding, whole)
     except UnicodeDecodeError as error:
         raise Unprocessable(f"The file says it is {encoding}, but it is not.", code="not_text") from error
     if _full_of_controls(text):
@@ -106,7 +125,12 @@ def _decode_guessed(data: bytes) -> str:
 
 
 def _full_of_controls(text: str) -> bool:
-    return len(_CONTROL.findall(text)) > len(text) // 100
+    return _count(_CONTROL, text) > len(text) // 100
+
+
+def _count(pattern: re.Pattern[str], text: str) -> int:
+    """How many characters of `text` are of a class; piece by piece, because a list of all would be far larger."""
+    return sum(len(pattern.findall(text, start, start + _CHUNK)) for start in range(0, len(text), _CHUNK))
 
 
 def _likelihood(sample: bytes, encoding: str) -> float:
