@@ -66,6 +66,10 @@ class Settings(BaseSettings):
     max_json_bytes: int = Field(
         16 * 1024 * 1024, ge=1024, description="largest text that is sent as JSON; what is larger comes as a file"
     )
+    max_archive_entries: int = Field(10_000, ge=1, le=65_534, description="most files within an epub, docx or odt")
+    max_inflated_bytes: int = Field(
+        200 * 1024 * 1024, ge=1024, description="largest epub, docx or odt when it is inflated"
+    )
     max_chapters: int = Field(2000, ge=1, description="most chapters of a project")
     max_characters: int = Field(5_000_000, ge=1, description="most characters of a project")
     max_projects: int = Field(1000, ge=1, description="most projects of a user")

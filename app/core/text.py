@@ -5,9 +5,13 @@ from __future__ import annotations
 import codecs
 import re
 from functools import cache
+from typing import TYPE_CHECKING
 
 from app.core.errors import Unprocessable
-from app.core.messages import Language
+
+if TYPE_CHECKING:
+    # Kept out at run time: this module is all of the core that the process which reads a manuscript needs.
+    from app.core.messages import Language
 
 # Longest first: the UTF-32 mark begins with the UTF-16 one.
 _MARKS = [
@@ -53,6 +57,18 @@ def beginning(head: bytes, *, whole: bool) -> str:
     only where it is the whole.
     """
     return clean(_decode(head)) if whole else _scrubbed(_decode(head, whole=False))
+
+
+def encoding_of(head: bytes) -> str:
+    """The encoding in which the first bytes of a file make sense: by its mark, UTF-8, or what fits best."""
+    for mark, encoding in _MARKS:
+        if head.startswith(mark):
+            return encoding
+    try:
+        _strictly(head, "utf-8", whole=False)
+    except UnicodeDecodeError:
+        return _guess(head)
+    return "utf-8"
 
 
 def clean(text: str) -> str:
@@ -111,7 +127,7 @@ def _decode_marked(data: bytes, encoding: str, whole: bool) -> str:
 
 def _decode_guessed(data: bytes) -> str:
     sample = data[:_SAMPLE]
-    best = max(_GUESSES, key=lambda encoding: _likelihood(sample, encoding))
+    best = _guess(sample)
     text = data.decode(best, errors="replace")
     broken = text.count(_BROKEN)
     if (
@@ -122,6 +138,10 @@ def _decode_guessed(data: bytes) -> str:
     ):
         raise Unprocessable("This is not a text file, or its encoding is unknown.", code="not_text")
     return text.replace(_BROKEN, "")
+
+
+def _guess(sample: bytes) -> str:
+    return max(_GUESSES, key=lambda encoding: _likelihood(sample, encoding))
 
 
 def _full_of_controls(text: str) -> bool:

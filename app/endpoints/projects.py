@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.auth.identity import identity_of
-from app.core import text
+from app.core import archive, markup, text
 from app.core.errors import TooLarge, Unprocessable
 from app.core.formats import HEAD_BYTES, format_of
 from app.core.messages import Language
@@ -132,14 +132,25 @@ async def _checked(
     settings = request.state["settings"]
     language = asked.language or settings.default_language
     if format in _TEXT_FORMATS:
-        plain = await asyncio.to_thread(_look, content, settings.max_characters)
+        plain = await asyncio.to_thread(_look_at_text, content, settings.max_characters)
         language = asked.language or text.language_of(plain, language)
         title = title or text.title_of(plain.strip().partition("\n")[0])
+    elif format in archive.NEEDED:
+        bounds = archive.Bounds(settings.max_archive_entries, settings.max_inflated_bytes)
+        await asyncio.to_thread(archive.inspect, content, format, bounds)
+    else:
+        _look_at_markup(content)
     content.seek(0)
     return Manuscript(content, format, title or _UNTITLED[language], language, asked.voice)
 
 
-def _look(content: BinaryIO, max_characters: int) -> str:
+def _look_at_markup(content: BinaryIO) -> None:
+    content.seek(0)
+    head = content.read(markup.HEAD_BYTES)
+    markup.check_prolog(head, whole=len(head) < markup.HEAD_BYTES)
+
+
+def _look_at_text(content: BinaryIO, max_characters: int) -> str:
     """The beginning of a text, of which no encoding uses more than four bytes for a character."""
     size = content.seek(0, os.SEEK_END)
     if size > max_characters * _WIDEST_CHARACTER:
