@@ -10,6 +10,7 @@ JSON.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any, TypedDict
@@ -38,14 +39,20 @@ class Order(TypedDict):
 def main(text: Path, order: Path) -> None:
     """Does what `order` says."""
     try:
+        _print(text, order)
+    except MemoryError:
+        # At once: an orderly exit wants memory too.
+        os._exit(OUT_OF_MEMORY)
+
+
+def _print(text: Path, order: Path) -> None:
+    try:
         made = _made(text.read_bytes(), json.loads(order.read_text()))
         found: dict[str, Any] = {"title": made.title, "chapters": [(one.title, one.text) for one in made.chapters]}
     except Unprocessable as error:
         found = {"code": error.code, "message": error.detail}
     except JobError as error:
         found = {"code": error.code, "message": error.message}
-    except MemoryError:
-        sys.exit(OUT_OF_MEMORY)
     json.dump(found, sys.stdout)
 
 
