@@ -120,7 +120,7 @@ BOMBS: dict[str, tuple[str, Callable[[], bytes], tuple[int | str, str | None]]] 
     "no break in epub": ("a.epub", lambda: bombs.archive(bombs.epub("的" * LONG)), ("completed", None)),
     "no break in fb2": ("a.fb2", lambda: bombs.fb2("a" * LONG), ("completed", None)),
     "no break in rtf": ("a.rtf", lambda: b"{\\rtf1 " + b"a" * LONG + b"}", ("completed", None)),
-    "brackets without end": ("a.md", lambda: b"word " + b"![" * (LONG // 2), ("completed", None)),
+    "brackets without end": ("a.md", lambda: b"word " + b"![" * (LONG // 8), ("completed", None)),
     "comments without end": ("a.md", lambda: b"word <!--" * (LONG // 9), ("completed", None)),
 }
 

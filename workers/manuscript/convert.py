@@ -52,7 +52,7 @@ async def to_markdown(
     """
     safe = target.with_name(f"manuscript.{format}")
     try:
-        await asyncio.to_thread(_make_safe, source, safe, format, bounds)
+        await asyncio.to_thread(make_safe, source, safe, format, bounds)
     except Problem as problem:
         raise JobError(problem.code, problem.detail) from problem
     program = Program(_command(safe.name, format), timeout, _ADDRESSES, largest_output, _HEAP_EXHAUSTED)
@@ -65,7 +65,8 @@ def _command(name: str, format: str) -> list[str]:
     return [pypandoc.get_pandoc_path(), *limits, *options, name]
 
 
-def _make_safe(source: Path, safe: Path, format: str, bounds: Bounds) -> None:
+def make_safe(source: Path, safe: Path, format: str, bounds: Bounds) -> None:
+    """Writes to `safe` what pandoc may read of `source`. Raises Problem."""
     if format in NEEDED:
         copy_safely(source, safe, format, bounds)
     elif format in _MARKUP:

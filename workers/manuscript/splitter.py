@@ -40,7 +40,7 @@ def main(text: Path, order: Path) -> None:
     """Does what `order` says."""
     try:
         _print(text, order)
-    except MemoryError:
+    except (MemoryError, RecursionError):
         # At once: an orderly exit wants memory too.
         os._exit(OUT_OF_MEMORY)
 
