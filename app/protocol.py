@@ -1,6 +1,9 @@
-"""uvicorn's HTTP protocol, fit for many long streams: small buffers, and connections that can be cut off.
+"""uvicorn's HTTP protocol, fit for many long streams and for clients that send without end.
 
-Closing a connection means to send first what is still to be sent; to a client that does not read, that is never over.
+Buffers are small, and connections can be cut off: closing one means to send first what is still to be sent; to a client
+that does not read, that is never over. The head of a request is bounded, which the parser leaves to others. So is what
+a client goes on sending after it was answered: some of that is let pass, because a client that is cut off while it
+sends often never sees its answer.
 """
 
 from __future__ import annotations
@@ -14,19 +17,67 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 _EXTENSION = "smartvoice.abort"
 _BUFFER_BYTES = 8 * 1024
+_LARGEST_HEAD = 64 * 1024
+_MOST_UNREAD = 256 * 1024 * 1024
+_PROBLEM = (
+    b'{"type":"about:blank","title":"Too large","status":431,"code":"head_too_large",'
+    b'"detail":"The head of a request has at most 64 KiB."}'
+)
+_HEAD_TOO_LARGE = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: application/problem+json\r\n"
+    b"content-length: %d\r\nconnection: close\r\n\r\n%b" % (len(_PROBLEM), _PROBLEM)
+)
 
 
 class Protocol(HttpToolsProtocol):
     """Offers the ASGI extension `smartvoice.abort` with each request."""
+
+    _in_head = False
+    _head = 0  # bytes of a head that has not come to its end
+    _unread = 0  # bytes of a body that nobody wants any longer
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's is
         super().connection_made(transport)
         # A client that does not read is waited for as soon as this much lies ready for it; 64 KiB is the rule.
         transport.set_write_buffer_limits(high=_BUFFER_BYTES)
 
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        # Of a field that has not come to its end the parser tells nothing.
+        if self._in_head:
+            self._head += len(data)
+            if self._head > _LARGEST_HEAD:
+                self._refuse_head()
+
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self._in_head, self._head, self._unread = True, 0, 0
         self.scope["extensions"] = {_EXTENSION: {"abort": self.transport.abort}}
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > _LARGEST_HEAD:
+            self._refuse_head()
+        else:
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        if self.transport.is_closing():
+            return
+        super().on_body(body)
+        if self.cycle.response_complete:
+            self._unread += len(body)
+            if self._unread > _MOST_UNREAD:
+                self.transport.abort()
+
+    def on_message_complete(self) -> None:
+        if not self.transport.is_closing():
+            super().on_message_complete()
+
+    def _refuse_head(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.write(_HEAD_TOO_LARGE)
+            self.transport.close()
 
 
 def abort(scope: Scope) -> bool:

@@ -11,14 +11,18 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from app.auth.identity import RequireIdentity
+from app.core.rates import Rate
 from app.endpoints import audios, chapters, events, health, jobs, pages, projects, session, voices
+from app.endpoints.limits import Counted
 from app.state import State
 
 Endpoint = Callable[[Request[State]], Awaitable[Response]]
 
 
-def _private(method: str, path: str, endpoint: Endpoint) -> Route:
-    return Route(path, endpoint, methods=[method], middleware=[Middleware(RequireIdentity)])
+def _private(method: str, path: str, endpoint: Endpoint, *rates: Rate) -> Route:
+    counted: tuple[Rate, ...] = ("changes", *rates) if method in {"POST", "PATCH"} else rates
+    limits = [Middleware(Counted, counted)] if counted else []
+    return Route(path, endpoint, methods=[method], middleware=[Middleware(RequireIdentity), *limits])
 
 
 _CHAPTER = "/api/projects/{project}/chapters/{chapter}"
@@ -37,7 +41,7 @@ PRIVATE: list[Route] = [
     _private("GET", "/api/session", session.who),
     _private("DELETE", "/api/session", session.sign_out),
     _private("GET", "/api/projects", projects.all_of_user),
-    _private("POST", "/api/projects", projects.create),
+    _private("POST", "/api/projects", projects.create, "uploads"),
     _private("GET", "/api/projects/{project}", projects.one),
     _private("PATCH", "/api/projects/{project}", projects.change),
     _private("DELETE", "/api/projects/{project}", projects.delete),

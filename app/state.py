@@ -15,11 +15,13 @@ from app.core.eventlog import EventLog
 from app.core.jobs import Jobs
 from app.core.projects import Projects
 from app.core.queue import WorkQueue
+from app.core.rates import Rates
 from app.core.redis import connect, prepare
 from app.core.settings import Settings
 from app.core.storage import Storage
 from app.events.drain import Drain
 from app.events.hub import Hub
+from app.events.places import Places
 
 
 class State(TypedDict):
@@ -31,7 +33,9 @@ class State(TypedDict):
     log: EventLog
     jobs: Jobs
     projects: Projects
+    rates: Rates
     hub: Hub
+    places: Places
     drain: Drain
     tokens: Tokens
     sessions: Sessions
@@ -48,9 +52,10 @@ async def opened(settings: Settings) -> AsyncIterator[State]:
     jobs = Jobs(redis, log, settings, queue)
     storage = Storage(settings.storage)
     hub = Hub(log, settings)
+    places = Places(redis, settings)
     drain = Drain(settings.drain_seconds, hub.interrupt)
     try:
-        async with hub.running():
+        async with hub.running(), places.running():
             with drain.on_signals():
                 yield State(
                     settings=settings,
@@ -59,7 +64,9 @@ async def opened(settings: Settings) -> AsyncIterator[State]:
                     log=log,
                     jobs=jobs,
                     projects=Projects(redis, storage, jobs, settings),
+                    rates=Rates(redis, settings),
                     hub=hub,
+                    places=places,
                     drain=drain,
                     tokens=Tokens(settings.signing_key()),
                     sessions=Sessions(redis, settings),

@@ -56,7 +56,7 @@ class Stack:
 
     def children(self) -> list[int]:
         """Every process that belongs to it, by id."""
-        return _descendants(self.process.pid)
+        return children_of(self.process.pid)
 
 
 @contextmanager
@@ -120,9 +120,10 @@ def _wait_for_link(process: subprocess.Popen[bytes], log: Path) -> str:
     return match[1]
 
 
-def _descendants(pid: int) -> list[int]:
+def children_of(pid: int) -> list[int]:
+    """Every process that it has started, and that those have."""
     try:
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     except (FileNotFoundError, ProcessLookupError):
         return []
-    return [one for child in map(int, children) for one in (child, *_descendants(child))]
+    return [one for child in map(int, children) for one in (child, *children_of(child))]

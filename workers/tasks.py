@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import tempfile
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +14,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from app.core import storage
+from app.core.archive import Bounds
 from app.core.errors import JobError, Problem, Refused, Unavailable
 from app.core.jobs import Claim
 from app.core.models import audio_url
@@ -150,16 +152,20 @@ async def parse_manuscript(runtime: Runtime, claim: Claim, report: Report) -> Ma
     """From the manuscript as it was uploaded to the project's chapters."""
     user, id = claim.user, claim.job.project_id
     project = await runtime.projects.get(user, id)
-    data = await runtime.storage.get(storage.manuscript_path(user, id))
-    parsed = await parse(
-        data,
-        project.format,
-        project.title,
-        project.language,
-        report,
-        max_chapters=runtime.settings.max_chapters,
-        max_characters=runtime.settings.max_characters,
-    )
+    settings = runtime.settings
+    with tempfile.TemporaryDirectory(prefix="smartvoice-") as folder:
+        source = Path(folder, "manuscript")
+        await runtime.storage.fetch(storage.manuscript_path(user, id), source)
+        parsed = await parse(
+            source,
+            project.format,
+            project.title,
+            project.language,
+            report,
+            max_chapters=settings.max_chapters,
+            max_characters=settings.max_characters,
+            bounds=Bounds(settings.max_archive_entries, settings.max_inflated_bytes),
+        )
     chapters = [ParsedChapter(chapter.title, chapter.text) for chapter in parsed.chapters]
     records = await runtime.projects.add_chapters(claim, chapters)
     return Made({"chapters": len(chapters), "characters": parsed.characters}, records)

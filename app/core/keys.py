@@ -21,6 +21,9 @@ SWEEPING = "sv:sweeping"
 VOICES = "sv:voices"
 """String: the voices of the configured engine as JSON, written by each worker as it starts; no expiry."""
 
+WEBS = "sv:webs"
+"""Sorted set: web processes, by until when each counts as alive (ms of Redis' clock); no expiry."""
+
 QUEUE_NAMESPACE = "sv:queue"
 """Prefix of Dramatiq's own keys."""
 
@@ -96,6 +99,16 @@ def deleted(user: str, project: str) -> str:
 def idempotency(user: str, key: str) -> str:
     """String: digest of a request and the answer it got, as JSON. Dropped after a day."""
     return f"sv:{{u:{user}}}:idempotency:{digest(key)}"
+
+
+def rate(user: str, what: str) -> str:
+    """String: when the user may do a whole minute's worth of `what` again (µs of Redis' clock). Dropped then."""
+    return f"sv:{{u:{user}}}:rate:{what}"
+
+
+def streams(user: str) -> str:
+    """Hash: how many streams each web process holds for the user. Dropped 30 days after the last was opened."""
+    return f"sv:{{u:{user}}}:streams"
 
 
 def account(name: str) -> str:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib.resources import files
-from typing import Any, Literal, NamedTuple
+from typing import Any, BinaryIO, Literal, NamedTuple
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -27,9 +27,9 @@ _BATCH = 100
 
 
 class Manuscript(NamedTuple):
-    """A manuscript as it was handed in: bytes, format (`txt`, `epub`, …), and what was said of it."""
+    """A manuscript as it was handed in: its bytes or an open file, format (`txt`, …), and what was said of it."""
 
-    content: bytes
+    content: bytes | BinaryIO
     format: str
     title: str
     language: Language

@@ -9,7 +9,7 @@ from typing import Any, cast
 from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
-from redis.exceptions import ConnectionError, ReadOnlyError, RedisError, ResponseError, TimeoutError
+from redis.exceptions import ConnectionError, OutOfMemoryError, ReadOnlyError, RedisError, ResponseError, TimeoutError
 
 from app.core.errors import Problem, Unavailable
 
@@ -74,6 +74,8 @@ def problem_of(error: RedisError | OSError) -> Problem:
         return Unavailable(
             "The database cannot be reached; try again shortly.", code="redis_unavailable", retry_after=2
         )
-    if isinstance(error, ResponseError) and str(error).startswith(("OOM", "MISCONF", "LOADING", "BUSY", "CLUSTERDOWN")):
+    # redis-py takes the word OOM off the message where it gives the error a class of its own.
+    refusals = ("OOM", "MISCONF", "LOADING", "BUSY", "CLUSTERDOWN")
+    if isinstance(error, OutOfMemoryError) or (isinstance(error, ResponseError) and str(error).startswith(refusals)):
         return Unavailable("The database cannot take more just now; try again.", code="redis_refused", retry_after=10)
     raise error

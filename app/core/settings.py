@@ -59,7 +59,9 @@ class Settings(BaseSettings):
 
     session_hours: float = Field(24 * 14, gt=0, description="hours for which a sign-in lasts")
     link_minutes: float = Field(60, gt=0, description="minutes for which the one-time sign-in link holds")
-    max_streams_per_user: int = Field(100, ge=1, description="streams that one user may hold open in one process")
+    max_streams_per_user: int = Field(
+        100, ge=1, description="streams that one user may hold open, over all web processes"
+    )
     max_streams: int = Field(20_000, ge=1, description="streams that one process may hold open")
 
     log_length: int = Field(
@@ -93,9 +95,18 @@ class Settings(BaseSettings):
     progress_per_second: float = Field(10, gt=0, description="progress events a second for one job")
 
     max_upload_bytes: int = Field(50 * 1024 * 1024, ge=1024, description="largest manuscript")
+    max_json_bytes: int = Field(
+        16 * 1024 * 1024, ge=1024, description="largest text that is sent as JSON; what is larger comes as a file"
+    )
+    max_archive_entries: int = Field(10_000, ge=1, le=65_534, description="most files within an epub, docx or odt")
+    max_inflated_bytes: int = Field(
+        200 * 1024 * 1024, ge=1024, description="largest epub, docx or odt when it is inflated"
+    )
     max_chapters: int = Field(2000, ge=1, description="most chapters of a project")
     max_characters: int = Field(5_000_000, ge=1, description="most characters of a project")
     max_projects: int = Field(1000, ge=1, description="most projects of a user")
+    max_changes_per_minute: int = Field(600, ge=1, description="requests of a user that change something, a minute")
+    max_uploads_per_minute: int = Field(60, ge=1, description="projects that a user may create, a minute")
     max_open_jobs: int = Field(5000, ge=1, description="most jobs of a user that are waiting or active")
 
     @model_validator(mode="after")

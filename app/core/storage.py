@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 import obstore
@@ -18,6 +19,7 @@ SEGMENTS = "segments"
 """Where the sound of all segments lies."""
 
 _CHUNK = 256 * 1024
+_PARTS_AT_ONCE = 1  # of 5 MiB, the least that S3 takes: more of them would be held in memory
 
 
 class File(NamedTuple):
@@ -34,10 +36,10 @@ class Storage:
     def __init__(self, url: str) -> None:
         self._store = _open(url)
 
-    async def put(self, path: str, content: bytes | Path) -> None:
+    async def put(self, path: str, content: bytes | Path | BinaryIO) -> None:
         """Writes an object whole or not at all; a file is sent in pieces."""
         try:
-            await obstore.put_async(self._store, path, content)
+            await obstore.put_async(self._store, path, content, max_concurrency=_PARTS_AT_ONCE)
         except (BaseError, OSError) as error:
             raise _unavailable() from error
 
@@ -48,6 +50,13 @@ class Storage:
             return bytes(await found.bytes_async())
         except (BaseError, OSError) as error:
             raise _problem(error) from error
+
+    async def fetch(self, path: str, target: Path) -> None:
+        """Copies an object into the file `target`, piece by piece."""
+        size, _ = await self.size(path)
+        with target.open("wb") as file:
+            async for chunk in self.chunks(path, 0, size):
+                await asyncio.to_thread(file.write, chunk)
 
     async def size(self, path: str) -> tuple[int, str]:
         """Size in bytes and entity tag of an object."""
@@ -87,19 +96,20 @@ class Storage:
 
     async def delete(self, paths: Sequence[str]) -> None:
         """Deletes these objects; one that is not there is no matter."""
-        for path in paths:
-            try:
-                await obstore.delete_async(self._store, path)
-            except FileNotFoundError:
-                continue
-            except (BaseError, OSError) as error:
-                raise _unavailable() from error
+        try:
+            await obstore.delete_async(self._store, list(paths))
+        except FileNotFoundError:
+            # One of several is gone: then one by one, so that none is left for it.
+            for path in paths if len(paths) > 1 else []:
+                await self.delete([path])
+        except (BaseError, OSError) as error:
+            raise _unavailable() from error
 
     async def delete_all(self, prefix: str) -> None:
         """Deletes everything below `prefix`."""
         try:
             async for batch in obstore.list(self._store, prefix):
-                await obstore.delete_async(self._store, [meta["path"] for meta in batch])
+                await self.delete([meta["path"] for meta in batch])
         except FileNotFoundError:
             return
         except (BaseError, OSError) as error:

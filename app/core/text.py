@@ -5,9 +5,13 @@ from __future__ import annotations
 import codecs
 import re
 from functools import cache
+from typing import TYPE_CHECKING
 
 from app.core.errors import Unprocessable
-from app.core.messages import Language
+
+if TYPE_CHECKING:
+    # Kept out at run time: this module is all of the core that the process which reads a manuscript needs.
+    from app.core.messages import Language
 
 # Longest first: the UTF-32 mark begins with the UTF-16 one.
 _MARKS = [
@@ -17,6 +21,7 @@ _MARKS = [
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 ]
+_CHUNK = 64 * 1024
 # What a text without a mark may be in; of equals the first wins. UTF-8 is among them for files with a few broken bytes.
 _GUESSES = ["utf-8", "gb18030", "big5", "utf-16-le", "utf-16-be", "cp1252"]
 _SAMPLE = 64 * 1024
@@ -45,44 +50,74 @@ def decode(data: bytes) -> str:
     return clean(_decode(data))
 
 
+def beginning(head: bytes, *, whole: bool) -> str:
+    """The text of a file's first bytes, for a look at it before all of it is read; `whole` where there are no more.
+
+    A character that the end of `head` cuts in two is left out. Raises Unprocessable as `decode` does, but `empty_text`
+    only where it is the whole.
+    """
+    return clean(_decode(head)) if whole else _scrubbed(_decode(head, whole=False))
+
+
+def encoding_of(head: bytes) -> str:
+    """The encoding in which the first bytes of a file make sense: by its mark, UTF-8, or what fits best."""
+    for mark, encoding in _MARKS:
+        if head.startswith(mark):
+            return encoding
+    try:
+        _strictly(head, "utf-8", whole=False)
+    except UnicodeDecodeError:
+        return _guess(head)
+    return "utf-8"
+
+
 def clean(text: str) -> str:
     """`text` as SmartVoice keeps it. Raises Unprocessable (`empty_text`) where nothing is left to be read."""
-    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\x85", "\n").replace("\f", "\n")
-    text = _DIRECTION.sub("", _CONTROL.sub("", text))
+    text = _scrubbed(text)
     if not any(char.isalnum() for char in text):
         raise Unprocessable("There is no text in it that could be read aloud.", code="empty_text")
     return text
 
 
+def _scrubbed(text: str) -> str:
+    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\x85", "\n").replace("\f", "\n")
+    return _DIRECTION.sub("", _CONTROL.sub("", text))
+
+
 def title_of(line: str) -> str:
-    """What may serve as a title: `line` without Markdown's marks and control characters, at most 100 characters."""
-    return _CONTROL.sub("", line).strip().lstrip("#").strip()[:100]
+    """What may serve as a title: `line` without Markdown's marks, control characters and direction marks, at most 100
+    characters."""
+    return _DIRECTION.sub("", _CONTROL.sub("", line)).strip().lstrip("#").strip()[:100]
 
 
 def language_of(text: str, default: Language) -> Language:
     """`zh-CN` where a fair share of the letters are Chinese, else `en`; `default` where there are no letters."""
-    letters = len(_LETTER.findall(text))
+    letters = _count(_LETTER, text)
     if not letters:
         return default
     # A Chinese character says about as much as three Latin letters.
-    return "zh-CN" if len(_HAN.findall(text)) * 3 >= letters else "en"
+    return "zh-CN" if _count(_HAN, text) * 3 >= letters else "en"
 
 
-def _decode(data: bytes) -> str:
+def _decode(data: bytes, *, whole: bool = True) -> str:
     for mark, encoding in _MARKS:
         if data.startswith(mark):
-            return _decode_marked(data, encoding)
+            return _decode_marked(data, encoding, whole)
     try:
-        text = data.decode("utf-8")
+        text = _strictly(data, "utf-8", whole)
     except UnicodeDecodeError:
         return _decode_guessed(data)
     # UTF-16 without a mark is valid UTF-8 as long as it is English: every other byte is NUL.
     return _decode_guessed(data) if _full_of_controls(text) else text
 
 
-def _decode_marked(data: bytes, encoding: str) -> str:
+def _strictly(data: bytes, encoding: str, whole: bool) -> str:
+    return data.decode(encoding) if whole else codecs.getincrementaldecoder(encoding)().decode(data)
+
+
+def _decode_marked(data: bytes, encoding: str, whole: bool) -> str:
     try:
-        text = data.decode(encoding)
+        text = _strictly(data, encoding, whole)
     except UnicodeDecodeError as error:
         raise Unprocessable(f"The file says it is {encoding}, but it is not.", code="not_text") from error
     if _full_of_controls(text):
@@ -92,7 +127,7 @@ def _decode_marked(data: bytes, encoding: str) -> str:
 
 def _decode_guessed(data: bytes) -> str:
     sample = data[:_SAMPLE]
-    best = max(_GUESSES, key=lambda encoding: _likelihood(sample, encoding))
+    best = _guess(sample)
     text = data.decode(best, errors="replace")
     broken = text.count(_BROKEN)
     if (
@@ -105,8 +140,17 @@ def _decode_guessed(data: bytes) -> str:
     return text.replace(_BROKEN, "")
 
 
+def _guess(sample: bytes) -> str:
+    return max(_GUESSES, key=lambda encoding: _likelihood(sample, encoding))
+
+
 def _full_of_controls(text: str) -> bool:
-    return len(_CONTROL.findall(text)) > len(text) // 100
+    return _count(_CONTROL, text) > len(text) // 100
+
+
+def _count(pattern: re.Pattern[str], text: str) -> int:
+    """How many characters of `text` are of a class; piece by piece, because a list of all would be far larger."""
+    return sum(len(pattern.findall(text, start, start + _CHUNK)) for start in range(0, len(text), _CHUNK))
 
 
 def _likelihood(sample: bytes, encoding: str) -> float:

@@ -10,10 +10,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
-from app.core.errors import BadRequest, TooLarge, Unprocessable, UnsupportedMedia
+from app.core.errors import BadRequest, TooLarge, Unavailable, Unprocessable, UnsupportedMedia
 from app.state import State
 
 
@@ -27,11 +27,15 @@ BodyT = TypeVar("BodyT", bound=Body)
 
 
 async def read_json(request: Request[State], model: type[BodyT], *, largest: int = 64 * 1024) -> BodyT:
-    """The JSON body as `model`. Raises BadRequest (`bad_json`), TooLarge, UnsupportedMedia, Unprocessable."""
+    """The JSON body as `model`. Raises BadRequest (`bad_json`, `cut_off`), TooLarge, UnsupportedMedia,
+    Unprocessable."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise UnsupportedMedia("Send JSON with `Content-Type: application/json`.", code="not_json")
-    content = b"".join([chunk async for chunk in _bounded(request, largest).stream()])
+    try:
+        content = b"".join([chunk async for chunk in _bounded(request, largest).stream()])
+    except ClientDisconnect as error:
+        raise BadRequest("The body did not come to its end.", code="cut_off") from error
     return check(model, content)
 
 
@@ -50,12 +54,26 @@ def check(model: type[BodyT], content: bytes | dict[str, Any]) -> BodyT:
 
 @asynccontextmanager
 async def read_form(request: Request[State], largest: int) -> AsyncIterator[FormData]:
-    """A multipart body; files are spooled to disk, gone with the context. Raises TooLarge, BadRequest (`bad_form`)."""
+    """A multipart body; files are spooled to disk, gone with the context.
+
+    Raises TooLarge, BadRequest (`bad_form`, `cut_off`), Unavailable (`storage_unavailable`).
+    """
+    form = await _form(_bounded(request, largest))
     try:
-        async with _bounded(request, largest).form(max_files=1, max_fields=20, max_part_size=64 * 1024) as form:
-            yield form
+        yield form
+    finally:
+        await form.close()
+
+
+async def _form(request: Request[State]) -> FormData:
+    try:
+        return await request.form(max_files=1, max_fields=20, max_part_size=64 * 1024)
     except HTTPException as error:
         raise BadRequest(f"The form cannot be read: {error.detail}", code="bad_form") from error
+    except ClientDisconnect as error:
+        raise BadRequest("The form did not come to its end.", code="cut_off") from error
+    except OSError as error:
+        raise Unavailable("There is no room for the file.", code="storage_unavailable", retry_after=60) from error
 
 
 def _bounded(request: Request[State], largest: int) -> Request[State]:

@@ -40,7 +40,7 @@ async def one(request: Request[State]) -> Response:
 
 async def change(request: Request[State]) -> Response:
     user, project, id = _named(request)
-    changes = await read_json(request, ChapterChanges, largest=request.state["settings"].max_upload_bytes)
+    changes = await read_json(request, ChapterChanges, largest=request.state["settings"].max_json_bytes)
     content = None if changes.text is None else text.clean(changes.text)
     chapter = await request.state["projects"].change_chapter(user, project, id, title=changes.title, text=content)
     return reply(chapter.json_dict())

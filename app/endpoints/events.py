@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 
 import structlog
 from sse_starlette import EventSourceResponse
@@ -16,8 +15,8 @@ from starlette.types import Receive, Scope, Send
 
 from app.auth.identity import identity_of
 from app.core.cursor import Cursor, parse
-from app.core.errors import BadRequest, NotFound, TooMany, Unavailable
-from app.events.hub import Reader
+from app.core.errors import BadRequest, NotFound
+from app.events.admission import admitted
 from app.events.longpoll import answer, poll
 from app.events.sse import HEADERS, Stream
 from app.protocol import abort
@@ -45,7 +44,7 @@ async def events(request: Request[State]) -> Response:
         return Response(media_type="text/event-stream", headers=HEADERS)
     stack = AsyncExitStack()
     async with stack:
-        reader = await stack.enter_async_context(_reader(request, user))
+        reader = await stack.enter_async_context(admitted(request.state, user))
         cursor = after or await request.state["log"].top(user)
         stream = Stream(request.state, identity_of(request), reader, cursor, projects)
         return _StreamResponse(stream, request.state["settings"].send_timeout_seconds, stack.pop_all())
@@ -98,7 +97,7 @@ async def _poll(request: Request[State], user: str, after: Cursor | None, projec
     wait = _wait(request)
     if after is None:
         return answer([], await request.state["log"].top(user))
-    async with _reader(request, user) as reader:
+    async with admitted(request.state, user) as reader:
         answering = asyncio.create_task(poll(request.state, user, reader, after, wait, projects))
         leaving = asyncio.create_task(_left(request))
         try:
@@ -114,20 +113,6 @@ async def _left(request: Request[State]) -> None:
     """Returns when the client has gone."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
-
-
-@asynccontextmanager
-async def _reader(request: Request[State], user: str) -> AsyncIterator[Reader]:
-    """A reader within the limits; whoever is one too many is refused, nobody is evicted."""
-    hub, settings = request.state["hub"], request.state["settings"]
-    if request.state["drain"].started:
-        raise Unavailable("This server is going away; connect again.", code="draining", retry_after=1)
-    if hub.readers >= settings.max_streams:
-        raise Unavailable("This server holds as many streams as it can.", code="too_many_streams", retry_after=5)
-    if hub.readers_of(user) >= settings.max_streams_per_user:
-        raise TooMany("You hold as many streams as you may; close some.", code="too_many_streams", retry_after=5)
-    async with hub.reader(user) as reader:
-        yield reader
 
 
 def _wants_json(request: Request[State]) -> bool:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import re
+from contextlib import suppress
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from app.auth.identity import identity_of
+from app.core.errors import TooMany, Unavailable
 from app.core.models import Job
 from app.endpoints.replies import reply
+from app.events.admission import admitted
 from app.events.hub import Gone
 from app.state import State
 
@@ -24,8 +27,10 @@ async def status(request: Request[State]) -> Response:
     wait = _preferred_wait(request)
     applied = {}
     if wait and job.state in _RETRY_SECONDS and _unchanged(request, job):
-        job = await _changed(request, job, wait)
-        applied = {"Preference-Applied": f"wait={wait:.0f}"}
+        # To wait is a wish, not an order: where there is no place for one who waits, the answer comes at once.
+        with suppress(TooMany, Unavailable):
+            job = await _changed(request, job, wait)
+            applied = {"Preference-Applied": f"wait={wait:.0f}"}
     headers = {"ETag": _etag(job), "Cache-Control": "private, no-cache", "Vary": "Prefer"} | applied
     if job.state in _RETRY_SECONDS:
         headers["Retry-After"] = str(_RETRY_SECONDS[job.state])
@@ -51,7 +56,7 @@ async def _changed(request: Request[State], job: Job, wait: float) -> Job:
     loop = asyncio.get_running_loop()
     deadline = loop.time() + wait
     version = job.version
-    async with request.state["hub"].reader(identity_of(request).user) as reader:
+    async with admitted(request.state, identity_of(request).user) as reader:
         cursor = await request.state["log"].top(identity_of(request).user)
         while (job := await _find(request)).version == version and (left := deadline - loop.time()) > 0:
             try:

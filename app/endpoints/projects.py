@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from io import BytesIO
 from pathlib import PurePath
-from typing import Annotated, Any
+from typing import Annotated, Any, BinaryIO
 
 from pydantic import Field, StringConstraints
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 from starlette.responses import Response
 
 from app.auth.identity import identity_of
-from app.core import text
-from app.core.errors import Unprocessable
-from app.core.formats import format_of
+from app.core import archive, markup, text
+from app.core.errors import TooLarge, Unprocessable
+from app.core.formats import HEAD_BYTES, format_of
 from app.core.messages import Language
 from app.core.models import MANUSCRIPT, VOICE_ID, Job, Project
 from app.core.projects import Manuscript
@@ -27,6 +31,8 @@ Voice = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r
 
 _UNTITLED: dict[Language, str] = {"zh-CN": "未命名", "en": "Untitled"}
 _TEXT_FORMATS = {"txt", "md"}
+_LOOK_BYTES = 256 * 1024
+_WIDEST_CHARACTER = 4
 
 
 class NewProject(Body):
@@ -53,8 +59,8 @@ class Changes(Body):
 
 async def create(request: Request[State]) -> Response:
     state = request.state
-    manuscript = await _manuscript(request)
-    project, job = await state["projects"].create(identity_of(request).user, manuscript)
+    async with _manuscript(request) as manuscript:
+        project, job = await state["projects"].create(identity_of(request).user, manuscript)
     return reply(_document(project, job), 201, {"Location": f"/api/projects/{project.id}"})
 
 
@@ -96,41 +102,63 @@ async def delete(request: Request[State]) -> Response:
     return Response(status_code=204)
 
 
-async def _manuscript(request: Request[State]) -> Manuscript:
-    largest = request.state["settings"].max_upload_bytes
+@asynccontextmanager
+async def _manuscript(request: Request[State]) -> AsyncIterator[Manuscript]:
+    """What was sent, to be read while the context is open; of a file there is never more in memory than a piece."""
+    settings = request.state["settings"]
     if request.headers.get("content-type", "").startswith("multipart/form-data"):
-        return await _uploaded(request, largest)
-    # A character may take six bytes as JSON writes it (\u4e00).
-    asked = await read_json(request, NewText, largest=largest * 2)
-    content = asked.text.encode("utf-8", "surrogatepass")
-    return await _checked(request, asked, content, "txt", asked.title)
+        async with read_form(request, settings.max_upload_bytes) as form:
+            yield await _uploaded(request, form)
+    else:
+        asked = await read_json(request, NewText, largest=min(settings.max_json_bytes, settings.max_upload_bytes))
+        content = BytesIO(asked.text.encode("utf-8", "surrogatepass"))
+        yield await _checked(request, asked, content, "txt", asked.title)
 
 
-async def _uploaded(request: Request[State], largest: int) -> Manuscript:
-    async with read_form(request, largest) as form:
-        file = form.get("file")
-        if not isinstance(file, UploadFile):
-            raise Unprocessable("Send the manuscript as the form's `file`.", code="no_file")
-        said: dict[str, Any] = {name: form[name] for name in ("title", "language", "voice") if form.get(name)}
-        asked = check(NewProject, said)
-        content = await file.read()
-        format = format_of(file.filename, content[:4096])
-        stem = PurePath((file.filename or "").replace("\\", "/")).stem
-    return await _checked(request, asked, content, format, asked.title or text.title_of(stem))
+async def _uploaded(request: Request[State], form: FormData) -> Manuscript:
+    file = form.get("file")
+    if not isinstance(file, UploadFile):
+        raise Unprocessable("Send the manuscript as the form's `file`.", code="no_file")
+    said: dict[str, Any] = {name: form[name] for name in ("title", "language", "voice") if form.get(name)}
+    asked = check(NewProject, said)
+    format = format_of(file.filename, await file.read(HEAD_BYTES))
+    stem = PurePath((file.filename or "").replace("\\", "/")).stem
+    return await _checked(request, asked, file.file, format, asked.title or text.title_of(stem))
 
 
 async def _checked(
-    request: Request[State], asked: NewProject, content: bytes, format: str, title: str | None
+    request: Request[State], asked: NewProject, content: BinaryIO, format: str, title: str | None
 ) -> Manuscript:
-    """Text is decoded at once, so that what is no text is refused before anything is made of it."""
-    language = asked.language or request.state["settings"].default_language
+    """What shows at a look is refused at once, before anything is made of it; the rest while it is parsed."""
+    settings = request.state["settings"]
+    language = asked.language or settings.default_language
     if format in _TEXT_FORMATS:
-        plain = await asyncio.to_thread(text.decode, content)
+        plain = await asyncio.to_thread(_look_at_text, content, settings.max_characters)
         language = asked.language or text.language_of(plain, language)
         title = title or text.title_of(plain.strip().partition("\n")[0])
-    elif not content:
-        raise Unprocessable("The file is empty.", code="empty_text")
+    elif format in archive.NEEDED:
+        bounds = archive.Bounds(settings.max_archive_entries, settings.max_inflated_bytes)
+        await asyncio.to_thread(archive.inspect, content, format, bounds)
+    else:
+        _look_at_markup(content)
+    content.seek(0)
     return Manuscript(content, format, title or _UNTITLED[language], language, asked.voice)
+
+
+def _look_at_markup(content: BinaryIO) -> None:
+    content.seek(0)
+    head = content.read(markup.HEAD_BYTES)
+    markup.check_prolog(head, whole=len(head) < markup.HEAD_BYTES)
+
+
+def _look_at_text(content: BinaryIO, max_characters: int) -> str:
+    """The beginning of a text, of which no encoding uses more than four bytes for a character."""
+    size = content.seek(0, os.SEEK_END)
+    if size > max_characters * _WIDEST_CHARACTER:
+        raise TooLarge(f"The text has more than {max_characters} characters.", code="too_many_characters")
+    content.seek(0)
+    head = content.read(_LOOK_BYTES)
+    return text.beginning(head, whole=size == len(head))
 
 
 def _document(project: Project, job: Job | None) -> dict[str, Any]:

@@ -9,14 +9,16 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
+from app.core import keys
 from app.core.settings import Settings
 from tests.support import Client
 
 
 async def made(redis: Redis, settings: Settings) -> list[Any]:
-    """Everything that a request left behind, in Redis and in the storage."""
+    """Everything that a request left behind, in Redis and in the storage, but that it was made."""
     storage = settings.data_dir / "storage"
-    return [*await redis.keys("*"), *(path for path in storage.rglob("*") if path.is_file())]
+    found = [key for key in await redis.keys("*") if b":rate:" not in key and key != keys.WEBS.encode()]
+    return [*found, *(path for path in storage.rglob("*") if path.is_file())]
 
 
 def file(name: str, content: bytes) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from workers.manuscript.markdown import split
 from workers.manuscript.model import Chapter, Manuscript
 
@@ -76,3 +78,15 @@ def test_broken_lines_are_joined_without_a_space_between_chinese() -> None:
 
 def test_a_heading_that_is_empty_counts_for_nothing() -> None:
     assert titles("#\n\n# One\n\nA.\n\n# Two\n\nB.\n") == ["One", "Two"]
+
+
+@pytest.mark.parametrize("raw", ["<!--", "<script>", "<style>", "<", "<a ", "<!-- --", "</script>"])
+def test_raw_html_without_an_end_takes_no_time(raw: str) -> None:
+    # Hours, where each beginning looks for its end anew.
+    split("<div>\n" + raw * 300_000 + "\n</div>", "Book")
+
+
+def test_raw_html_is_left_out_and_the_text_in_it_stays() -> None:
+    text = "<div>\nOne <b>two</b> <!-- a > b --><SCRIPT>x < y</script >three <style>p > a {}</STYLE>four &lt; 5\n</div>"
+    assert split(text, "Book").chapters[0].text == "One two three four < 5"
+    assert split("<div>\n<script>no end, a < b, and text\n", "Book").chapters[0].text == "no end, a < b, and text"

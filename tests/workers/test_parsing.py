@@ -2,40 +2,61 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from app.core.errors import JobError
-from app.core.messages import PARSING
+from app.core.messages import PARSING, Language
 from tests.workers.conftest import Reports
-from workers.parsing import Chapter, Manuscript, parse
-from workers.report import Pace
+from workers import parsing
+from workers.parsing import Chapter, Manuscript
+from workers.report import Pace, Report
+
+Parse = Callable[..., Awaitable[Manuscript]]
 
 
-async def test_txt_becomes_chapters(reports: Reports) -> None:
+@pytest.fixture
+def parse(tmp_path: Path) -> Parse:
+    """`workers.parsing.parse` of bytes."""
+
+    async def parse(
+        data: bytes, format: str, title: str, language: Language, report: Report, **limits: Any
+    ) -> Manuscript:
+        source = tmp_path / "source"
+        source.write_bytes(data)
+        return await parsing.parse(source, format, title, language, report, **limits)
+
+    return parse
+
+
+async def test_txt_becomes_chapters(parse: Parse, reports: Reports) -> None:
     data = "第一章 少年\n他来了。\n第二章 归来\n他走了。".encode("gb18030")
     manuscript = await parse(data, "txt", "书", "zh-CN", reports)
     assert manuscript == Manuscript("书", [Chapter("第一章 少年", "他来了。"), Chapter("第二章 归来", "他走了。")])
     assert manuscript.characters == 8
 
 
-async def test_markdown_tells_its_own_title(reports: Reports) -> None:
+async def test_markdown_tells_its_own_title(parse: Parse, reports: Reports) -> None:
     manuscript = await parse(b"# Story\n\n## One\n\nA.\n\n## Two\n\nB.\n", "md", "file", "en", reports)
     assert manuscript == Manuscript("Story", [Chapter("One", "A."), Chapter("Two", "B.")])
 
 
-async def test_html_is_converted(reports: Reports) -> None:
+async def test_html_is_converted(parse: Parse, reports: Reports) -> None:
     manuscript = await parse(b"<h1>One</h1><p>A.</p><h1>Two</h1><p>B.</p>", "html", "Book", "en", reports)
     assert manuscript.chapters == [Chapter("One", "A."), Chapter("Two", "B.")]
 
 
 @pytest.mark.parametrize(("format", "data"), [("txt", b"Text."), ("md", b"Text."), ("html", b"<p>Text.</p>")])
-async def test_stages_are_reported_in_order(reports: Reports, format: str, data: bytes) -> None:
+async def test_stages_are_reported_in_order(parse: Parse, reports: Reports, format: str, data: bytes) -> None:
     await parse(data, format, "Book", "en", reports)
     assert reports.told == [("read", 0, 0), ("convert", 0, 0), ("split", 0, 0)]
     assert reports.percentages(PARSING) == [10, 30, 90]
 
 
-async def test_book_without_a_title_gets_one(reports: Reports) -> None:
+async def test_book_without_a_title_gets_one(parse: Parse, reports: Reports) -> None:
     assert (await parse(b"Text.", "txt", " ", "en", reports)).title == "Untitled"
     assert (await parse(b"Text.", "txt", "", "zh-CN", reports)).title == "未命名"
 
@@ -47,16 +68,18 @@ async def test_book_without_a_title_gets_one(reports: Reports) -> None:
         ("txt", b"...", "empty_text"),
         ("md", b"```\ncode\n```\n", "empty_text"),
         ("html", b"<p></p>", "empty_text"),
-        ("docx", b"PK\x03\x04", "conversion_failed"),
+        ("docx", b"PK\x03\x04", "bad_archive"),
     ],
 )
-async def test_what_cannot_be_read_fails_the_job(reports: Reports, format: str, data: bytes, code: str) -> None:
+async def test_what_cannot_be_read_fails_the_job(
+    parse: Parse, reports: Reports, format: str, data: bytes, code: str
+) -> None:
     with pytest.raises(JobError) as caught:
         await parse(data, format, "Book", "en", reports)
     assert caught.value.code == code
 
 
-async def test_limits_are_kept(reports: Reports) -> None:
+async def test_limits_are_kept(parse: Parse, reports: Reports) -> None:
     data = b"Chapter 1\nText.\nChapter 2\nText.\n"
     assert len((await parse(data, "txt", "Book", "en", reports, max_chapters=2, max_characters=10)).chapters) == 2
     with pytest.raises(JobError) as caught:
@@ -67,9 +90,32 @@ async def test_limits_are_kept(reports: Reports) -> None:
     assert caught.value.code == "too_many_characters"
 
 
-async def test_error_of_a_report_ends_the_work() -> None:
+async def test_error_of_a_report_ends_the_work(parse: Parse) -> None:
     async def cancelled(stage: str, done: int, total: int, pace: Pace | None = None) -> None:
         raise InterruptedError(stage)
 
     with pytest.raises(InterruptedError, match="read"):
         await parse(b"Text.", "txt", "Book", "en", cancelled)
+
+
+async def test_markdown_that_keeps_its_parser_busy_is_given_up(parse: Parse, reports: Reports) -> None:
+    with pytest.raises(JobError) as caught:
+        await parse(b"word " + b"![" * 1_000_000, "md", "Book", "en", reports, timeout=2.0)
+    assert caught.value.code == "conversion_timeout"
+
+
+async def test_markdown_that_wants_memory_without_end_is_refused(parse: Parse, reports: Reports) -> None:
+    with pytest.raises(JobError) as caught:
+        await parse(b"a\n\n" * 4_000_000, "md", "Book", "en", reports)
+    assert caught.value.code in {"conversion_too_large", "conversion_timeout"}
+
+
+async def test_text_that_must_be_too_long_is_not_even_decoded(parse: Parse, reports: Reports) -> None:
+    with pytest.raises(JobError) as caught:
+        await parse(b"\0" * 5000, "txt", "Book", "en", reports, max_characters=1000)
+    assert caught.value.code == "too_many_characters"
+
+
+async def test_title_may_be_anything(parse: Parse, reports: Reports) -> None:
+    title = "-c \0 \ud800 '\"$(x)` \n"
+    assert (await parse(b"Text.", "txt", title, "en", reports)).title == title.strip()

@@ -1,111 +1,111 @@
-"""Any other format to Markdown, by pandoc: in its sandbox, with a bound on its memory, its time and its output."""
+"""Any other format to Markdown, by pandoc: in its sandbox, and within bounds."""
 
 from __future__ import annotations
 
 import asyncio
+import codecs
 import re
-import tempfile
-from asyncio import StreamReader
-from asyncio.subprocess import DEVNULL, PIPE, Process
 from pathlib import Path
 
 import pypandoc
 
-from app.core.errors import JobError
-from app.core.text import decode
+from app.core.archive import NEEDED, Bounds
+from app.core.errors import JobError, Problem
+from app.core.markup import HEAD_BYTES, check_prolog
+from app.core.text import beginning, encoding_of
+from workers.manuscript.archive import copy_safely
+from workers.manuscript.program import Program, run
 
 TIMEOUT = 60.0  # seconds
 LARGEST_OUTPUT = 64 * 1024 * 1024  # bytes
+BOUNDS = Bounds(entries=10_000, inflated=200 * 1024 * 1024)
 _HEAP = "512M"
+# GHC's runtime takes hold of far more addresses than memory, but heeds a bound.
+_ADDRESSES = 2 * 1024**3
 _HEAP_EXHAUSTED = 251  # the exit status of GHC's runtime
-_CHUNK = 256 * 1024
 # Without these a footnote, a formula or a drawing comes as markup that would be read aloud.
 _TARGET = "gfm-raw_html-footnotes-tex_math_dollars-tex_math_gfm-task_lists-emoji-alerts"
 _MARKUP = ("html", "fb2")
-_XML_DECLARATION = re.compile(rb"\s*<\?xml[^>]*\?>")
+_XML_DECLARATION = re.compile(r"\s*<\?xml[^>]*\?>")
 _CHARSET = re.compile(rb"(?:charset|encoding)\s*=\s*[\"']?\s*([A-Za-z0-9._-]+)", re.IGNORECASE)
 _CHARSET_WITHIN = 2048  # bytes
+# Python knows "encodings" that are none, and some in which reading takes time without end.
+_ENCODINGS = re.compile(r"utf-(?:8|16|32).*|gb.*|big5.*|cp\d+|iso8859-.*|koi8-.*|shift_jis.*|euc_.*|ascii|hz")
+_CHUNK = 1024 * 1024
 
 
 async def to_markdown(
-    data: bytes, format: str, *, timeout: float = TIMEOUT, largest_output: int = LARGEST_OUTPUT
-) -> str:
-    """The Markdown that pandoc makes of `data`, a file of `format` (a name in `app.core.formats.FORMATS`).
+    source: Path,
+    target: Path,
+    format: str,
+    *,
+    timeout: float = TIMEOUT,
+    largest_output: int = LARGEST_OUTPUT,
+    bounds: Bounds = BOUNDS,
+) -> None:
+    """Writes the Markdown that pandoc makes of the file `source` of `format` (a name in `app.core.formats.FORMATS`) to
+    `target`, in whose folder nothing else should be.
 
-    Raises JobError: `conversion_failed` where pandoc cannot read it, `conversion_timeout` after `timeout` seconds,
-    `conversion_too_large` where the output passes `largest_output` bytes or the work pandoc's share of memory.
+    Raises JobError: `conversion_failed`, `conversion_timeout`, `conversion_too_large` (see
+    `workers.manuscript.program`), and what is wrong with an archive or with markup (see `app.core.archive` and
+    `app.core.markup`).
     """
-    with tempfile.TemporaryDirectory(prefix="smartvoice-") as folder:
-        source = Path(folder, f"manuscript.{format}")
-        await asyncio.to_thread(_write, source, data, format)
-        process = await asyncio.create_subprocess_exec(
-            *_command(source, format), stdin=DEVNULL, stdout=PIPE, stderr=PIPE
-        )
-        try:
-            async with asyncio.timeout(timeout):
-                output = await _output_of(process, largest_output)
-        except TimeoutError as error:
-            raise JobError("conversion_timeout", f"The file took more than {timeout:g} s to convert.") from error
-        finally:
-            await _end(process)
-    return output.decode("utf-8", errors="replace")
+    safe = target.with_name(f"manuscript.{format}")
+    try:
+        await asyncio.to_thread(make_safe, source, safe, format, bounds)
+    except Problem as problem:
+        raise JobError(problem.code, problem.detail) from problem
+    program = Program(_command(safe.name, format), timeout, _ADDRESSES, largest_output, _HEAP_EXHAUSTED)
+    await run(program, target.parent, target)
 
 
-def _command(source: Path, format: str) -> list[str]:
+def _command(name: str, format: str) -> list[str]:
     limits = ["+RTS", f"-M{_HEAP}", "-RTS"]
     options = ["--sandbox", "--wrap=none", "--markdown-headings=atx", "--from", format, "--to", _TARGET]
-    return [pypandoc.get_pandoc_path(), *limits, *options, str(source)]
+    return [pypandoc.get_pandoc_path(), *limits, *options, name]
 
 
-async def _output_of(process: Process, largest: int) -> bytes:
-    if process.stdout is None or process.stderr is None:
-        raise RuntimeError("pandoc was started without pipes")
-    complaint = asyncio.create_task(_head_of(process.stderr))
-    try:
-        output = await _read(process.stdout, largest)
-        status = await process.wait()
-        said = await complaint
-    finally:
-        complaint.cancel()
-    if status == _HEAP_EXHAUSTED:
-        raise JobError("conversion_too_large", "The file needs more memory to convert than is allowed.")
-    if status:
-        raise JobError("conversion_failed", f"The file could not be converted: {said or f'status {status}'}")
-    return output
+def make_safe(source: Path, safe: Path, format: str, bounds: Bounds) -> None:
+    """Writes to `safe` what pandoc may read of `source`. Raises Problem."""
+    if format in NEEDED:
+        copy_safely(source, safe, format, bounds)
+    elif format in _MARKUP:
+        _copy_in_utf8(source, safe)
+        with safe.open("rb") as file:
+            head = file.read(HEAD_BYTES)
+        check_prolog(head, whole=len(head) < HEAD_BYTES)
+    else:
+        safe.symlink_to(source.resolve())
 
 
-async def _read(stream: StreamReader, largest: int) -> bytes:
-    output = bytearray()
-    while chunk := await stream.read(_CHUNK):
-        output += chunk
-        if len(output) > largest:
-            raise JobError("conversion_too_large", f"The file's text is larger than {largest} bytes.")
-    return bytes(output)
-
-
-async def _head_of(stream: StreamReader) -> str:
-    """The first line of `stream`, which is read to its end lest its writer blocks."""
-    head = b""
-    while chunk := await stream.read(_CHUNK):
-        head = head or chunk[:300]
-    return head.decode("utf-8", errors="replace").strip().partition("\n")[0]
-
-
-async def _end(process: Process) -> None:
-    if process.returncode is None:
-        process.kill()
-    await process.wait()
-
-
-def _write(path: Path, data: bytes, format: str) -> None:
-    path.write_bytes(_in_utf8(data) if format in _MARKUP else data)
-
-
-def _in_utf8(data: bytes) -> bytes:
+def _copy_in_utf8(source: Path, target: Path) -> None:
     """Markup in UTF-8, the only encoding pandoc reads: by the encoding it declares, else by what fits it best."""
-    declared = _CHARSET.search(data[:_CHARSET_WITHIN])
+    with source.open("rb") as file:
+        head = file.read(HEAD_BYTES)
     try:
-        text = data.decode(declared[1].decode() if declared else "utf-8")
-    except (LookupError, UnicodeError):
-        text = decode(data)
-    return _XML_DECLARATION.sub(b"", text.lstrip("\ufeff").encode("utf-8", errors="replace"), count=1)
+        _recode(source, target, _declared(head), "strict")
+    except UnicodeError:
+        beginning(head, whole=False)
+        _recode(source, target, encoding_of(head), "replace")
+
+
+def _declared(head: bytes) -> str:
+    match = _CHARSET.search(head[:_CHARSET_WITHIN])
+    try:
+        name = codecs.lookup(match[1].decode()).name if match else "utf-8"
+    except LookupError:
+        name = ""
+    return name if _ENCODINGS.fullmatch(name) else "utf-8"
+
+
+def _recode(source: Path, target: Path, encoding: str, errors: str) -> None:
+    decoder = codecs.getincrementaldecoder(encoding)(errors)
+    with source.open("rb") as file, target.open("wb") as copy:
+        first = True
+        while packed := file.read(_CHUNK):
+            text = decoder.decode(packed)
+            if first:
+                text = _XML_DECLARATION.sub("", text.lstrip("\ufeff"), count=1)
+                first = False
+            copy.write(text.encode("utf-8", errors="replace"))
+        copy.write(decoder.decode(b"", final=True).encode("utf-8", errors="replace"))

@@ -24,7 +24,13 @@ from workers.manuscript.headings import is_volume
 from workers.manuscript.model import Manuscript
 
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n.*?\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
-_UNSPOKEN_HTML = re.compile(r"<!--.*?-->|<(script|style)\b.*?</\1\s*>|<[^>]*>", re.DOTALL | re.IGNORECASE)
+# What begins with the first is not spoken up to the end of the second. Without an end only the tag is left out.
+_UNSPOKEN_HTML = [
+    (re.compile(r"<!--"), re.compile(r"-->")),
+    (re.compile(r"<script\b", re.IGNORECASE), re.compile(r"</script\s*>", re.IGNORECASE)),
+    (re.compile(r"<style\b", re.IGNORECASE), re.compile(r"</style\s*>", re.IGNORECASE)),
+    (re.compile(r"<"), re.compile(r">")),
+]
 # A line that was broken between Chinese characters or marks is joined without a space.
 _WIDE = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff]")
 
@@ -100,10 +106,26 @@ def _blocks(markdown: str) -> list[Block]:
         elif token.type == "inline":
             blocks.append(Block(level, _plain(token.children or [])))
         elif token.type == "html_block":
-            blocks.append(Block(0, html.unescape(_UNSPOKEN_HTML.sub("", token.content)).strip()))
+            blocks.append(Block(0, html.unescape(_spoken_html(token.content)).strip()))
     # A heading is one line, whatever breaks it was written with.
     spaced = (Block(block.level, " ".join(block.text.split()) if block.level else block.text) for block in blocks)
     return [block for block in spaced if block.text]
+
+
+def _spoken_html(content: str) -> str:
+    """The text of raw HTML. An end that was looked for in vain is not looked for again: that could take hours."""
+    pairs = list(_UNSPOKEN_HTML)
+    spoken, at = [], 0
+    # The last pair is lost when there is no `>` any more, and without one nothing ends.
+    while _UNSPOKEN_HTML[-1] in pairs and (begin := content.find("<", at)) >= 0:
+        spoken.append(content[at:begin])
+        at = begin
+        for pair in [pair for pair in pairs if pair[0].match(content, begin)]:
+            if end := pair[1].search(content, begin):
+                at = end.end()
+                break
+            pairs.remove(pair)
+    return "".join([*spoken, content[at:]])
 
 
 def _plain(tokens: list[Token]) -> str:

@@ -1,0 +1,101 @@
+"""Pandoc is given a copy of an archive that holds what can be read, and nothing that does harm."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from app.core.archive import Bounds
+from app.core.errors import JobError, Problem
+from tests import bombs
+from tests.bombs import LAUGHS, MIB, XXE, Row, archive, docx, epub
+from workers.manuscript.archive import copy_safely
+from workers.manuscript.convert import to_markdown
+
+BOUNDS = Bounds(entries=100, inflated=10 * MIB)
+
+
+def copied(tmp_path: Path, content: bytes, format: str, bounds: Bounds = BOUNDS) -> dict[str, bytes]:
+    """The entries of the copy, by name."""
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.write_bytes(content)
+    copy_safely(source, target, format, bounds)
+    with zipfile.ZipFile(target) as copy:
+        assert copy.testzip() is None
+        return {name: copy.read(name) for name in copy.namelist()}
+
+
+def test_what_can_be_read_is_copied_and_what_cannot_is_empty(tmp_path: Path) -> None:
+    more = {"word/media/image1.png": b"\x89PNG", "word/embeddings/a.xlsx": b"PK\3\4", "word/fonts/a.TTF": b"x"}
+    found = copied(tmp_path, archive({**docx(), **more, "word/": b""}), "docx")
+    assert found == {**docx(), **dict.fromkeys(more, b"")}
+
+
+@pytest.mark.parametrize(("format", "entries"), [("docx", docx("你好。")), ("epub", epub("你好。"))])
+async def test_pandoc_reads_the_copy(tmp_path: Path, format: str, entries: dict[str, bytes]) -> None:
+    source, folder = tmp_path / "source", tmp_path / "work"
+    folder.mkdir()
+    source.write_bytes(archive(entries))
+    await to_markdown(source, folder / "text", format)
+    assert (folder / "text").read_text() == "你好。\n"
+
+
+@pytest.mark.parametrize("prolog", [LAUGHS, XXE], ids=["laughs", "xxe"])
+@pytest.mark.parametrize("format", ["docx", "epub", "package"])
+def test_entities_are_refused_wherever_they_are_declared(tmp_path: Path, format: str, prolog: str) -> None:
+    entries = {"docx": docx("&e;", prolog), "epub": epub("&e;", prolog), "package": epub(package=prolog)}[format]
+    with pytest.raises(Problem) as caught:
+        copied(tmp_path, archive(entries), "docx" if format == "docx" else "epub")
+    assert caught.value.code == "unsafe_xml"
+
+
+def test_entities_are_refused_in_utf16(tmp_path: Path) -> None:
+    document = docx("&e;", LAUGHS)["word/document.xml"].decode().encode("utf-16")
+    with pytest.raises(Problem) as caught:
+        copied(tmp_path, archive({**docx(), "word/document.xml": document}), "docx")
+    assert caught.value.code == "unsafe_xml"
+
+
+def test_drawing_with_entities_of_its_own_is_no_reason_to_refuse_a_book(tmp_path: Path) -> None:
+    assert copied(tmp_path, archive({**epub(), "cover.svg": LAUGHS.encode()}), "epub")["cover.svg"] == b""
+
+
+def test_archive_is_known_by_its_content(tmp_path: Path) -> None:
+    with pytest.raises(Problem) as caught:
+        copied(tmp_path, bombs.hidden_bomb(), "epub")
+    assert caught.value.code == "nested_archive"
+
+
+def test_nothing_is_written_by_an_entrys_name(tmp_path: Path) -> None:
+    name = str(tmp_path / "evil")
+    for evil in (name, "../evil", "a/../../evil"):
+        with pytest.raises(Problem):
+            copied(tmp_path, archive({**epub(), evil: b"x"}), "epub")
+    assert {path.name for path in tmp_path.iterdir()} == {"source", "target"}
+
+
+def test_archive_that_claims_little_and_holds_much_is_cut_off(tmp_path: Path) -> None:
+    with pytest.raises(Problem) as caught:
+        copied(tmp_path, bombs.lying_bomb(), "docx")
+    assert caught.value.code == "bad_archive"
+    assert (tmp_path / "target").stat().st_size < MIB
+
+
+async def test_archive_of_nonsense_fails_the_conversion(tmp_path: Path) -> None:
+    source, folder = tmp_path / "source", tmp_path / "work"
+    folder.mkdir()
+    source.write_bytes(archive({**docx(), "word/document.xml": b"<nonsense"}))
+    with pytest.raises(JobError) as caught:
+        await to_markdown(source, folder / "text", "docx")
+    assert caught.value.code == "conversion_failed"
+    assert caught.value.message
+
+
+async def test_problem_of_an_archive_is_told_as_the_jobs(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(archive([Row(name, content, flags=1) for name, content in docx().items()]))
+    with pytest.raises(JobError) as caught:
+        await to_markdown(source, tmp_path / "text", "docx")
+    assert caught.value.code == "encrypted"

@@ -1,0 +1,105 @@
+"""A program gets nothing of ours, keeps to its bounds, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import resource
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.core.errors import JobError
+from tests.stack import alive
+from tests.support import until
+from workers.manuscript.program import Program, run
+
+GIB = 1024**3
+
+
+def python(code: str, **bounds: Any) -> Program:
+    command = [sys.executable, "-I", "-c", code]
+    return Program(command, **{"seconds": 30.0, "memory": GIB, "output": 100_000, "exhausted": 3, **bounds})
+
+
+async def printed(tmp_path: Path, program: Program) -> str:
+    await run(program, tmp_path, tmp_path / "output")
+    return (tmp_path / "output").read_text()
+
+
+async def failure(tmp_path: Path, program: Program) -> str:
+    with pytest.raises(JobError) as caught:
+        await run(program, tmp_path, tmp_path / "output")
+    return caught.value.code
+
+
+async def test_program_finds_no_environment_a_folder_of_its_own_and_its_bounds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SMARTVOICE_SECRET_KEY", "secret")
+    code = (
+        "import json, os, resource as r, sys\n"
+        "kinds = [r.RLIMIT_AS, r.RLIMIT_CPU, r.RLIMIT_FSIZE, r.RLIMIT_NOFILE, r.RLIMIT_CORE]\n"
+        "print(json.dumps([dict(os.environ), os.getcwd(), os.getsid(0) == os.getpid(), sys.stdin.read(),"
+        " [r.getrlimit(kind)[1] for kind in kinds]]))"
+    )
+    environment, folder, leads, given, limits = json.loads(await printed(tmp_path, python(code)))
+    assert set(environment) <= {"LC_CTYPE", "PWD", "SHLVL", "_", "OLDPWD"}
+    assert (Path(folder), leads, given) == (tmp_path, True, "")
+    assert limits == [GIB, 31, 100_352, 64, 0]
+
+
+async def test_environment_that_is_given_is_there(tmp_path: Path) -> None:
+    program = python("import os; print(os.environ['A'])", environment={"A": "b"})
+    assert await printed(tmp_path, program) == "b\n"
+
+
+async def test_output_without_end_is_cut_off(tmp_path: Path) -> None:
+    # As pandoc is: not heeding the signal for it, which Python does.
+    code = "import os, signal; signal.signal(signal.SIGXFSZ, signal.SIG_DFL)\nwhile True: os.write(1, b'x' * 10_000)"
+    assert await failure(tmp_path, python(code)) == "conversion_too_large"
+    assert (tmp_path / "output").stat().st_size <= 100_352
+
+
+async def test_memory_without_end_is_refused(tmp_path: Path) -> None:
+    code = "import sys\ntry: bytes(2 << 30)\nexcept MemoryError: sys.exit(3)"
+    assert await failure(tmp_path, python(code)) == "conversion_too_large"
+    assert resource.getrlimit(resource.RLIMIT_AS)[0] == resource.RLIM_INFINITY
+
+
+@pytest.mark.parametrize("code", ["while True: pass", "import time; time.sleep(1000)"], ids=["busy", "idle"])
+async def test_time_without_end_is_ended(tmp_path: Path, code: str) -> None:
+    assert await failure(tmp_path, python(code, seconds=0.5)) == "conversion_timeout"
+
+
+async def test_time_of_the_processor_is_bounded_by_the_system(tmp_path: Path) -> None:
+    program = python("while True: pass", seconds=1.0)
+    words = [*program.words[:2], program.words[2].replace("-t 2", "-t 1"), *program.words[3:]]
+    process = await asyncio.create_subprocess_exec(*words, start_new_session=True)
+    async with asyncio.timeout(60):
+        assert await process.wait() < 0
+
+
+async def test_complaint_is_told(tmp_path: Path) -> None:
+    with pytest.raises(JobError) as caught:
+        await run(python("import sys; sys.exit('No such thing\\nat all')"), tmp_path, tmp_path / "output")
+    assert caught.value.message.endswith("No such thing")
+
+
+async def test_complaints_without_end_do_no_harm(tmp_path: Path) -> None:
+    assert await failure(tmp_path, python("import sys; sys.exit('x' * 10_000_000)")) == "conversion_failed"
+
+
+async def test_whatever_it_started_ends_with_it(tmp_path: Path) -> None:
+    code = "import os, time\nif os.fork() == 0: open('child', 'w').write(str(os.getpid()))\ntime.sleep(1000)"
+    task = asyncio.create_task(run(python(code), tmp_path, tmp_path / "output"))
+    child = tmp_path / "child"
+    await until(lambda: child.exists() and child.read_text())
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await until(lambda: not alive(int(child.read_text())))
+    assert os.getpgid(0) != int(child.read_text())
