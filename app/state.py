@@ -9,6 +9,8 @@ from typing import TypedDict
 from redis.asyncio import Redis
 
 from app.auth.accounts import Accounts
+from app.auth.issuer import Issuer
+from app.auth.keyring import Keyring
 from app.auth.sessions import Sessions
 from app.auth.tokens import Tokens
 from app.core.eventlog import EventLog
@@ -50,6 +52,7 @@ async def opened(settings: Settings) -> AsyncIterator[State]:
     queue = WorkQueue(settings.queue)
     hub = Hub(log, settings)
     drain = Drain(settings.drain_seconds, hub.interrupt)
+    tokens = Tokens(Keyring.of(settings), Issuer.of(settings))
     try:
         async with hub.running():
             with drain.on_signals():
@@ -63,10 +66,11 @@ async def opened(settings: Settings) -> AsyncIterator[State]:
                     queue=queue,
                     hub=hub,
                     drain=drain,
-                    tokens=Tokens(settings.signing_key()),
+                    tokens=tokens,
                     sessions=Sessions(redis, settings),
                     accounts=Accounts(redis),
                 )
     finally:
+        await tokens.close()
         queue.close()
         await redis.aclose()

@@ -10,7 +10,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from redis.asyncio import Redis
 
-from app.auth.tokens import user_id
+from app.auth.names import user_id
 from app.core import keys
 from app.core.errors import Conflict, Unauthenticated, Unprocessable
 from app.core.models import now

@@ -58,8 +58,8 @@ async def identify(request: Request[State]) -> Identity:
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer":
             raise Unauthenticated("Only bearer tokens are understood.", code="bad_scheme")
-        subject, expires = request.state["tokens"].verify(token.strip())
-        return Identity(subject, subject, expires)
+        bearer = await request.state["tokens"].verify(token.strip())
+        return Identity(bearer.user, bearer.name, bearer.expires)
     if cookie := request.cookies.get(COOKIE):
         session = await request.state["sessions"].find(cookie)
         check_origin(request)

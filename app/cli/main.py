@@ -24,6 +24,8 @@ app = typer.Typer(
 )
 users = typer.Typer(no_args_is_help=True, help="Local accounts.")
 app.add_typer(users, name="user")
+keys = typer.Typer(no_args_is_help=True, help="The keys that sign tokens.")
+app.add_typer(keys, name="key")
 
 errors = Console(stderr=True)
 
@@ -72,6 +74,7 @@ def token(
 ) -> None:
     """Prints a bearer token."""
     from app.auth.accounts import check_name
+    from app.auth.keyring import Keyring
     from app.auth.tokens import Tokens
 
     match = _TTL.fullmatch(ttl)
@@ -87,7 +90,7 @@ def token(
         check_name(user)
     except Problem as problem:
         _fail(problem.detail)
-    print(Tokens(settings.signing_key()).sign(user, int(match[1]) * _SECONDS[match[2]]))
+    print(Tokens(Keyring.of(settings)).sign(user, int(match[1]) * _SECONDS[match[2]]))
 
 
 @users.command("add")
@@ -110,12 +113,58 @@ def user_add(
     errors.print(f"[green]Added[/] {name}. They sign in at {_settings().address}/signin")
 
 
+@keys.command("list")
+def key_list() -> None:
+    """Shows what the keys are called, the one that signs first."""
+    from app.core.keyfile import key_id
+
+    settings = _settings()
+    if not settings.secret_key.get_secret_value():
+        _kept_keys()
+    for number, key in enumerate(settings.own_keys()):
+        print(f"{key_id(key)} {'verifies' if number else 'signs'}")
+
+
+@keys.command("rotate")
+def key_rotate() -> None:
+    """Makes a new key that signs from now on; tokens of the former hold until it is removed."""
+    from app.core.keyfile import key_id, rotate
+
+    signing, *former = rotate(_kept_keys())
+    errors.print(f"[green]{key_id(signing)}[/] signs from now on.", highlight=False)
+    if former:
+        names = " ".join(key_id(key) for key in former)
+        errors.print(f"Still verifying, until `smartvoice key remove`: {names}", highlight=False)
+
+
+@keys.command("remove")
+def key_remove(id: Annotated[str, typer.Argument(help="What the key is called.")]) -> None:
+    """Takes a former key away: tokens that it signed hold no longer."""
+    from app.core.keyfile import remove
+
+    if not remove(_kept_keys(), id):
+        _fail(f"There is no former key {id}; see `smartvoice key list`.")
+    errors.print(f"[green]Removed[/] {id}.", highlight=False)
+
+
 @app.command()
 def doctor() -> None:
     """Checks Redis, storage, workers and voices, and says what to do about what is wrong."""
     from app.cli.doctor import examine
 
     raise typer.Exit(0 if asyncio.run(examine(_settings())) else 1)
+
+
+def _kept_keys() -> Path:
+    settings = _settings()
+    if settings.secret_key.get_secret_value():
+        _fail(
+            "The key is set by SMARTVOICE_SECRET_KEY: set a new one there, put the former into "
+            "SMARTVOICE_OLD_SECRET_KEYS, and start SmartVoice again."
+        )
+    if not settings.key_file.exists():
+        _fail(f"There is no key in {settings.data_dir.absolute()}; set SMARTVOICE_DATA_DIR as `smartvoice up` has it.")
+    return settings.key_file
 
 
 def _settings(**given: object) -> Settings:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.core.keyfile import kept_keys
 from app.core.messages import Language
+
+_SHORTEST_KEY = 32
 
 
 class Settings(BaseSettings):
     """What an operator can set. Sizes are in bytes, times in seconds unless the name says otherwise."""
 
-    model_config = SettingsConfigDict(env_prefix="SMARTVOICE_", env_file=".env", extra="ignore", frozen=True)
+    # What is refused may be a secret: an error does not show it.
+    model_config = SettingsConfigDict(
+        env_prefix="SMARTVOICE_", env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True
+    )
 
     data_dir: Path = Field(Path("data"), description="where the embedded Redis, the key and the files live")
     redis_url: str = Field(
@@ -24,7 +28,19 @@ class Settings(BaseSettings):
     )
     queue_url: str = Field("", description="Dramatiq's broker; empty: the same Redis")
     storage_url: str = Field("", description="manuscripts and audio, `file:///…`; empty: a folder in `data_dir`")
-    secret_key: SecretStr = Field(SecretStr(""), description="signs tokens; empty: a key kept in `data_dir`")
+    secret_key: SecretStr = Field(
+        SecretStr(""), description="signs tokens, 32 characters at least; empty: a key kept in `data_dir`"
+    )
+    old_secret_keys: SecretStr = Field(
+        SecretStr(""), description="former keys whose tokens still hold, separated by commas"
+    )
+    jwt_issuer: str = Field("", description="`iss` of the other issuer whose tokens hold here; empty: not checked")
+    jwt_audience: str = Field("", description="`aud` that its tokens must name; empty: not checked")
+    jwt_secret: SecretStr = Field(SecretStr(""), description="secret that it shares with us, for HS256 and the like")
+    jwks_url: str = Field("", description="where it publishes its keys, for RS256, ES256 and the like")
+    jwt_algorithms: str = Field(
+        "HS256,RS256,PS256,ES256,EdDSA", description="algorithms that it may sign with, separated by commas"
+    )
 
     host: str = Field("127.0.0.1", description="address that the web side listens on")
     port: int = Field(8000, ge=1, le=65535, description="port that the web side listens on")
@@ -67,6 +83,16 @@ class Settings(BaseSettings):
     max_open_jobs: int = Field(5000, ge=1, description="most jobs of a user that are waiting or active")
 
     @model_validator(mode="after")
+    def _keys_are_sound(self) -> Self:
+        own = [self.secret_key.get_secret_value(), *_listed(self.old_secret_keys.get_secret_value())]
+        shared = self.jwt_secret.get_secret_value()
+        if any(0 < len(key) < _SHORTEST_KEY for key in [*own, shared]):
+            raise ValueError(f"a key that signs tokens has at least {_SHORTEST_KEY} characters (RFC 7518, 3.2)")
+        if shared and shared in own:
+            raise ValueError("SMARTVOICE_JWT_SECRET must not be a key of our own: its holder could pass for anybody")
+        return self
+
+    @model_validator(mode="after")
     def _queue_apart_from_a_cluster(self) -> Self:
         if self.redis_url.partition(":")[0].endswith("+cluster") and not self.queue_url:
             raise ValueError("Dramatiq cannot use a Redis Cluster: set SMARTVOICE_QUEUE_URL to a single Redis")
@@ -95,28 +121,25 @@ class Settings(BaseSettings):
 
     def signing_key(self) -> bytes:
         """The key that signs tokens: the one set, else the one kept in `data_dir`, made at the first need."""
+        return self.own_keys()[0]
+
+    def own_keys(self) -> list[bytes]:
+        """The keys whose tokens hold; the first of them signs."""
         if secret := self.secret_key.get_secret_value():
-            return secret.encode()
-        return _kept_key(self.key_file)
+            return [secret.encode(), *(old.encode() for old in _listed(self.old_secret_keys.get_secret_value()))]
+        return kept_keys(self.key_file)
 
     @property
     def key_file(self) -> Path:
-        """Where the key is kept that was not set."""
+        """Where the keys are kept that were not set."""
         return self.data_dir / "secret.key"
 
+    @property
+    def outside_algorithms(self) -> frozenset[str]:
+        """The algorithms that the other issuer's tokens may be signed with."""
+        return frozenset(_listed(self.jwt_algorithms))
 
-def _kept_key(path: Path) -> bytes:
-    """The key in the file `path`; a new one, readable by its owner alone, where there is none yet."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Written aside and linked into place: of two processes that start at once, one wins and both read the same key.
-    aside = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    if not path.exists():
-        aside.touch(mode=0o600)
-        aside.write_text(secrets.token_urlsafe(48))
-        try:
-            os.link(aside, path)
-        except FileExistsError:
-            pass
-        finally:
-            aside.unlink()
-    return path.read_bytes().strip()
+
+def _listed(text: str) -> list[str]:
+    """What stands between commas."""
+    return [one for part in text.split(",") if (one := part.strip())]

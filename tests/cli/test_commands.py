@@ -39,6 +39,28 @@ def test_token_for_nobody_or_for_no_time_is_refused(tmp_path: Path, words: tuple
     assert "Traceback" not in done.stderr
 
 
+def test_keys_are_rotated_and_the_former_is_removed(tmp_path: Path) -> None:
+    assert smartvoice("key", "rotate", folder=tmp_path).returncode == 2
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "secret.key").write_text("the key that was made when SmartVoice first started")
+    [former] = smartvoice("key", "list", folder=tmp_path).stdout.splitlines()
+    assert smartvoice("key", "rotate", folder=tmp_path).returncode == 0
+    signing, verifying = smartvoice("key", "list", folder=tmp_path).stdout.splitlines()
+    assert former.endswith(" signs")
+    assert signing.endswith(" signs")
+    assert verifying == former.replace("signs", "verifies")
+    assert smartvoice("key", "remove", signing.split()[0], folder=tmp_path).returncode == 2
+    assert smartvoice("key", "remove", former.split()[0], folder=tmp_path).returncode == 0
+    assert smartvoice("key", "list", folder=tmp_path).stdout.splitlines() == [signing]
+
+
+def test_key_that_is_set_is_not_rotated_in_a_file(tmp_path: Path) -> None:
+    done = smartvoice("key", "rotate", folder=tmp_path, SMARTVOICE_SECRET_KEY="k" * 40)
+    assert done.returncode == 2
+    assert "SMARTVOICE_OLD_SECRET_KEYS" in done.stderr
+    assert "k" * 40 not in done.stderr + done.stdout
+
+
 def test_doctor_says_what_is_wrong_and_what_to_do(tmp_path: Path) -> None:
     done = smartvoice("doctor", folder=tmp_path, SMARTVOICE_PORT=str(free_port()))
     assert done.returncode == 1
