@@ -16,7 +16,7 @@ def kept_keys(path: Path) -> list[bytes]:
         # Of two processes that start at once, one wins and both read the same key.
         with suppress(FileExistsError):
             _write(path, [_new_key()], os.link)
-    return path.read_bytes().split()
+    return [key for line in path.read_bytes().splitlines() if (key := line.strip())]
 
 
 def rotate(path: Path) -> list[bytes]:
