@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from app.auth.identity import RequireIdentity
-from app.endpoints import audios, chapters, events, health, jobs, pages, projects, session, voices
+from app.endpoints import audios, chapters, events, health, jobs, pages, projects, session, sessions, voices
 from app.state import State
 
 Endpoint = Callable[[Request[State]], Awaitable[Response]]
@@ -36,6 +36,8 @@ PUBLIC: list[BaseRoute] = [
 PRIVATE: list[Route] = [
     _private("GET", "/api/session", session.who),
     _private("DELETE", "/api/session", session.sign_out),
+    _private("GET", "/api/sessions", sessions.all_of_user),
+    _private("DELETE", "/api/sessions/{session}", sessions.end),
     _private("GET", "/api/projects", projects.all_of_user),
     _private("POST", "/api/projects", projects.create),
     _private("GET", "/api/projects/{project}", projects.one),

@@ -8,10 +8,14 @@ from typing import TypedDict
 
 from redis.asyncio import Redis
 
+from app.auth.access import Access
 from app.auth.accounts import Accounts
+from app.auth.devices import Devices
 from app.auth.issuer import Issuer
 from app.auth.keyring import Keyring
 from app.auth.sessions import Sessions
+from app.auth.signin import SignIn
+from app.auth.throttle import Throttle
 from app.auth.tokens import Tokens
 from app.core.eventlog import EventLog
 from app.core.jobs import Jobs
@@ -21,6 +25,7 @@ from app.core.redis import connect, prepare
 from app.core.settings import Settings
 from app.core.storage import Storage
 from app.events.drain import Drain
+from app.events.guard import Guard
 from app.events.hub import Hub
 
 
@@ -38,7 +43,10 @@ class State(TypedDict):
     drain: Drain
     tokens: Tokens
     sessions: Sessions
-    accounts: Accounts
+    access: Access
+    devices: Devices
+    sign_in: SignIn
+    guard: Guard
 
 
 @asynccontextmanager
@@ -53,6 +61,8 @@ async def opened(settings: Settings) -> AsyncIterator[State]:
     hub = Hub(log, settings)
     drain = Drain(settings.drain_seconds, hub.interrupt)
     tokens = Tokens(Keyring.of(settings), Issuer.of(settings))
+    sessions, access, devices = Sessions(redis, settings), Access(redis), Devices(redis)
+    guard = Guard(access, hub)
     try:
         async with hub.running():
             with drain.on_signals():
@@ -67,10 +77,14 @@ async def opened(settings: Settings) -> AsyncIterator[State]:
                     hub=hub,
                     drain=drain,
                     tokens=tokens,
-                    sessions=Sessions(redis, settings),
-                    accounts=Accounts(redis),
+                    sessions=sessions,
+                    access=access,
+                    devices=devices,
+                    sign_in=SignIn(Accounts(redis), sessions, access, devices, Throttle(redis)),
+                    guard=guard,
                 )
     finally:
+        await guard.close()
         await tokens.close()
         queue.close()
         await redis.aclose()

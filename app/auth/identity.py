@@ -3,32 +3,19 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import cast
 from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection, Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.auth.sessions import COOKIE
-from app.core.errors import Forbidden, Unauthenticated
+from app.auth import audit, cookies
+from app.auth.credential import Credential, Identity
+from app.core.errors import Forbidden, Problem, Unauthenticated
 from app.state import State
 
 _SAFE = {"GET", "HEAD", "OPTIONS"}
 _IN_URL = {"token", "access_token", "jwt"}
-
-
-@dataclass(frozen=True)
-class Identity:
-    """Who asks. `user` is safe in keys and paths; `expires` is in seconds of Unix time."""
-
-    user: str
-    name: str
-    expires: float
-
-    @property
-    def seconds_left(self) -> float:
-        return self.expires - time.time()
 
 
 class RequireIdentity:
@@ -38,7 +25,12 @@ class RequireIdentity:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope["identity"] = await identify(Request[State](scope))
+        request = Request[State](scope)
+        try:
+            scope["identity"] = await identify(request)
+        except (Unauthenticated, Forbidden) as error:
+            _note(request, error)
+            raise
         await self._app(scope, receive, send)
 
 
@@ -50,21 +42,35 @@ def identity_of(request: Request[State]) -> Identity:
 async def identify(request: Request[State]) -> Identity:
     """Reads the credential of a request: bearer token or session cookie.
 
-    Raises Unauthenticated; Forbidden (`foreign_origin`) for a change that another site asks for with the cookie.
+    Raises Unauthenticated; Unavailable; Forbidden (`foreign_origin`) for a change that another site asks for with the
+    cookie.
     """
     if _IN_URL & request.query_params.keys():
         raise Unauthenticated("A token belongs in the Authorization header, never in a URL.", code="token_in_url")
     if authorization := request.headers.get("authorization"):
-        scheme, _, token = authorization.partition(" ")
-        if scheme.lower() != "bearer":
-            raise Unauthenticated("Only bearer tokens are understood.", code="bad_scheme")
-        bearer = await request.state["tokens"].verify(token.strip())
-        return Identity(bearer.user, bearer.name, bearer.expires)
-    if cookie := request.cookies.get(COOKIE):
-        session = await request.state["sessions"].find(cookie)
+        return await _by_bearer(request, authorization)
+    if cookie := cookies.read(request, cookies.SESSION):
         check_origin(request)
-        return Identity(session.user, session.user, session.expires)
+        return await _by_session(request, cookie)
     raise Unauthenticated("Sign in, or send a bearer token.")
+
+
+async def _by_bearer(request: Request[State], authorization: str) -> Identity:
+    checked = time.monotonic()
+    scheme, _, token = authorization.partition(" ")
+    if scheme.lower() != "bearer":
+        raise Unauthenticated("Only bearer tokens are understood.", code="bad_scheme")
+    bearer = await request.state["tokens"].verify(token.strip())
+    await request.state["access"].check(bearer.user, bearer.issued)
+    credential = Credential(bearer.user, bearer.issued)
+    return Identity(bearer.user, bearer.name, bearer.expires, credential, checked)
+
+
+async def _by_session(request: Request[State], cookie: str) -> Identity:
+    checked = time.monotonic()
+    session = await request.state["sessions"].find(cookie)
+    credential = Credential(session.user, session.created, session.digest)
+    return Identity(session.user, session.name, session.expires, credential, checked)
 
 
 def check_origin(request: HTTPConnection[State]) -> None:
@@ -77,3 +83,13 @@ def check_origin(request: HTTPConnection[State]) -> None:
         return
     if urlsplit(origin).netloc != request.headers.get("host"):
         raise Forbidden("This change was asked for by another site.", code="foreign_origin")
+
+
+def _note(request: Request[State], error: Problem) -> None:
+    """Who sends nothing at all is no event: every browser does before it signs in."""
+    if error.code == "unauthenticated":
+        return
+    event = "origin_refused" if isinstance(error, Forbidden) else "credential_refused"
+    # The reason of a token is for the log alone.
+    because = str(error.__cause__) if error.code == "bad_token" and error.__cause__ else error.code
+    audit.record(event, audit.address_of(request), reason=because)

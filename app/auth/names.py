@@ -25,6 +25,11 @@ def outsider_id(namespace: str, subject: str) -> str:
     return _short(f"{keys.digest(namespace)[:12]}!{quote(subject, safe='@')}")
 
 
+def is_outsider(id: str) -> bool:
+    """Whether this is the id of somebody whom another issuer vouches for, and no plain name."""
+    return "!" in id
+
+
 def _short(id: str) -> str:
     """Ids are names of folders as well, and those have an end."""
     return id if len(id) <= _LONGEST else f"{id[:80]}!{keys.digest(id)[:32]}"

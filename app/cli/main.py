@@ -6,8 +6,9 @@ import asyncio
 import os
 import re
 import sys
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 from rich.console import Console
@@ -28,6 +29,8 @@ keys = typer.Typer(no_args_is_help=True, help="The keys that sign tokens.")
 app.add_typer(keys, name="key")
 
 errors = Console(stderr=True)
+
+T = TypeVar("T")
 
 _TTL = re.compile(r"([1-9][0-9]{0,5})([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -93,24 +96,60 @@ def token(
     print(Tokens(Keyring.of(settings)).sign(user, int(match[1]) * _SECONDS[match[2]]))
 
 
+PasswordStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password from stdin.")]
+
+
 @users.command("add")
-def user_add(
-    name: str,
-    password_stdin: Annotated[bool, typer.Option("--password-stdin", help="Read the password from stdin.")] = False,
-) -> None:
+def user_add(name: str, password_stdin: PasswordStdin = False) -> None:
     """Adds a local account; asks for its password."""
     from app.cli.users import add
 
-    password = (
-        sys.stdin.readline().rstrip("\n")
-        if password_stdin
-        else typer.prompt("Password", hide_input=True, confirmation_prompt=True)
-    )
-    try:
-        asyncio.run(add(_settings(), name, password))
-    except Problem as problem:
-        _fail(problem.detail)
+    _run(add(_settings(), name, _password(password_stdin)))
     errors.print(f"[green]Added[/] {name}. They sign in at {_settings().address}/signin")
+
+
+@users.command("passwd")
+def user_passwd(name: str, password_stdin: PasswordStdin = False) -> None:
+    """Gives an account another password, and signs its user out everywhere."""
+    from app.cli.users import set_password
+
+    _run(set_password(_settings(), name, _password(password_stdin)))
+    errors.print(f"[green]Changed[/]. {name} is signed out everywhere; tokens issued before hold no longer.")
+
+
+@users.command("disable")
+def user_disable(name: str) -> None:
+    """Signs a user out everywhere and lets them in no more, whatever they come with."""
+    from app.cli.users import disable
+
+    known = _run(disable(_settings(), name))
+    errors.print(f"[green]Disabled[/] {name}." + ("" if known else " (There is no local account of that name.)"))
+
+
+@users.command("enable")
+def user_enable(name: str) -> None:
+    """Lets a disabled user in again."""
+    from app.cli.users import enable
+
+    changed = _run(enable(_settings(), name))
+    errors.print(f"[green]Enabled[/] {name}." if changed else f"{name} was not disabled.")
+
+
+@users.command("list")
+def user_list() -> None:
+    """Shows all local accounts."""
+    from app.cli.users import all_accounts
+
+    for account in _run(all_accounts(_settings())):
+        print(f"{account.name}\t{'disabled' if account.disabled else 'enabled'}\t{account.created_at}")
+
+
+@users.command("link")
+def user_link(name: str) -> None:
+    """Prints a link that signs a user in once, for who cannot sign in otherwise."""
+    from app.cli.users import link
+
+    print(_run(link(_settings(), name)))
 
 
 @keys.command("list")
@@ -153,6 +192,23 @@ def doctor() -> None:
     from app.cli.doctor import examine
 
     raise typer.Exit(0 if asyncio.run(examine(_settings())) else 1)
+
+
+def _password(from_stdin: bool) -> str:
+    if from_stdin:
+        return sys.stdin.readline().rstrip("\n")
+    return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    """What `work` returns; what is wrong is said."""
+    from app.core.logs import configure_logs
+
+    configure_logs()
+    try:
+        return asyncio.run(work)
+    except Problem as problem:
+        _fail(problem.detail)
 
 
 def _kept_keys() -> Path:

@@ -135,6 +135,11 @@ class Settings(BaseSettings):
         return self.data_dir / "secret.key"
 
     @property
+    def over_https(self) -> bool:
+        """Whether people use an address that is https, whatever reaches us behind a proxy."""
+        return self.address.startswith("https://")
+
+    @property
     def outside_algorithms(self) -> frozenset[str]:
         """The algorithms that the other issuer's tokens may be signed with."""
         return frozenset(_listed(self.jwt_algorithms))

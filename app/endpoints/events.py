@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 import structlog
 from sse_starlette import EventSourceResponse
@@ -14,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from app.auth.credential import Identity
 from app.auth.identity import identity_of
 from app.core.cursor import Cursor, parse
 from app.core.errors import BadRequest, NotFound, TooMany, Unavailable
@@ -33,21 +35,23 @@ async def events(request: Request[State]) -> Response:
 
     Raises BadRequest (`bad_cursor`, `bad_wait`), NotFound, TooMany and Unavailable (`too_many_streams`).
     """
-    user = identity_of(request).user
+    identity = identity_of(request)
+    user = identity.user
     after = _after(request)
     projects = await _projects(request, user)
     if projects is None:
         # An EventSource that comes back for what is deleted is told to stop: 204 does that, without an error.
         return Response(status_code=204)
     if _wants_json(request):
-        return await _poll(request, user, after, projects)
+        return await _poll(request, identity, after, projects)
     if request.method == "HEAD":
         return Response(media_type="text/event-stream", headers=HEADERS)
     stack = AsyncExitStack()
     async with stack:
+        lease = stack.enter_context(request.state["guard"].held(identity))
         reader = await stack.enter_async_context(_reader(request, user))
         cursor = after or await request.state["log"].top(user)
-        stream = Stream(request.state, identity_of(request), reader, cursor, projects)
+        stream = Stream(request.state, identity, lease, reader, cursor, projects)
         return _StreamResponse(stream, request.state["settings"].send_timeout_seconds, stack.pop_all())
 
 
@@ -94,20 +98,28 @@ class _StreamResponse(EventSourceResponse):
             self._streaming.cancel()
 
 
-async def _poll(request: Request[State], user: str, after: Cursor | None, projects: frozenset[str]) -> Response:
-    wait = _wait(request)
+async def _poll(
+    request: Request[State], identity: Identity, after: Cursor | None, projects: frozenset[str]
+) -> Response:
+    wait = min(_wait(request), max(0.0, identity.seconds_left))
     if after is None:
-        return answer([], await request.state["log"].top(user))
-    async with _reader(request, user) as reader:
-        answering = asyncio.create_task(poll(request.state, user, reader, after, wait, projects))
-        leaving = asyncio.create_task(_left(request))
-        try:
-            await asyncio.wait([answering, leaving], return_when=asyncio.FIRST_COMPLETED)
-            return answering.result() if answering.done() else Response(status_code=204)
-        finally:
-            # Who left holds no place any longer.
-            answering.cancel()
-            leaving.cancel()
+        return answer([], await request.state["log"].top(identity.user))
+    with request.state["guard"].held(identity) as lease:
+        async with _reader(request, identity.user) as reader:
+            return await _answered(request, poll(request.state, lease, reader, after, wait, projects))
+
+
+async def _answered(request: Request[State], polling: Coroutine[Any, Any, Response]) -> Response:
+    """The poll's answer, unless the client goes before."""
+    answering = asyncio.create_task(polling)
+    leaving = asyncio.create_task(_left(request))
+    try:
+        await asyncio.wait([answering, leaving], return_when=asyncio.FIRST_COMPLETED)
+        return answering.result() if answering.done() else Response(status_code=204)
+    finally:
+        # Who left holds no place any longer.
+        answering.cancel()
+        leaving.cancel()
 
 
 async def _left(request: Request[State]) -> None:

@@ -93,9 +93,27 @@ def _check_running(stack: Stack) -> None:
     with httpx.Client(base_url=stack.address, trust_env=False) as client:
         answer = client.post("/api/session", json={"username": "bob", "password": "correct horse"})
         assert answer.status_code == httpx.codes.NO_CONTENT
+        _check_accounts(stack, client)
     second = smartvoice("up", folder=stack.folder.parent, SMARTVOICE_PORT=str(free_port()))
     assert second.returncode == 1
     assert "running in" in second.stderr
+
+
+def _check_accounts(stack: Stack, bob: httpx.Client) -> None:
+    """What is done to bob at the terminal is felt in his browser."""
+    assert bob.get("/api/session").json()["user"] == "bob"
+    stack.command("user", "passwd", "bob", "--password-stdin", stdin="correct horses\n")
+    assert bob.get("/api/session").status_code == httpx.codes.UNAUTHORIZED
+    link = stack.command("user", "link", "bob").partition("#link=")[2]
+    assert bob.post("/api/session", json={"link": link}).status_code == httpx.codes.NO_CONTENT
+    stack.command("user", "disable", "bob")
+    assert bob.get("/api/session").status_code == httpx.codes.UNAUTHORIZED
+    token = stack.token("bob")
+    headers = {"Authorization": f"Bearer {token}"}
+    assert bob.get("/api/projects", headers=headers).json()["code"] == "account_disabled"
+    assert stack.command("user", "list").split("\t")[:2] == ["bob", "disabled"]
+    stack.command("user", "enable", "bob")
+    assert bob.get("/api/projects", headers=headers).status_code == httpx.codes.OK
 
 
 def test_children_end_when_their_parent_is_killed() -> None:

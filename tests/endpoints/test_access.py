@@ -9,9 +9,12 @@ import httpx
 import pytest
 from joserfc import jwt
 from joserfc.jwk import OctKey
+from redis.asyncio import Redis
 from starlette.routing import Route
 
+from app.auth.sessions import Sessions
 from app.auth.tokens import Tokens
+from app.core import keys
 from app.core.jobs import Jobs
 from app.core.projects import audio_record
 from app.core.settings import Settings
@@ -31,7 +34,9 @@ FOREIGN = {
     ("GET", "/api/jobs/{queue}/{job}"): 404,
     ("DELETE", "/api/jobs/{queue}/{job}"): 404,
     ("GET", "/audios/{name}.mp3"): 404,
+    ("DELETE", "/api/sessions/{session}"): 404,
     # These name nothing: each shows a user's own.
+    ("GET", "/api/sessions"): 200,
     ("GET", "/api/session"): 200,
     ("DELETE", "/api/session"): 204,
     ("GET", "/api/projects"): 200,
@@ -57,7 +62,9 @@ def filled(path: str, names: dict[str, str]) -> str:
 
 
 @pytest.fixture
-async def hers(alice: Client, worker: HandWorker, jobs: Jobs, storage: Storage) -> dict[str, str]:
+async def hers(
+    alice: Client, worker: HandWorker, jobs: Jobs, storage: Storage, redis: Redis, settings: Settings
+) -> dict[str, str]:
     """Names of all kinds of things of alice's, each of which is there."""
     project = await alice.create()
     await worker.parse("alice", project["job"])
@@ -73,6 +80,7 @@ async def hers(alice: Client, worker: HandWorker, jobs: Jobs, storage: Storage) 
         "queue": "audio-generation",
         "job": job["id"],
         "name": name,
+        "session": keys.digest(await Sessions(redis, settings).start("alice"))[:20],
     }
 
 
