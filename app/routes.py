@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from app.auth.identity import RequireIdentity
-from app.endpoints import audios, chapters, events, health, jobs, pages, projects, session, sessions, voices
+from app.endpoints import audios, chapters, events, health, jobs, pages, projects, session, sessions, tickets, voices
 from app.state import State
 
 Endpoint = Callable[[Request[State]], Awaitable[Response]]
@@ -49,7 +49,8 @@ PRIVATE: list[Route] = [
     _private("POST", f"{_CHAPTER}/audio", chapters.narrate),
     _private("GET", "/api/jobs/{queue}/{job}", jobs.status),
     _private("DELETE", "/api/jobs/{queue}/{job}", jobs.cancel),
-    _private("GET", "/api/events", events.events),
+    Route("/api/events", events.events, methods=["GET"], middleware=[Middleware(RequireIdentity, tickets=True)]),
+    _private("POST", "/api/events/tickets", tickets.issue),
     _private("GET", "/audios/{name}.mp3", audios.audio),
     _private("GET", "/api/voices", voices.voices),
 ]

@@ -16,6 +16,7 @@ from app.auth.keyring import Keyring
 from app.auth.sessions import Sessions
 from app.auth.signin import SignIn
 from app.auth.throttle import Throttle
+from app.auth.tickets import Tickets
 from app.auth.tokens import Tokens
 from app.core.eventlog import EventLog
 from app.core.jobs import Jobs
@@ -45,6 +46,7 @@ class State(TypedDict):
     sessions: Sessions
     access: Access
     devices: Devices
+    tickets: Tickets
     sign_in: SignIn
     guard: Guard
 
@@ -80,6 +82,7 @@ async def opened(settings: Settings) -> AsyncIterator[State]:
                     sessions=sessions,
                     access=access,
                     devices=devices,
+                    tickets=Tickets(redis, settings),
                     sign_in=SignIn(Accounts(redis), sessions, access, devices, Throttle(redis)),
                     guard=guard,
                 )

@@ -20,6 +20,7 @@ class Identity:
     """Who asks. `user` is safe in keys and paths; `expires` is in seconds of Unix time.
 
     Args:
+        projects: those that are to be seen, where a ticket narrows it; empty: all.
         checked: since when it is certain that the credential holds, on the monotonic clock.
     """
 
@@ -27,6 +28,7 @@ class Identity:
     name: str
     expires: float
     credential: Credential
+    projects: frozenset[str] = frozenset()
     checked: float = field(default_factory=time.monotonic)
 
     @property

@@ -15,19 +15,25 @@ from app.core.errors import Forbidden, Problem, Unauthenticated
 from app.state import State
 
 _SAFE = {"GET", "HEAD", "OPTIONS"}
+_EVENTS = {"foreign_origin": "origin_refused", "ticket_used": "ticket_refused", "bad_token": "token_refused"}
 _IN_URL = {"token", "access_token", "jwt"}
 
 
 class RequireIdentity:
-    """ASGI middleware: nobody passes without a credential that holds; `identity_of` then tells who it is."""
+    """ASGI middleware: nobody passes without a credential that holds; `identity_of` then tells who it is.
 
-    def __init__(self, app: ASGIApp) -> None:
+    Args:
+        tickets: whether `?ticket=` is a credential for what lies behind.
+    """
+
+    def __init__(self, app: ASGIApp, tickets: bool = False) -> None:
         self._app = app
+        self._tickets = tickets
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request[State](scope)
         try:
-            scope["identity"] = await identify(request)
+            scope["identity"] = await identify(request, tickets=self._tickets)
         except (Unauthenticated, Forbidden) as error:
             _note(request, error)
             raise
@@ -39,14 +45,18 @@ def identity_of(request: Request[State]) -> Identity:
     return cast(Identity, request.scope["identity"])
 
 
-async def identify(request: Request[State]) -> Identity:
-    """Reads the credential of a request: bearer token or session cookie.
+async def identify(request: Request[State], *, tickets: bool = False) -> Identity:
+    """Reads the credential of a request: bearer token, session cookie, or a ticket where `tickets` are taken.
+
+    A ticket that is sent is the credential: whoever has one wants what it opens and no more.
 
     Raises Unauthenticated; Unavailable; Forbidden (`foreign_origin`) for a change that another site asks for with the
     cookie.
     """
     if _IN_URL & request.query_params.keys():
         raise Unauthenticated("A token belongs in the Authorization header, never in a URL.", code="token_in_url")
+    if tickets and request.method == "GET" and (ticket := request.query_params.get("ticket")) is not None:
+        return await request.state["tickets"].redeem(ticket)
     if authorization := request.headers.get("authorization"):
         return await _by_bearer(request, authorization)
     if cookie := cookies.read(request, cookies.SESSION):
@@ -63,14 +73,14 @@ async def _by_bearer(request: Request[State], authorization: str) -> Identity:
     bearer = await request.state["tokens"].verify(token.strip())
     await request.state["access"].check(bearer.user, bearer.issued)
     credential = Credential(bearer.user, bearer.issued)
-    return Identity(bearer.user, bearer.name, bearer.expires, credential, checked)
+    return Identity(bearer.user, bearer.name, bearer.expires, credential, checked=checked)
 
 
 async def _by_session(request: Request[State], cookie: str) -> Identity:
     checked = time.monotonic()
     session = await request.state["sessions"].find(cookie)
     credential = Credential(session.user, session.created, session.digest)
-    return Identity(session.user, session.name, session.expires, credential, checked)
+    return Identity(session.user, session.name, session.expires, credential, checked=checked)
 
 
 def check_origin(request: HTTPConnection[State]) -> None:
@@ -89,7 +99,7 @@ def _note(request: Request[State], error: Problem) -> None:
     """Who sends nothing at all is no event: every browser does before it signs in."""
     if error.code == "unauthenticated":
         return
-    event = "origin_refused" if isinstance(error, Forbidden) else "credential_refused"
+    event = _EVENTS.get(error.code, "credential_refused")
     # The reason of a token is for the log alone.
     because = str(error.__cause__) if error.code == "bad_token" and error.__cause__ else error.code
     audit.record(event, audit.address_of(request), reason=because)

@@ -107,6 +107,12 @@ def session(digest: str) -> str:
     return f"sv:session:{digest}"
 
 
+def ticket(token: str) -> str:
+    """String: whom this stream ticket stands for, as JSON (see `app.auth.tickets`). Dropped when used or after
+    `ticket_seconds`."""
+    return f"sv:ticket:{digest(token)}"
+
+
 def device(token: str) -> str:
     """String: who has signed in by password in the browser with this cookie, and when, as JSON. Dropped after 180
     days without a sign-in."""

@@ -54,6 +54,7 @@ class Settings(BaseSettings):
 
     session_hours: float = Field(24 * 14, gt=0, description="hours for which a sign-in lasts")
     link_minutes: float = Field(60, gt=0, description="minutes for which the one-time sign-in link holds")
+    ticket_seconds: float = Field(30, ge=0.001, description="seconds for which a stream ticket may be used")
     max_streams_per_user: int = Field(100, ge=1, description="streams that one user may hold open in one process")
     max_streams: int = Field(20_000, ge=1, description="streams that one process may hold open")
 

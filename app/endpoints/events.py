@@ -38,7 +38,7 @@ async def events(request: Request[State]) -> Response:
     identity = identity_of(request)
     user = identity.user
     after = _after(request)
-    projects = await _projects(request, user)
+    projects = await _projects(request, identity)
     if projects is None:
         # An EventSource that comes back for what is deleted is told to stop: 204 does that, without an error.
         return Response(status_code=204)
@@ -153,12 +153,14 @@ def _after(request: Request[State]) -> Cursor | None:
     return parse(told) if told else None
 
 
-async def _projects(request: Request[State], user: str) -> frozenset[str] | None:
+async def _projects(request: Request[State], identity: Identity) -> frozenset[str] | None:
     """The projects that are asked for and there; None where all of them are deleted, so that nothing can come."""
-    asked = frozenset(request.query_params.getlist("project"))
+    asked = frozenset(request.query_params.getlist("project")) or identity.projects
+    if identity.projects and not asked <= identity.projects:
+        raise NotFound("There is no such project for this ticket.")
     if len(asked) > request.state["settings"].max_projects:
         raise BadRequest("That is more projects than one can have.", code="too_many_projects")
-    standing = {project: await request.state["projects"].standing(user, project) for project in asked}
+    standing = {project: await request.state["projects"].standing(identity.user, project) for project in asked}
     if "unknown" in standing.values():
         raise NotFound("There is no such project.")
     there = frozenset(project for project, known in standing.items() if known == "there")

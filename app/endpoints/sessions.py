@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from starlette.requests import Request
@@ -11,6 +10,7 @@ from starlette.responses import Response
 from app.auth import audit, cookies
 from app.auth.identity import identity_of
 from app.auth.sessions import Session
+from app.core.models import moment
 from app.endpoints.replies import reply
 from app.state import State
 
@@ -35,13 +35,9 @@ async def end(request: Request[State]) -> Response:
 def _told(session: Session, current: str | None) -> dict[str, Any]:
     return {
         "id": session.id,
-        "createdAt": _time(session.created),
-        "lastUsedAt": _time(session.used),
-        "expiresAt": _time(session.expires),
+        "createdAt": moment(session.created),
+        "lastUsedAt": moment(session.used),
+        "expiresAt": moment(session.expires),
         "userAgent": session.agent,
         "current": session.digest == current,
     }
-
-
-def _time(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
