@@ -11,7 +11,20 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from app.auth.identity import RequireIdentity
-from app.endpoints import audios, chapters, events, health, jobs, pages, projects, session, sessions, tickets, voices
+from app.endpoints import (
+    audios,
+    chapters,
+    events,
+    health,
+    jobs,
+    oidc,
+    pages,
+    projects,
+    session,
+    sessions,
+    tickets,
+    voices,
+)
 from app.state import State
 
 Endpoint = Callable[[Request[State]], Awaitable[Response]]
@@ -31,6 +44,10 @@ PUBLIC: list[BaseRoute] = [
     Route("/healthz", health.alive),
     Route("/readyz", health.ready),
     Route("/api/session", session.sign_in, methods=["POST"]),
+    Route("/api/sign-in-options", oidc.options),
+    Route("/auth/oidc/login", oidc.login),
+    Route("/auth/oidc/callback", oidc.callback),
+    Route("/auth/oidc/logout", oidc.logout),
 ]
 
 PRIVATE: list[Route] = [

@@ -13,6 +13,7 @@ from app.auth.accounts import Accounts
 from app.auth.devices import Devices
 from app.auth.issuer import Issuer
 from app.auth.keyring import Keyring
+from app.auth.oidc import Provider, provider_of
 from app.auth.sessions import Sessions
 from app.auth.signin import SignIn
 from app.auth.throttle import Throttle
@@ -48,6 +49,7 @@ class State(TypedDict):
     devices: Devices
     tickets: Tickets
     sign_in: SignIn
+    provider: Provider | None
     guard: Guard
 
 
@@ -84,6 +86,7 @@ async def opened(settings: Settings) -> AsyncIterator[State]:
                     devices=devices,
                     tickets=Tickets(redis, settings),
                     sign_in=SignIn(Accounts(redis), sessions, access, devices, Throttle(redis)),
+                    provider=provider_of(settings, redis),
                     guard=guard,
                 )
     finally:

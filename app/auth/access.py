@@ -32,6 +32,10 @@ class Access:
         if not_before and issued < float(not_before):
             raise Unauthenticated("You were signed out; sign in again.", code="signed_out")
 
+    async def let_in(self, user: str) -> None:
+        """Raises Unauthenticated (`account_disabled`) for somebody who has just proved who they are."""
+        await self.check(user, time.time())
+
     async def holding(self, credentials: Sequence[Credential]) -> list[bool]:
         """Which of them hold, in one round trip."""
         async with self._redis.pipeline(transaction=False) as pipe:

@@ -21,6 +21,7 @@ class Identity:
 
     Args:
         projects: those that are to be seen, where a ticket narrows it; empty: all.
+        at_provider: whether they have signed in at the OpenID provider, and can sign out there.
         checked: since when it is certain that the credential holds, on the monotonic clock.
     """
 
@@ -29,6 +30,7 @@ class Identity:
     expires: float
     credential: Credential
     projects: frozenset[str] = frozenset()
+    at_provider: bool = False
     checked: float = field(default_factory=time.monotonic)
 
     @property

@@ -80,7 +80,8 @@ async def _by_session(request: Request[State], cookie: str) -> Identity:
     checked = time.monotonic()
     session = await request.state["sessions"].find(cookie)
     credential = Credential(session.user, session.created, session.digest)
-    return Identity(session.user, session.name, session.expires, credential, checked=checked)
+    at_provider = bool(session.hint)
+    return Identity(session.user, session.name, session.expires, credential, at_provider=at_provider, checked=checked)
 
 
 def check_origin(request: HTTPConnection[State]) -> None:

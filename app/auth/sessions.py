@@ -119,7 +119,7 @@ class Sessions:
         user = await self._redis.getdel(keys.link(token))
         if not isinstance(user, bytes):
             raise Unauthenticated("This sign-in link was used already, or is too old.", code="link_used")
-        await self._access.check(user.decode(), time.time())
+        await self._access.let_in(user.decode())
         return user.decode()
 
     async def _get(self, digest: str) -> Session | None:

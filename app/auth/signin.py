@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import NamedTuple
 
 from app.auth import audit, throttle
@@ -41,7 +40,7 @@ class SignIn(NamedTuple):
             charges = throttle.by_password(name, caller.address, caller.device if known else None)
             async with self.throttle.attempt(charges):
                 user = await self.accounts.check(name, password)
-                await self.access.check(user, time.time())
+                await self.access.let_in(user)
         except Problem as problem:
             audit.record("sign_in_refused", caller.address, user=name, reason=problem.code)
             raise

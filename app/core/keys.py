@@ -113,6 +113,12 @@ def ticket(token: str) -> str:
     return f"sv:ticket:{digest(token)}"
 
 
+def oidc(state: str) -> str:
+    """String: a sign-in that has begun at the OpenID provider, as JSON (see `app.auth.oidc`). Dropped when it ends or
+    after ten minutes."""
+    return f"sv:oidc:{digest(state)}"
+
+
 def device(token: str) -> str:
     """String: who has signed in by password in the browser with this cookie, and when, as JSON. Dropped after 180
     days without a sign-in."""

@@ -52,6 +52,11 @@ class Settings(BaseSettings):
     default_language: Language = Field("en", description="language of a project that names none and shows none")
     tts_engine: Literal["espeak"] = Field("espeak", description="the voice engine")
 
+    oidc_issuer: str = Field("", description="address of the OpenID provider that people may sign in at; empty: none")
+    oidc_client_id: str = Field("", description="what we are called there")
+    oidc_client_secret: SecretStr = Field(SecretStr(""), description="our secret there; empty: a client without one")
+    oidc_scopes: str = Field("openid profile email", description="what we ask it for")
+    oidc_name: str = Field("OpenID", description="what the button for it is called")
     session_hours: float = Field(24 * 14, gt=0, description="hours for which a sign-in lasts")
     link_minutes: float = Field(60, gt=0, description="minutes for which the one-time sign-in link holds")
     ticket_seconds: float = Field(30, ge=0.001, description="seconds for which a stream ticket may be used")
@@ -91,6 +96,14 @@ class Settings(BaseSettings):
             raise ValueError(f"a key that signs tokens has at least {_SHORTEST_KEY} characters (RFC 7518, 3.2)")
         if shared and shared in own:
             raise ValueError("SMARTVOICE_JWT_SECRET must not be a key of our own: its holder could pass for anybody")
+        return self
+
+    @model_validator(mode="after")
+    def _provider_is_whole(self) -> Self:
+        if self.oidc_issuer and not self.oidc_client_id:
+            raise ValueError("SMARTVOICE_OIDC_ISSUER needs SMARTVOICE_OIDC_CLIENT_ID")
+        if "openid" not in self.oidc_scopes.split():
+            raise ValueError("SMARTVOICE_OIDC_SCOPES must have `openid` among them")
         return self
 
     @model_validator(mode="after")

@@ -51,5 +51,7 @@ async def sign_out(request: Request[State]) -> Response:
 
 
 async def who(request: Request[State]) -> Response:
+    """`{user, name}`, and where to sign out at the provider too, for who has signed in there: `signOutUrl`."""
     identity = identity_of(request)
-    return reply({"user": identity.user, "name": identity.name})
+    more = {"signOutUrl": "/auth/oidc/logout"} if identity.at_provider else {}
+    return reply({"user": identity.user, "name": identity.name} | more)

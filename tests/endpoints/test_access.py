@@ -47,7 +47,10 @@ FOREIGN = {
     ("POST", "/api/events/tickets"): 201,
     ("GET", "/api/voices"): 503,
 }
-PUBLIC = {"/", "/signin", "/projects/{project}", "/static", "/healthz", "/readyz", "/api/session"}
+PUBLIC = {
+    *("/", "/signin", "/projects/{project}", "/static", "/healthz", "/readyz", "/api/session", "/api/sign-in-options"),
+    *("/auth/oidc/login", "/auth/oidc/callback", "/auth/oidc/logout"),
+}
 
 
 def routes() -> Iterator[tuple[str, str]]:
