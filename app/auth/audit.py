@@ -22,7 +22,7 @@ def record(event: str, address: str, *, user: str | None = None, reason: str | N
         user: whom it concerns: an id, or a name as somebody typed it.
         reason: a code, where there is one.
     """
-    said = {"user": user and user[:_LONGEST], "reason": reason}
+    said = {"user": user and user[:_LONGEST], "reason": reason and reason[:_LONGEST]}
     logger.info(
         event, logger="audit", address=address, **{name: value for name, value in said.items() if value is not None}
     )

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import time
 from typing import cast
-from urllib.parse import urlsplit
 
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.auth import audit, cookies
+from app.auth import audit, cookies, site
 from app.auth.credential import Credential, Identity
-from app.core.errors import Forbidden, Problem, Unauthenticated
+from app.core.errors import Forbidden, Unauthenticated
 from app.state import State
 
 _SAFE = {"GET", "HEAD", "OPTIONS"}
-_EVENTS = {"foreign_origin": "origin_refused", "ticket_used": "ticket_refused", "bad_token": "token_refused"}
+_EVENTS = {"ticket_used": "ticket_refused", "bad_token": "token_refused"}
+_NEAR = {"none", "same-origin"}
 _IN_URL = {"token", "access_token", "jwt"}
 
 
@@ -34,7 +34,7 @@ class RequireIdentity:
         request = Request[State](scope)
         try:
             scope["identity"] = await identify(request, tickets=self._tickets)
-        except (Unauthenticated, Forbidden) as error:
+        except Unauthenticated as error:
             _note(request, error)
             raise
         await self._app(scope, receive, send)
@@ -84,19 +84,21 @@ async def _by_session(request: Request[State], cookie: str) -> Identity:
     return Identity(session.user, session.name, session.expires, credential, at_provider=at_provider, checked=checked)
 
 
-def check_origin(request: HTTPConnection[State]) -> None:
-    """A browser adds the cookie by itself, whoever asked it to; the Origin says who did.
+def check_origin(request: Request[State]) -> None:
+    """A browser adds the cookie by itself, whoever asked it to; `Origin` and `Sec-Fetch-Site` say who did.
 
     Raises Forbidden (`foreign_origin`).
     """
     origin = request.headers.get("origin")
-    if request.scope["method"] in _SAFE or origin is None:
+    if request.method in _SAFE or (origin is not None and origin in request.state["settings"].other_origins):
         return
-    if urlsplit(origin).netloc != request.headers.get("host"):
+    ours = origin is None or site.is_ours(request, origin)
+    if not ours or request.headers.get("sec-fetch-site", "none") not in _NEAR:
+        audit.record("origin_refused", audit.address_of(request), reason="foreign_origin")
         raise Forbidden("This change was asked for by another site.", code="foreign_origin")
 
 
-def _note(request: Request[State], error: Problem) -> None:
+def _note(request: Request[State], error: Unauthenticated) -> None:
     """Who sends nothing at all is no event: every browser does before it signs in."""
     if error.code == "unauthenticated":
         return

@@ -6,12 +6,23 @@ from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
+from app.auth.cookies import is_secure
 from app.state import State
 
 
 def origin(request: Request[State]) -> str:
     """Scheme and host as people see them: as set, else as the request names them."""
     return request.state["settings"].public_url.rstrip("/") or f"{request.url.scheme}://{request.url.netloc}"
+
+
+def is_ours(request: Request[State], told: str) -> bool:
+    """Whether an `Origin` is this site. Over https its pages are too: those of http could be anybody's on the way."""
+    try:
+        parts = urlsplit(told)
+    except ValueError:
+        return False
+    hosts = {request.headers.get("host"), urlsplit(request.state["settings"].public_url).netloc or None}
+    return parts.netloc in hosts and (parts.scheme == "https" or not is_secure(request))
 
 
 def path_on_site(wanted: str | None) -> str:

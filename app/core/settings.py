@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ipaddress
+import re
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.core.keyfile import kept_keys
@@ -48,6 +50,12 @@ class Settings(BaseSettings):
     worker_processes: int = Field(2, ge=1, description="worker processes")
     worker_threads: int = Field(2, ge=1, description="jobs at once in each worker process")
     public_url: str = Field("", description="the address people use, where a proxy stands before SmartVoice")
+    trusted_proxies: str = Field(
+        "", description="addresses and networks of proxies whose `X-Forwarded-…` are believed, separated by commas"
+    )
+    cors_origins: str = Field(
+        "", description="other sites whose pages may use the API, such as `https://app.example`, separated by commas"
+    )
 
     default_language: Language = Field("en", description="language of a project that names none and shows none")
     tts_engine: Literal["espeak"] = Field("espeak", description="the voice engine")
@@ -97,6 +105,21 @@ class Settings(BaseSettings):
         if shared and shared in own:
             raise ValueError("SMARTVOICE_JWT_SECRET must not be a key of our own: its holder could pass for anybody")
         return self
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _proxies_are_addresses(cls, text: str) -> str:
+        for one in _listed(text):
+            ipaddress.ip_network(one)
+        return text
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins_are_origins(cls, text: str) -> str:
+        for one in _listed(text):
+            if not re.fullmatch(r"https?://[a-z0-9.\-\[\]:]+", one):
+                raise ValueError(f"{one!r} is no origin; write it as https://app.example, in small letters")
+        return text
 
     @model_validator(mode="after")
     def _provider_is_whole(self) -> Self:
@@ -152,6 +175,16 @@ class Settings(BaseSettings):
     def over_https(self) -> bool:
         """Whether people use an address that is https, whatever reaches us behind a proxy."""
         return self.address.startswith("https://")
+
+    @property
+    def proxies(self) -> list[str]:
+        """The proxies that are believed."""
+        return _listed(self.trusted_proxies)
+
+    @property
+    def other_origins(self) -> list[str]:
+        """The other sites whose pages may use the API."""
+        return _listed(self.cors_origins)
 
     @property
     def outside_algorithms(self) -> frozenset[str]:
