@@ -6,9 +6,10 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _POLICY = (
-    "default-src 'self'; img-src 'self' data:; media-src 'self' blob:; object-src 'none'; "
-    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    "default-src 'self'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
+    "media-src 'self' blob:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
+_A_YEAR_OF_HTTPS = "max-age=31536000"
 _HEADERS = {
     "Content-Security-Policy": _POLICY,
     "X-Content-Type-Options": "nosniff",
@@ -19,10 +20,15 @@ _HEADERS = {
 
 
 class SecurityHeaders:
-    """ASGI middleware that adds them; it touches the first message of an answer only, so streams pass unhindered."""
+    """ASGI middleware that adds them; it touches the first message of an answer only, so streams pass unhindered.
 
-    def __init__(self, app: ASGIApp) -> None:
+    Args:
+        over_https: whether people use https, even where a request reaches us without it.
+    """
+
+    def __init__(self, app: ASGIApp, over_https: bool = False) -> None:
         self._app = app
+        self._over_https = over_https
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def marked(message: Message) -> None:
@@ -30,6 +36,8 @@ class SecurityHeaders:
                 headers = MutableHeaders(scope=message)
                 for name, value in _HEADERS.items():
                     headers.setdefault(name, value)
+                if self._over_https or scope["scheme"] == "https":
+                    headers.setdefault("Strict-Transport-Security", _A_YEAR_OF_HTTPS)
             await send(message)
 
         await self._app(scope, receive, marked if scope["type"] == "http" else send)

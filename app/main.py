@@ -11,14 +11,24 @@ from sse_starlette.sse import AppStatus
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 
 from app.core.errors import Problem
 from app.core.logs import configure_logs
 from app.core.settings import Settings
 from app.endpoints.replies import on_error, on_http_exception, on_problem, on_redis_error
 from app.headers import SecurityHeaders
+from app.proxies import TrustedProxies
 from app.routes import ROUTES
 from app.state import State, opened
+
+_CORS: dict[str, Any] = {
+    "allow_methods": ["GET", "POST", "PATCH", "DELETE"],
+    "allow_headers": ["Authorization", "Idempotency-Key", "If-None-Match", "Last-Event-ID", "Prefer", "Range"],
+    "expose_headers": ["Content-Range", "ETag", "Location", "Preference-Applied", "Retry-After"],
+    "allow_credentials": True,
+}
+"""What pages of the other sites that are set may send and see."""
 
 
 def create_app(settings: Settings | None = None) -> Starlette:
@@ -42,7 +52,17 @@ def create_app(settings: Settings | None = None) -> Starlette:
     return Starlette(
         routes=ROUTES,
         lifespan=lifespan,
-        # Pure ASGI only: what buffers a response would hold streams back.
-        middleware=[Middleware(SecurityHeaders)],
+        middleware=_middleware(configured),
         exception_handlers=handlers,
     )
+
+
+def _middleware(settings: Settings) -> list[Middleware]:
+    """From the outside in. Pure ASGI only: what buffers a response would hold streams back."""
+    stack = [Middleware(SecurityHeaders, over_https=settings.over_https)]
+    if settings.proxies:
+        # First of all, so that everything else sees the client and not the proxy.
+        stack.insert(0, Middleware(TrustedProxies, settings.proxies))
+    if settings.other_origins:
+        stack.append(Middleware(CORSMiddleware, **_CORS, allow_origins=settings.other_origins))
+    return stack

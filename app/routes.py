@@ -12,7 +12,20 @@ from starlette.staticfiles import StaticFiles
 
 from app.auth.identity import RequireIdentity
 from app.core.rates import Rate
-from app.endpoints import audios, chapters, events, health, jobs, pages, projects, session, voices
+from app.endpoints import (
+    audios,
+    chapters,
+    events,
+    health,
+    jobs,
+    oidc,
+    pages,
+    projects,
+    session,
+    sessions,
+    tickets,
+    voices,
+)
 from app.endpoints.limits import Counted
 from app.state import State
 
@@ -35,11 +48,17 @@ PUBLIC: list[BaseRoute] = [
     Route("/healthz", health.alive),
     Route("/readyz", health.ready),
     Route("/api/session", session.sign_in, methods=["POST"]),
+    Route("/api/sign-in-options", oidc.options),
+    Route("/auth/oidc/login", oidc.login),
+    Route("/auth/oidc/callback", oidc.callback),
+    Route("/auth/oidc/logout", oidc.logout),
 ]
 
 PRIVATE: list[Route] = [
     _private("GET", "/api/session", session.who),
     _private("DELETE", "/api/session", session.sign_out),
+    _private("GET", "/api/sessions", sessions.all_of_user),
+    _private("DELETE", "/api/sessions/{session}", sessions.end),
     _private("GET", "/api/projects", projects.all_of_user),
     _private("POST", "/api/projects", projects.create, "uploads"),
     _private("GET", "/api/projects/{project}", projects.one),
@@ -51,7 +70,8 @@ PRIVATE: list[Route] = [
     _private("POST", f"{_CHAPTER}/audio", chapters.narrate),
     _private("GET", "/api/jobs/{queue}/{job}", jobs.status),
     _private("DELETE", "/api/jobs/{queue}/{job}", jobs.cancel),
-    _private("GET", "/api/events", events.events),
+    Route("/api/events", events.events, methods=["GET"], middleware=[Middleware(RequireIdentity, tickets=True)]),
+    _private("POST", "/api/events/tickets", tickets.issue),
     _private("GET", "/audios/{name}.mp3", audios.audio),
     _private("GET", "/api/voices", voices.voices),
 ]

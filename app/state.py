@@ -8,8 +8,16 @@ from typing import TypedDict
 
 from redis.asyncio import Redis
 
+from app.auth.access import Access
 from app.auth.accounts import Accounts
+from app.auth.devices import Devices
+from app.auth.issuer import Issuer
+from app.auth.keyring import Keyring
+from app.auth.oidc import Provider, provider_of
 from app.auth.sessions import Sessions
+from app.auth.signin import SignIn
+from app.auth.throttle import Throttle
+from app.auth.tickets import Tickets
 from app.auth.tokens import Tokens
 from app.core.eventlog import EventLog
 from app.core.jobs import Jobs
@@ -20,6 +28,7 @@ from app.core.redis import connect, prepare
 from app.core.settings import Settings
 from app.core.storage import Storage
 from app.events.drain import Drain
+from app.events.guard import Guard
 from app.events.hub import Hub
 from app.events.places import Places
 
@@ -39,7 +48,12 @@ class State(TypedDict):
     drain: Drain
     tokens: Tokens
     sessions: Sessions
-    accounts: Accounts
+    access: Access
+    devices: Devices
+    tickets: Tickets
+    sign_in: SignIn
+    provider: Provider | None
+    guard: Guard
 
 
 @asynccontextmanager
@@ -54,6 +68,9 @@ async def opened(settings: Settings) -> AsyncIterator[State]:
     hub = Hub(log, settings)
     places = Places(redis, settings)
     drain = Drain(settings.drain_seconds, hub.interrupt)
+    tokens = Tokens(Keyring.of(settings), Issuer.of(settings))
+    sessions, access, devices = Sessions(redis, settings), Access(redis), Devices(redis)
+    guard = Guard(access, hub)
     try:
         async with hub.running(), places.running():
             with drain.on_signals():
@@ -68,10 +85,17 @@ async def opened(settings: Settings) -> AsyncIterator[State]:
                     hub=hub,
                     places=places,
                     drain=drain,
-                    tokens=Tokens(settings.signing_key()),
-                    sessions=Sessions(redis, settings),
-                    accounts=Accounts(redis),
+                    tokens=tokens,
+                    sessions=sessions,
+                    access=access,
+                    devices=devices,
+                    tickets=Tickets(redis, settings),
+                    sign_in=SignIn(Accounts(redis), sessions, access, devices, Throttle(redis)),
+                    provider=provider_of(settings, redis),
+                    guard=guard,
                 )
     finally:
+        await guard.close()
+        await tokens.close()
         queue.close()
         await redis.aclose()

@@ -118,7 +118,12 @@ async def serve(settings: Settings) -> AsyncIterator[str]:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         config = uvicorn.Config(
-            create_app(settings), http=Protocol, log_level="warning", timeout_graceful_shutdown=5, lifespan="on"
+            create_app(settings),
+            http=Protocol,
+            log_level="warning",
+            timeout_graceful_shutdown=5,
+            lifespan="on",
+            proxy_headers=False,
         )
         server = _PromptServer(config)
         task = asyncio.create_task(server.serve([listener]))

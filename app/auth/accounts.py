@@ -4,21 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Callable
 from functools import cached_property
+from typing import NamedTuple, TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from redis.asyncio import Redis
 
-from app.auth.tokens import user_id
+from app.auth.access import Access
+from app.auth.names import user_id
 from app.core import keys
-from app.core.errors import Conflict, Unauthenticated, Unprocessable
+from app.core.errors import Conflict, NotFound, Unauthenticated, Unavailable, Unprocessable
 from app.core.models import now
-from app.core.redis import decoded, fields
+from app.core.redis import decoded, fields, names
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
+_LONGEST_NAME = 64
 _SHORTEST = 8
 _LONGEST = 1024
+# A hash takes 64 MiB and a core for some 50 ms. Whoever would wait longer than a second or two is told to come again.
+_AT_ONCE = 2
+_WAITING = 40
+
+T = TypeVar("T")
+
+
+class Account(NamedTuple):
+    """A local account, without its password."""
+
+    name: str
+    created_at: str
+    disabled: bool
 
 
 class Accounts:
@@ -26,26 +43,70 @@ class Accounts:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
+        self._access = Access(redis)
         self._hasher = PasswordHasher()
+        self._places = asyncio.Semaphore(_AT_ONCE)
+        self._waiting = 0
 
     async def add(self, name: str, password: str) -> None:
         """A new account. Raises Unprocessable (`bad_name`, `weak_password`), Conflict (`account_exists`)."""
         check_name(name)
-        if not _SHORTEST <= len(password) <= _LONGEST:
-            raise Unprocessable(f"A password has at least {_SHORTEST} characters.", code="weak_password")
-        hashed = await asyncio.to_thread(self._hasher.hash, password)
+        hashed = await self._hash(password)
+        await self._redis.sadd(keys.ACCOUNTS, name)
         # The password's field is what makes the account: of two who add the same name one wins.
         if not await self._redis.hsetnx(keys.account(name), "password", hashed):
             raise Conflict("There is an account of that name already.", code="account_exists")
         await self._redis.hset(keys.account(name), mapping=fields({"createdAt": now()}))
 
+    async def set_password(self, name: str, password: str) -> None:
+        """Another password; whatever the user has come in with so far holds no longer.
+
+        Raises NotFound, Unprocessable (`weak_password`).
+        """
+        await self._must_be(name)
+        changes = {"password": await self._hash(password), "changedAt": now()}
+        await self._redis.hset(keys.account(name), mapping=fields(changes))
+        await self._access.revoke(user_id(name))
+
+    async def all(self) -> list[Account]:
+        """All accounts, by name."""
+        found = []
+        for name in sorted(names(await self._redis.smembers(keys.ACCOUNTS))):
+            if record := decoded(await self._redis.hgetall(keys.account(name))):
+                disabled = await self._access.disabled(user_id(name))
+                found.append(Account(name, record.get("createdAt", ""), disabled))
+        return found
+
     async def check(self, name: str, password: str) -> str:
-        """The id of the user with this name and password. Raises Unauthenticated (`bad_password`)."""
-        record = decoded(await self._redis.hgetall(keys.account(name[:64])))
-        matches = await asyncio.to_thread(self._matches, record.get("password"), password[:_LONGEST])
-        if not matches:
+        """The id of the user with this name and password.
+
+        Raises Unauthenticated (`bad_password`), Unavailable (`too_busy`).
+        """
+        known = len(name) <= _LONGEST_NAME
+        record = decoded(await self._redis.hgetall(keys.account(name))) if known else {}
+        if not await self._work(lambda: self._matches(record.get("password"), password[:_LONGEST])):
             raise Unauthenticated("The name or the password is wrong.", code="bad_password")
         return user_id(name)
+
+    async def _must_be(self, name: str) -> None:
+        if not await self._redis.hexists(keys.account(name), "password"):
+            raise NotFound("There is no account of that name.")
+
+    async def _hash(self, password: str) -> str:
+        if not _SHORTEST <= len(password) <= _LONGEST:
+            raise Unprocessable(f"A password has at least {_SHORTEST} characters.", code="weak_password")
+        return await self._work(lambda: self._hasher.hash(password))
+
+    async def _work(self, work: Callable[[], T]) -> T:
+        """What takes a core for a while, in a thread, for few at once. Raises Unavailable (`too_busy`)."""
+        if self._waiting >= _WAITING:
+            raise Unavailable("Too many are signing in just now; try again.", code="too_busy", retry_after=2)
+        self._waiting += 1
+        try:
+            async with self._places:
+                return await asyncio.to_thread(work)
+        finally:
+            self._waiting -= 1
 
     @cached_property
     def _nobody(self) -> str:

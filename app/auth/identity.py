@@ -3,42 +3,40 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import cast
-from urllib.parse import urlsplit
 
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.auth.sessions import COOKIE
+from app.auth import audit, cookies, site
+from app.auth.credential import Credential, Identity
 from app.core.errors import Forbidden, Unauthenticated
 from app.state import State
 
 _SAFE = {"GET", "HEAD", "OPTIONS"}
+_EVENTS = {"ticket_used": "ticket_refused", "bad_token": "token_refused"}
+_NEAR = {"none", "same-origin"}
 _IN_URL = {"token", "access_token", "jwt"}
 
 
-@dataclass(frozen=True)
-class Identity:
-    """Who asks. `user` is safe in keys and paths; `expires` is in seconds of Unix time."""
-
-    user: str
-    name: str
-    expires: float
-
-    @property
-    def seconds_left(self) -> float:
-        return self.expires - time.time()
-
-
 class RequireIdentity:
-    """ASGI middleware: nobody passes without a credential that holds; `identity_of` then tells who it is."""
+    """ASGI middleware: nobody passes without a credential that holds; `identity_of` then tells who it is.
 
-    def __init__(self, app: ASGIApp) -> None:
+    Args:
+        tickets: whether `?ticket=` is a credential for what lies behind.
+    """
+
+    def __init__(self, app: ASGIApp, tickets: bool = False) -> None:
         self._app = app
+        self._tickets = tickets
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope["identity"] = await identify(Request[State](scope))
+        request = Request[State](scope)
+        try:
+            scope["identity"] = await identify(request, tickets=self._tickets)
+        except Unauthenticated as error:
+            _note(request, error)
+            raise
         await self._app(scope, receive, send)
 
 
@@ -47,33 +45,64 @@ def identity_of(request: Request[State]) -> Identity:
     return cast(Identity, request.scope["identity"])
 
 
-async def identify(request: Request[State]) -> Identity:
-    """Reads the credential of a request: bearer token or session cookie.
+async def identify(request: Request[State], *, tickets: bool = False) -> Identity:
+    """Reads the credential of a request: bearer token, session cookie, or a ticket where `tickets` are taken.
 
-    Raises Unauthenticated; Forbidden (`foreign_origin`) for a change that another site asks for with the cookie.
+    A ticket that is sent is the credential: whoever has one wants what it opens and no more.
+
+    Raises Unauthenticated; Unavailable; Forbidden (`foreign_origin`) for a change that another site asks for with the
+    cookie.
     """
     if _IN_URL & request.query_params.keys():
         raise Unauthenticated("A token belongs in the Authorization header, never in a URL.", code="token_in_url")
+    if tickets and request.method == "GET" and (ticket := request.query_params.get("ticket")) is not None:
+        return await request.state["tickets"].redeem(ticket)
     if authorization := request.headers.get("authorization"):
-        scheme, _, token = authorization.partition(" ")
-        if scheme.lower() != "bearer":
-            raise Unauthenticated("Only bearer tokens are understood.", code="bad_scheme")
-        subject, expires = request.state["tokens"].verify(token.strip())
-        return Identity(subject, subject, expires)
-    if cookie := request.cookies.get(COOKIE):
-        session = await request.state["sessions"].find(cookie)
+        return await _by_bearer(request, authorization)
+    if cookie := cookies.read(request, cookies.SESSION):
         check_origin(request)
-        return Identity(session.user, session.user, session.expires)
+        return await _by_session(request, cookie)
     raise Unauthenticated("Sign in, or send a bearer token.")
 
 
-def check_origin(request: HTTPConnection[State]) -> None:
-    """A browser adds the cookie by itself, whoever asked it to; the Origin says who did.
+async def _by_bearer(request: Request[State], authorization: str) -> Identity:
+    checked = time.monotonic()
+    scheme, _, token = authorization.partition(" ")
+    if scheme.lower() != "bearer":
+        raise Unauthenticated("Only bearer tokens are understood.", code="bad_scheme")
+    bearer = await request.state["tokens"].verify(token.strip())
+    await request.state["access"].check(bearer.user, bearer.issued)
+    credential = Credential(bearer.user, bearer.issued)
+    return Identity(bearer.user, bearer.name, bearer.expires, credential, checked=checked)
+
+
+async def _by_session(request: Request[State], cookie: str) -> Identity:
+    checked = time.monotonic()
+    session = await request.state["sessions"].find(cookie)
+    credential = Credential(session.user, session.created, session.digest)
+    at_provider = bool(session.hint)
+    return Identity(session.user, session.name, session.expires, credential, at_provider=at_provider, checked=checked)
+
+
+def check_origin(request: Request[State]) -> None:
+    """A browser adds the cookie by itself, whoever asked it to; `Origin` and `Sec-Fetch-Site` say who did.
 
     Raises Forbidden (`foreign_origin`).
     """
     origin = request.headers.get("origin")
-    if request.scope["method"] in _SAFE or origin is None:
+    if request.method in _SAFE or (origin is not None and origin in request.state["settings"].other_origins):
         return
-    if urlsplit(origin).netloc != request.headers.get("host"):
+    ours = origin is None or site.is_ours(request, origin)
+    if not ours or request.headers.get("sec-fetch-site", "none") not in _NEAR:
+        audit.record("origin_refused", audit.address_of(request), reason="foreign_origin")
         raise Forbidden("This change was asked for by another site.", code="foreign_origin")
+
+
+def _note(request: Request[State], error: Unauthenticated) -> None:
+    """Who sends nothing at all is no event: every browser does before it signs in."""
+    if error.code == "unauthenticated":
+        return
+    event = _EVENTS.get(error.code, "credential_refused")
+    # The reason of a token is for the log alone.
+    because = str(error.__cause__) if error.code == "bad_token" and error.__cause__ else error.code
+    audit.record(event, audit.address_of(request), reason=because)

@@ -5,24 +5,48 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from typing import NamedTuple
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 
 from redis.asyncio import Redis
-from starlette.responses import Response
+from redis.exceptions import RedisError
 
+from app.auth.access import Access
 from app.core import keys
-from app.core.errors import Unauthenticated
+from app.core.errors import NotFound, Unauthenticated
 from app.core.models import compact
+from app.core.redis import names
 from app.core.settings import Settings
 
-COOKIE = "smartvoice_session"
+_MOST = 100
+_COARSE_SECONDS = 600.0
+_LONGEST_AGENT = 120
+_ID_LENGTH = 20
 
 
-class Session(NamedTuple):
-    """Who signed in, and until when (Unix time)."""
+@dataclass(frozen=True)
+class Session:
+    """One sign-in; times in Unix time, `used` within ten minutes.
 
+    Args:
+        digest: of the cookie.
+        agent: what the browser calls itself, in short.
+        hint: the provider's token for signing out there too, where one signed in there; sealed with the cookie.
+    """
+
+    digest: str
     user: str
+    name: str
+    created: float
+    used: float
     expires: float
+    agent: str = ""
+    hint: str = ""
+
+    @property
+    def id(self) -> str:
+        """What it is called in the API; it tells nothing of the cookie."""
+        return self.digest[:_ID_LENGTH]
 
 
 class Sessions:
@@ -31,27 +55,58 @@ class Sessions:
     def __init__(self, redis: Redis, settings: Settings) -> None:
         self._redis = redis
         self._settings = settings
+        self._access = Access(redis)
 
-    async def start(self, user: str, response: Response) -> None:
-        """Signs a browser in: a new session, its cookie on `response`."""
-        token = secrets.token_urlsafe(32)
-        seconds = int(self._settings.session_hours * 3600)
-        session = compact({"user": user, "expires": time.time() + seconds})
-        await self._redis.set(keys.session(token), session, ex=seconds)
-        secure = self._settings.address.startswith("https://")
-        response.set_cookie(COOKIE, token, max_age=seconds, httponly=True, samesite="lax", secure=secure)
+    @property
+    def seconds(self) -> int:
+        """For how long a sign-in lasts."""
+        return int(self._settings.session_hours * 3600)
+
+    async def start(
+        self, user: str, *, name: str | None = None, agent: str = "", token: str = "", hint: str = ""
+    ) -> str:
+        """A new sign-in; the cookie for it: `token`, or one that is made here."""
+        token, now = token or secrets.token_urlsafe(32), time.time()
+        session = Session(keys.digest(token), user, name or user, now, now, now + self.seconds, _short(agent), hint)
+        await self._redis.set(keys.session(session.digest), compact(asdict(session)), ex=self.seconds)
+        await self._list(session)
+        return token
 
     async def find(self, token: str) -> Session:
-        """The session of a cookie. Raises Unauthenticated (`signed_out`)."""
-        session = await self._redis.get(keys.session(token))
+        """The session of a cookie. Raises Unauthenticated (`signed_out`, `account_disabled`)."""
+        session = await self._get(keys.digest(token))
         if session is None:
             raise Unauthenticated("You are signed out; sign in again.", code="signed_out")
-        return Session(**json.loads(session))
+        await self._access.check(session.user, session.created)
+        await self._touch(session)
+        return session
 
-    async def end(self, token: str, response: Response) -> None:
-        """Signs the browser with this cookie out."""
-        await self._redis.delete(keys.session(token))
-        response.delete_cookie(COOKIE, httponly=True, samesite="lax")
+    async def all(self, user: str) -> list[Session]:
+        """The user's sign-ins that have not ended, newest first."""
+        digests = names(await self._redis.zrange(keys.sessions(user), 0, -1, desc=True))
+        found = [await self._get(digest) for digest in digests]
+        return [session for session in found if session is not None]
+
+    async def end(self, token: str) -> Session | None:
+        """Signs the browser with this cookie out; the session that it was."""
+        session = await self._get(keys.digest(token))
+        if session is not None:
+            await self._end(session)
+        return session
+
+    async def end_one(self, user: str, id: str) -> Session:
+        """Signs one of the user's browsers out. Raises NotFound."""
+        for digest in names(await self._redis.zrange(keys.sessions(user), 0, -1)):
+            if digest[:_ID_LENGTH] == id and (session := await self._get(digest)):
+                await self._end(session)
+                return session
+        raise NotFound("There is no such session.")
+
+    async def end_all(self, user: str) -> None:
+        """Forgets all sign-ins of a user, whose credentials were revoked."""
+        for digest in names(await self._redis.zrange(keys.sessions(user), 0, -1)):
+            await self._redis.delete(keys.session(digest))
+        await self._redis.delete(keys.sessions(user))
 
     async def link(self, user: str) -> str:
         """A token that signs `user` in once, within `link_minutes`."""
@@ -60,8 +115,41 @@ class Sessions:
         return token
 
     async def redeem(self, token: str) -> str:
-        """Whom a link signs in; it is spent by this. Raises Unauthenticated (`link_used`)."""
+        """Whom a link signs in; it is spent by this. Raises Unauthenticated (`link_used`, `account_disabled`)."""
         user = await self._redis.getdel(keys.link(token))
         if not isinstance(user, bytes):
             raise Unauthenticated("This sign-in link was used already, or is too old.", code="link_used")
+        await self._access.let_in(user.decode())
         return user.decode()
+
+    async def _get(self, digest: str) -> Session | None:
+        kept = await self._redis.get(keys.session(digest))
+        return None if kept is None else Session(**json.loads(kept))
+
+    async def _end(self, session: Session) -> None:
+        await self._redis.delete(keys.session(session.digest))
+        await self._redis.zrem(keys.sessions(session.user), session.digest)
+        await self._access.ended(session.user, session.digest)
+
+    async def _list(self, session: Session) -> None:
+        """A user has so many sign-ins at most; the one that ends first makes room."""
+        listed = keys.sessions(session.user)
+        await self._redis.zremrangebyscore(listed, "-inf", session.created)
+        await self._redis.zadd(listed, {session.digest: session.expires})
+        for digest in names(await self._redis.zrange(listed, 0, -_MOST - 1)):
+            if oldest := await self._get(digest):
+                await self._end(oldest)
+
+    async def _touch(self, session: Session) -> None:
+        """Notes that it is used, now and then; where that cannot be, it is used all the same."""
+        now = time.time()
+        if now - session.used < _COARSE_SECONDS:
+            return
+        used = compact(asdict(replace(session, used=now)))
+        # Only if it is still there: a session that has ended meanwhile stays ended.
+        with suppress(RedisError, OSError):
+            await self._redis.set(keys.session(session.digest), used, xx=True, keepttl=True)
+
+
+def _short(agent: str) -> str:
+    return "".join(char for char in agent if char.isprintable())[:_LONGEST_AGENT]

@@ -1,56 +1,102 @@
-"""Bearer tokens: JWTs (RFC 7519) that SmartVoice signed itself, with HMAC-SHA256."""
+"""Bearer tokens: JWTs (RFC 7519) that SmartVoice signed itself, with HMAC-SHA256, or that another issuer did."""
 
 from __future__ import annotations
 
+import math
 import time
-from urllib.parse import quote
+from typing import Any, NamedTuple
 
 from joserfc import jwt
-from joserfc.errors import JoseError
-from joserfc.jwk import OctKey
 from joserfc.jwt import JWTClaimsRegistry
 
+from app.auth.issuer import Issuer
+from app.auth.jwt import LEEWAY_SECONDS, BadToken, Head, claims_of, head_of
+from app.auth.keyring import Keyring
+from app.auth.names import outsider_id, user_id
 from app.core.errors import Unauthenticated
 
 _ALGORITHM = "HS256"
-_LARGEST = 8192
-_LEEWAY_SECONDS = 10
+_LONGEST_SUBJECT = 255
+_END_OF_TIME = 253402300799.0  # the last second of the year 9999
+
+
+class Bearer(NamedTuple):
+    """Whom a token stands for; `expires` and `issued` are in seconds of Unix time."""
+
+    user: str
+    name: str
+    expires: float
+    issued: float
 
 
 class Tokens:
-    """Signs and verifies with one key."""
+    """Signs with one key of ours; verifies with all of them, and with those of another issuer where there is one."""
 
-    def __init__(self, key: bytes) -> None:
-        self._key = OctKey.import_key(key)
-        self._claims = JWTClaimsRegistry(leeway=_LEEWAY_SECONDS, sub={"essential": True}, exp={"essential": True})
+    def __init__(self, keys: Keyring | bytes, issuer: Issuer | None = None) -> None:
+        self._ring = Keyring([keys]) if isinstance(keys, bytes) else keys
+        self._issuer = issuer
+        self._claims = JWTClaimsRegistry(leeway=LEEWAY_SECONDS, sub={"essential": True}, exp={"essential": True})
 
     def sign(self, user: str, seconds: float) -> str:
         """A token by which `user` is known for so many seconds."""
-        now = int(time.time())
-        return jwt.encode(
-            {"alg": _ALGORITHM}, {"sub": user, "iat": now, "exp": now + int(seconds)}, self._key, [_ALGORITHM]
-        )
+        now, own = time.time(), self._ring.signing
+        # To the millisecond, downwards: what is revoked in the same one holds no longer.
+        claims = {"sub": user, "iat": math.floor(now * 1000) / 1000, "exp": int(now) + int(seconds)}
+        return jwt.encode({"alg": _ALGORITHM, "kid": own.id}, claims, own.key, [_ALGORITHM])
 
-    def verify(self, token: str) -> tuple[str, float]:
-        """The user whom a token names, and when it ends (Unix time). Raises Unauthenticated (`bad_token`)."""
-        if len(token) > _LARGEST:
-            raise _refused()
+    async def verify(self, token: str) -> Bearer:
+        """Whom a token stands for. Raises Unauthenticated (`bad_token`), Unavailable (`keys_unavailable`)."""
         try:
-            # The algorithm is pinned: what the token's header says of it is not asked.
-            claims = jwt.decode(token, self._key, [_ALGORITHM]).claims
-            self._claims.validate(claims)
-        except (JoseError, ValueError, TypeError, RecursionError) as error:
-            raise _refused() from error
-        subject = claims["sub"]
-        if not isinstance(subject, str) or not subject or len(subject) > 255:
-            raise _refused()
-        return user_id(subject), float(claims["exp"])
+            head = head_of(token)
+            if own := self._own(token, head):
+                return own
+            if self._issuer is None:
+                raise BadToken("no key of ours")
+            return _outsider(await self._issuer.claims(token, head), self._issuer.namespace)
+        except BadToken as error:
+            raise Unauthenticated("The token is not valid, or no longer.", code="bad_token") from error
+
+    async def close(self) -> None:
+        if self._issuer is not None:
+            await self._issuer.close()
+
+    def _own(self, token: str, head: Head) -> Bearer | None:
+        """None where the token may be another issuer's. A token that names a key of ours is ours or nobody's."""
+        keys = self._ring.called(head.key) if head.algorithm == _ALGORITHM else []
+        for own in keys:
+            try:
+                return _bearer(claims_of(token, own.key, _ALGORITHM, self._claims))
+            except BadToken:
+                if head.key is not None:
+                    raise
+        return None
 
 
-def user_id(name: str) -> str:
-    """A user's name as it stands in keys and paths: percent-encoded but for letters, digits, `@`, `_`, `-` and `.`."""
-    return quote(name, safe="@")
+def _bearer(claims: dict[str, Any]) -> Bearer:
+    subject = _subject(claims)
+    # A token that does not say when it was issued counts as older than anything.
+    return Bearer(user_id(subject), subject, _expires(claims), float(max(0, claims.get("iat", 0))))
 
 
-def _refused() -> Unauthenticated:
-    return Unauthenticated("The token is not valid, or no longer.", code="bad_token")
+def _outsider(claims: dict[str, Any], namespace: str) -> Bearer:
+    subject, name = _subject(claims), claims.get("name")
+    named = name if isinstance(name, str) and 0 < len(name) <= _LONGEST_SUBJECT else subject
+    # Not every issuer says when; its tokens are then as old as their use.
+    issued = float(max(0, claims.get("iat", time.time())))
+    return Bearer(outsider_id(namespace, subject), named, _expires(claims), issued)
+
+
+def _expires(claims: dict[str, Any]) -> float:
+    """JSON knows numbers that no float can hold."""
+    return float(min(claims["exp"], _END_OF_TIME))
+
+
+def _subject(claims: dict[str, Any]) -> str:
+    subject = claims["sub"]
+    if not isinstance(subject, str) or not 0 < len(subject) <= _LONGEST_SUBJECT:
+        raise BadToken("a subject that is no name")
+    try:
+        subject.encode()
+    except UnicodeEncodeError as error:
+        raise BadToken("a subject that is no text") from error
+    return subject

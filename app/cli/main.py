@@ -6,8 +6,9 @@ import asyncio
 import os
 import re
 import sys
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 from rich.console import Console
@@ -24,8 +25,12 @@ app = typer.Typer(
 )
 users = typer.Typer(no_args_is_help=True, help="Local accounts.")
 app.add_typer(users, name="user")
+keys = typer.Typer(no_args_is_help=True, help="The keys that sign tokens.")
+app.add_typer(keys, name="key")
 
 errors = Console(stderr=True)
+
+T = TypeVar("T")
 
 _TTL = re.compile(r"([1-9][0-9]{0,5})([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -72,6 +77,7 @@ def token(
 ) -> None:
     """Prints a bearer token."""
     from app.auth.accounts import check_name
+    from app.auth.keyring import Keyring
     from app.auth.tokens import Tokens
 
     match = _TTL.fullmatch(ttl)
@@ -87,27 +93,97 @@ def token(
         check_name(user)
     except Problem as problem:
         _fail(problem.detail)
-    print(Tokens(settings.signing_key()).sign(user, int(match[1]) * _SECONDS[match[2]]))
+    print(Tokens(Keyring.of(settings)).sign(user, int(match[1]) * _SECONDS[match[2]]))
+
+
+PasswordStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password from stdin.")]
 
 
 @users.command("add")
-def user_add(
-    name: str,
-    password_stdin: Annotated[bool, typer.Option("--password-stdin", help="Read the password from stdin.")] = False,
-) -> None:
+def user_add(name: str, password_stdin: PasswordStdin = False) -> None:
     """Adds a local account; asks for its password."""
     from app.cli.users import add
 
-    password = (
-        sys.stdin.readline().rstrip("\n")
-        if password_stdin
-        else typer.prompt("Password", hide_input=True, confirmation_prompt=True)
-    )
-    try:
-        asyncio.run(add(_settings(), name, password))
-    except Problem as problem:
-        _fail(problem.detail)
+    _run(add(_settings(), name, _password(password_stdin)))
     errors.print(f"[green]Added[/] {name}. They sign in at {_settings().address}/signin")
+
+
+@users.command("passwd")
+def user_passwd(name: str, password_stdin: PasswordStdin = False) -> None:
+    """Gives an account another password, and signs its user out everywhere."""
+    from app.cli.users import set_password
+
+    _run(set_password(_settings(), name, _password(password_stdin)))
+    errors.print(f"[green]Changed[/]. {name} is signed out everywhere; tokens issued before hold no longer.")
+
+
+@users.command("disable")
+def user_disable(name: str) -> None:
+    """Signs a user out everywhere and lets them in no more, whatever they come with."""
+    from app.cli.users import disable
+
+    known = _run(disable(_settings(), name))
+    errors.print(f"[green]Disabled[/] {name}." + ("" if known else " (There is no local account of that name.)"))
+
+
+@users.command("enable")
+def user_enable(name: str) -> None:
+    """Lets a disabled user in again."""
+    from app.cli.users import enable
+
+    changed = _run(enable(_settings(), name))
+    errors.print(f"[green]Enabled[/] {name}." if changed else f"{name} was not disabled.")
+
+
+@users.command("list")
+def user_list() -> None:
+    """Shows all local accounts."""
+    from app.cli.users import all_accounts
+
+    for account in _run(all_accounts(_settings())):
+        print(f"{account.name}\t{'disabled' if account.disabled else 'enabled'}\t{account.created_at}")
+
+
+@users.command("link")
+def user_link(name: str) -> None:
+    """Prints a link that signs a user in once, for who cannot sign in otherwise."""
+    from app.cli.users import link
+
+    print(_run(link(_settings(), name)))
+
+
+@keys.command("list")
+def key_list() -> None:
+    """Shows what the keys are called, the one that signs first."""
+    from app.core.keyfile import key_id
+
+    settings = _settings()
+    if not settings.secret_key.get_secret_value():
+        _kept_keys()
+    for number, key in enumerate(settings.own_keys()):
+        print(f"{key_id(key)} {'verifies' if number else 'signs'}")
+
+
+@keys.command("rotate")
+def key_rotate() -> None:
+    """Makes a new key that signs from now on; tokens of the former hold until it is removed."""
+    from app.core.keyfile import key_id, rotate
+
+    signing, *former = rotate(_kept_keys())
+    errors.print(f"[green]{key_id(signing)}[/] signs from now on.", highlight=False)
+    if former:
+        names = " ".join(key_id(key) for key in former)
+        errors.print(f"Still verifying, until `smartvoice key remove`: {names}", highlight=False)
+
+
+@keys.command("remove")
+def key_remove(id: Annotated[str, typer.Argument(help="What the key is called.")]) -> None:
+    """Takes a former key away: tokens that it signed hold no longer."""
+    from app.core.keyfile import remove
+
+    if not remove(_kept_keys(), id):
+        _fail(f"There is no former key {id}; see `smartvoice key list`.")
+    errors.print(f"[green]Removed[/] {id}.", highlight=False)
 
 
 @app.command()
@@ -116,6 +192,35 @@ def doctor() -> None:
     from app.cli.doctor import examine
 
     raise typer.Exit(0 if asyncio.run(examine(_settings())) else 1)
+
+
+def _password(from_stdin: bool) -> str:
+    if from_stdin:
+        return sys.stdin.readline().rstrip("\n")
+    return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    """What `work` returns; what is wrong is said."""
+    from app.core.logs import configure_logs
+
+    configure_logs()
+    try:
+        return asyncio.run(work)
+    except Problem as problem:
+        _fail(problem.detail)
+
+
+def _kept_keys() -> Path:
+    settings = _settings()
+    if settings.secret_key.get_secret_value():
+        _fail(
+            "The key is set by SMARTVOICE_SECRET_KEY: set a new one there, put the former into "
+            "SMARTVOICE_OLD_SECRET_KEYS, and start SmartVoice again."
+        )
+    if not settings.key_file.exists():
+        _fail(f"There is no key in {settings.data_dir.absolute()}; set SMARTVOICE_DATA_DIR as `smartvoice up` has it.")
+    return settings.key_file
 
 
 def _settings(**given: object) -> Settings:

@@ -7,7 +7,7 @@ from importlib.resources import files
 
 from redis.asyncio import Redis
 
-from app.auth.tokens import user_id
+from app.auth.names import user_id
 from app.core.eventlog import EventLog
 from app.core.jobs import Jobs
 from app.core.messages import Language

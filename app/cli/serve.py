@@ -33,6 +33,8 @@ def serve_web(settings: Settings) -> None:
         log_level="warning",
         access_log=False,
         server_header=False,
+        # uvicorn believes every proxy on this machine; which are believed is a setting, see app.proxies.
+        proxy_headers=False,
         backlog=_BACKLOG,
         # Streams have ended by then: see app.events.drain.
         timeout_graceful_shutdown=round(settings.drain_seconds) + _CLOSE_SECONDS,

@@ -2,20 +2,90 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from app.auth.accounts import Accounts
+from app.auth import audit
+from app.auth.access import Access
+from app.auth.accounts import Account, Accounts, check_name
+from app.auth.names import is_outsider, user_id
+from app.auth.sessions import Sessions
 from app.core.errors import Unavailable
-from app.core.redis import connect
+from app.core.redis import connect, prepare
 from app.core.settings import Settings
 
 
 async def add(settings: Settings, name: str, password: str) -> None:
     """A new account. Raises Problem, which says what is wrong."""
+    async with _redis(settings) as redis:
+        await Accounts(redis).add(name, password)
+    _note("account_added", name)
+
+
+async def set_password(settings: Settings, name: str, password: str) -> None:
+    """Another password for an account, which ends all that its user has come in with. Raises Problem."""
+    async with _redis(settings) as redis:
+        await Accounts(redis).set_password(name, password)
+        await Sessions(redis, settings).end_all(user_id(name))
+    _note("password_changed", name)
+
+
+async def disable(settings: Settings, name: str) -> bool:
+    """Lets a user in no more, whatever they come with; whether there is an account of that name. Raises Problem."""
+    async with _redis(settings) as redis:
+        user = _user(name)
+        await Access(redis).disable(user)
+        await Sessions(redis, settings).end_all(user)
+        known = name in {account.name for account in await Accounts(redis).all()}
+    _note("account_disabled", name)
+    return known
+
+
+async def enable(settings: Settings, name: str) -> bool:
+    """Lets a user in again; False where they might come in all the time. Raises Problem."""
+    async with _redis(settings) as redis:
+        changed = await Access(redis).enable(_user(name))
+    _note("account_enabled", name)
+    return changed
+
+
+async def all_accounts(settings: Settings) -> list[Account]:
+    """All accounts, by name. Raises Problem."""
+    async with _redis(settings) as redis:
+        return await Accounts(redis).all()
+
+
+async def link(settings: Settings, name: str) -> str:
+    """A link that signs a user in once. Raises Problem."""
+    check_name(name)
+    async with _redis(settings) as redis:
+        token = await Sessions(redis, settings).link(user_id(name))
+    _note("link_made", name)
+    return f"{settings.address}/signin#link={token}"
+
+
+@asynccontextmanager
+async def _redis(settings: Settings) -> AsyncIterator[Redis]:
     redis = connect(settings.redis)
     try:
-        await Accounts(redis).add(name, password)
+        await prepare(redis)
+        yield redis
     except (RedisError, OSError) as error:
         raise Unavailable(f"Redis cannot be reached at {settings.redis}; is `smartvoice up` running here?") from error
     finally:
         await redis.aclose()
+
+
+def _user(name: str) -> str:
+    """The id of a user by their name; of one whom another issuer vouches for by the id itself, as the log has it."""
+    if is_outsider(name):
+        return name
+    check_name(name)
+    return user_id(name)
+
+
+def _note(event: str, name: str) -> None:
+    audit.record(event, audit.COMMAND_LINE, user=name)

@@ -24,6 +24,12 @@ VOICES = "sv:voices"
 WEBS = "sv:webs"
 """Sorted set: web processes, by until when each counts as alive (ms of Redis' clock); no expiry."""
 
+ACCOUNTS = "sv:accounts"
+"""Set: the names of the local accounts; no expiry."""
+
+CONTROL = "sv:control"
+"""Channel: whose credentials have ended, as JSON: `user`, and `session` where it is that one alone."""
+
 QUEUE_NAMESPACE = "sv:queue"
 """Prefix of Dramatiq's own keys."""
 
@@ -112,14 +118,48 @@ def streams(user: str) -> str:
 
 
 def account(name: str) -> str:
-    """Hash: a local account: `password` (argon2), `createdAt`; no expiry."""
+    """Hash: a local account: `password` (argon2), `createdAt`, `changedAt`; no expiry."""
     return f"sv:account:{name}"
 
 
-def session(token: str) -> str:
-    """String: who signed in with this cookie, and until when, as JSON. Only a digest of the cookie is kept. Lives as
+def access(user: str) -> str:
+    """Hash: `disabled`, where the user may not come in; `notBefore`, the Unix time that their credentials must be
+    younger than; no expiry."""
+    return f"sv:{{u:{user}}}:access"
+
+
+def sessions(user: str) -> str:
+    """Sorted set: digests of the cookies of the user's sign-ins, by when they end (Unix time); no expiry."""
+    return f"sv:{{u:{user}}}:sessions"
+
+
+def session(digest: str) -> str:
+    """String: who signed in with the cookie of this digest, and until when, as JSON (see `app.auth.sessions`). Lives as
     long as the sign-in."""
-    return f"sv:session:{digest(token)}"
+    return f"sv:session:{digest}"
+
+
+def ticket(token: str) -> str:
+    """String: whom this stream ticket stands for, as JSON (see `app.auth.tickets`). Dropped when used or after
+    `ticket_seconds`."""
+    return f"sv:ticket:{digest(token)}"
+
+
+def oidc(state: str) -> str:
+    """String: a sign-in that has begun at the OpenID provider, as JSON (see `app.auth.oidc`). Dropped when it ends or
+    after ten minutes."""
+    return f"sv:oidc:{digest(state)}"
+
+
+def device(token: str) -> str:
+    """String: who has signed in by password in the browser with this cookie, and when, as JSON. Dropped after 180
+    days without a sign-in."""
+    return f"sv:device:{digest(token)}"
+
+
+def throttle(kind: str, whom: str) -> str:
+    """String: how far ahead of its rate somebody is (see `app.auth.throttle`). Dropped when it has caught up."""
+    return f"sv:throttle:{kind}:{digest(whom)[:32]}"
 
 
 def link(token: str) -> str:

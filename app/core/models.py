@@ -118,6 +118,11 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def moment(seconds: float) -> str:
+    """A moment of Unix time as RFC 3339 in UTC, to the second."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
 def compact(value: Any) -> str:
     """JSON on one line, with text as it is; line ends and control characters are escaped, so it fits any framing."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import ipaddress
 import re
-import secrets
 from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import urlsplit
@@ -12,11 +11,14 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.core.keyfile import kept_keys
 from app.core.messages import Language
 from app.core.models import VOICE_ID
 
 _VOICE = re.compile(rf"(?=[^=]{{1,100}}(=|$)){VOICE_ID}(=[A-Za-z]{{2,3}}(-[A-Za-z0-9]{{1,8}})*)?")
 _HEADER_SAFE = re.compile(r"[!-~]*")  # visible ASCII
+
+_SHORTEST_KEY = 32
 
 
 class Settings(BaseSettings):
@@ -33,7 +35,19 @@ class Settings(BaseSettings):
     )
     queue_url: str = Field("", description="Dramatiq's broker; empty: the same Redis")
     storage_url: str = Field("", description="manuscripts and audio, `file:///…`; empty: a folder in `data_dir`")
-    secret_key: SecretStr = Field(SecretStr(""), description="signs tokens; empty: a key kept in `data_dir`")
+    secret_key: SecretStr = Field(
+        SecretStr(""), description="signs tokens, 32 characters at least; empty: a key kept in `data_dir`"
+    )
+    old_secret_keys: SecretStr = Field(
+        SecretStr(""), description="former keys whose tokens still hold, separated by commas"
+    )
+    jwt_issuer: str = Field("", description="`iss` of the other issuer whose tokens hold here; empty: not checked")
+    jwt_audience: str = Field("", description="`aud` that its tokens must name; empty: not checked")
+    jwt_secret: SecretStr = Field(SecretStr(""), description="secret that it shares with us, for HS256 and the like")
+    jwks_url: str = Field("", description="where it publishes its keys, for RS256, ES256 and the like")
+    jwt_algorithms: str = Field(
+        "HS256,RS256,PS256,ES256,EdDSA", description="algorithms that it may sign with, separated by commas"
+    )
 
     host: str = Field("127.0.0.1", description="address that the web side listens on")
     port: int = Field(8000, ge=1, le=65535, description="port that the web side listens on")
@@ -41,6 +55,12 @@ class Settings(BaseSettings):
     worker_processes: int = Field(2, ge=1, description="worker processes")
     worker_threads: int = Field(2, ge=1, description="jobs of each queue at once in each worker process")
     public_url: str = Field("", description="the address people use, where a proxy stands before SmartVoice")
+    trusted_proxies: str = Field(
+        "", description="addresses and networks of proxies whose `X-Forwarded-…` are believed, separated by commas"
+    )
+    cors_origins: str = Field(
+        "", description="other sites whose pages may use the API, such as `https://app.example`, separated by commas"
+    )
 
     default_language: Language = Field("en", description="language of a project that names none and shows none")
     tts_engine: Literal["espeak", "openai"] = Field(
@@ -57,8 +77,14 @@ class Settings(BaseSettings):
     tts_timeout_seconds: float = Field(60, gt=0, description="longest that one call to it may take, from end to end")
     tts_tries: int = Field(4, ge=1, description="calls to it for one segment before the segment has failed")
 
+    oidc_issuer: str = Field("", description="address of the OpenID provider that people may sign in at; empty: none")
+    oidc_client_id: str = Field("", description="what we are called there")
+    oidc_client_secret: SecretStr = Field(SecretStr(""), description="our secret there; empty: a client without one")
+    oidc_scopes: str = Field("openid profile email", description="what we ask it for")
+    oidc_name: str = Field("OpenID", description="what the button for it is called")
     session_hours: float = Field(24 * 14, gt=0, description="hours for which a sign-in lasts")
     link_minutes: float = Field(60, gt=0, description="minutes for which the one-time sign-in link holds")
+    ticket_seconds: float = Field(30, ge=0.001, description="seconds for which a stream ticket may be used")
     max_streams_per_user: int = Field(
         100, ge=1, description="streams that one user may hold open, over all web processes"
     )
@@ -108,6 +134,39 @@ class Settings(BaseSettings):
     max_changes_per_minute: int = Field(600, ge=1, description="requests of a user that change something, a minute")
     max_uploads_per_minute: int = Field(60, ge=1, description="projects that a user may create, a minute")
     max_open_jobs: int = Field(5000, ge=1, description="most jobs of a user that are waiting or active")
+
+    @model_validator(mode="after")
+    def _keys_are_sound(self) -> Self:
+        own = [self.secret_key.get_secret_value(), *_listed(self.old_secret_keys.get_secret_value())]
+        shared = self.jwt_secret.get_secret_value()
+        if any(0 < len(key) < _SHORTEST_KEY for key in [*own, shared]):
+            raise ValueError(f"a key that signs tokens has at least {_SHORTEST_KEY} characters (RFC 7518, 3.2)")
+        if shared and shared in own:
+            raise ValueError("SMARTVOICE_JWT_SECRET must not be a key of our own: its holder could pass for anybody")
+        return self
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _proxies_are_addresses(cls, text: str) -> str:
+        for one in _listed(text):
+            ipaddress.ip_network(one)
+        return text
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins_are_origins(cls, text: str) -> str:
+        for one in _listed(text):
+            if not re.fullmatch(r"https?://[a-z0-9.\-\[\]:]+", one):
+                raise ValueError(f"{one!r} is no origin; write it as https://app.example, in small letters")
+        return text
+
+    @model_validator(mode="after")
+    def _provider_is_whole(self) -> Self:
+        if self.oidc_issuer and not self.oidc_client_id:
+            raise ValueError("SMARTVOICE_OIDC_ISSUER needs SMARTVOICE_OIDC_CLIENT_ID")
+        if "openid" not in self.oidc_scopes.split():
+            raise ValueError("SMARTVOICE_OIDC_SCOPES must have `openid` among them")
+        return self
 
     @model_validator(mode="after")
     def _queue_apart_from_a_cluster(self) -> Self:
@@ -183,28 +242,40 @@ class Settings(BaseSettings):
 
     def signing_key(self) -> bytes:
         """The key that signs tokens: the one set, else the one kept in `data_dir`, made at the first need."""
+        return self.own_keys()[0]
+
+    def own_keys(self) -> list[bytes]:
+        """The keys whose tokens hold; the first of them signs."""
         if secret := self.secret_key.get_secret_value():
-            return secret.encode()
-        return _kept_key(self.key_file)
+            return [secret.encode(), *(old.encode() for old in _listed(self.old_secret_keys.get_secret_value()))]
+        return kept_keys(self.key_file)
 
     @property
     def key_file(self) -> Path:
-        """Where the key is kept that was not set."""
+        """Where the keys are kept that were not set."""
         return self.data_dir / "secret.key"
 
+    @property
+    def over_https(self) -> bool:
+        """Whether people use an address that is https, whatever reaches us behind a proxy."""
+        return self.address.startswith("https://")
 
-def _kept_key(path: Path) -> bytes:
-    """The key in the file `path`; a new one, readable by its owner alone, where there is none yet."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Written aside and linked into place: of two processes that start at once, one wins and both read the same key.
-    aside = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    if not path.exists():
-        aside.touch(mode=0o600)
-        aside.write_text(secrets.token_urlsafe(48))
-        try:
-            os.link(aside, path)
-        except FileExistsError:
-            pass
-        finally:
-            aside.unlink()
-    return path.read_bytes().strip()
+    @property
+    def proxies(self) -> list[str]:
+        """The proxies that are believed."""
+        return _listed(self.trusted_proxies)
+
+    @property
+    def other_origins(self) -> list[str]:
+        """The other sites whose pages may use the API."""
+        return _listed(self.cors_origins)
+
+    @property
+    def outside_algorithms(self) -> frozenset[str]:
+        """The algorithms that the other issuer's tokens may be signed with."""
+        return frozenset(_listed(self.jwt_algorithms))
+
+
+def _listed(text: str) -> list[str]:
+    """What stands between commas."""
+    return [one for part in text.split(",") if (one := part.strip())]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Coroutine
 from contextlib import AsyncExitStack
+from typing import Any
 
 import structlog
 from sse_starlette import EventSourceResponse
@@ -13,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from app.auth.credential import Identity
 from app.auth.identity import identity_of
 from app.core.cursor import Cursor, parse
 from app.core.errors import BadRequest, NotFound
@@ -32,21 +35,23 @@ async def events(request: Request[State]) -> Response:
 
     Raises BadRequest (`bad_cursor`, `bad_wait`), NotFound, TooMany and Unavailable (`too_many_streams`).
     """
-    user = identity_of(request).user
+    identity = identity_of(request)
+    user = identity.user
     after = _after(request)
-    projects = await _projects(request, user)
+    projects = await _projects(request, identity)
     if projects is None:
         # An EventSource that comes back for what is deleted is told to stop: 204 does that, without an error.
         return Response(status_code=204)
     if _wants_json(request):
-        return await _poll(request, user, after, projects)
+        return await _poll(request, identity, after, projects)
     if request.method == "HEAD":
         return Response(media_type="text/event-stream", headers=HEADERS)
     stack = AsyncExitStack()
     async with stack:
+        lease = stack.enter_context(request.state["guard"].held(identity))
         reader = await stack.enter_async_context(admitted(request.state, user))
         cursor = after or await request.state["log"].top(user)
-        stream = Stream(request.state, identity_of(request), reader, cursor, projects)
+        stream = Stream(request.state, identity, lease, reader, cursor, projects)
         return _StreamResponse(stream, request.state["settings"].send_timeout_seconds, stack.pop_all())
 
 
@@ -93,20 +98,28 @@ class _StreamResponse(EventSourceResponse):
             self._streaming.cancel()
 
 
-async def _poll(request: Request[State], user: str, after: Cursor | None, projects: frozenset[str]) -> Response:
-    wait = _wait(request)
+async def _poll(
+    request: Request[State], identity: Identity, after: Cursor | None, projects: frozenset[str]
+) -> Response:
+    wait = min(_wait(request), max(0.0, identity.seconds_left))
     if after is None:
-        return answer([], await request.state["log"].top(user))
-    async with admitted(request.state, user) as reader:
-        answering = asyncio.create_task(poll(request.state, user, reader, after, wait, projects))
-        leaving = asyncio.create_task(_left(request))
-        try:
-            await asyncio.wait([answering, leaving], return_when=asyncio.FIRST_COMPLETED)
-            return answering.result() if answering.done() else Response(status_code=204)
-        finally:
-            # Who left holds no place any longer.
-            answering.cancel()
-            leaving.cancel()
+        return answer([], await request.state["log"].top(identity.user))
+    with request.state["guard"].held(identity) as lease:
+        async with admitted(request.state, identity.user) as reader:
+            return await _answered(request, poll(request.state, lease, reader, after, wait, projects))
+
+
+async def _answered(request: Request[State], polling: Coroutine[Any, Any, Response]) -> Response:
+    """The poll's answer, unless the client goes before."""
+    answering = asyncio.create_task(polling)
+    leaving = asyncio.create_task(_left(request))
+    try:
+        await asyncio.wait([answering, leaving], return_when=asyncio.FIRST_COMPLETED)
+        return answering.result() if answering.done() else Response(status_code=204)
+    finally:
+        # Who left holds no place any longer.
+        answering.cancel()
+        leaving.cancel()
 
 
 async def _left(request: Request[State]) -> None:
@@ -126,12 +139,14 @@ def _after(request: Request[State]) -> Cursor | None:
     return parse(told) if told else None
 
 
-async def _projects(request: Request[State], user: str) -> frozenset[str] | None:
+async def _projects(request: Request[State], identity: Identity) -> frozenset[str] | None:
     """The projects that are asked for and there; None where all of them are deleted, so that nothing can come."""
-    asked = frozenset(request.query_params.getlist("project"))
+    asked = frozenset(request.query_params.getlist("project")) or identity.projects
+    if identity.projects and not asked <= identity.projects:
+        raise NotFound("There is no such project for this ticket.")
     if len(asked) > request.state["settings"].max_projects:
         raise BadRequest("That is more projects than one can have.", code="too_many_projects")
-    standing = {project: await request.state["projects"].standing(user, project) for project in asked}
+    standing = {project: await request.state["projects"].standing(identity.user, project) for project in asked}
     if "unknown" in standing.values():
         raise NotFound("There is no such project.")
     there = frozenset(project for project, known in standing.items() if known == "there")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -52,17 +52,21 @@ async def _find(request: Request[State]) -> Job:
 
 
 async def _changed(request: Request[State], job: Job, wait: float) -> Job:
-    """The job once it is no longer at the same version, or after `wait` seconds."""
+    """The job once it is no longer at the same version, or after `wait` seconds. Raises Unauthenticated."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + wait
     version = job.version
-    async with admitted(request.state, identity_of(request).user) as reader:
-        cursor = await request.state["log"].top(identity_of(request).user)
+    identity = identity_of(request)
+    async with AsyncExitStack() as stack:
+        lease = stack.enter_context(request.state["guard"].held(identity))
+        reader = await stack.enter_async_context(admitted(request.state, identity.user))
+        cursor = await request.state["log"].top(identity.user)
         while (job := await _find(request)).version == version and (left := deadline - loop.time()) > 0:
             try:
                 entries = await reader.read(cursor, left)
             except Gone:
                 break
+            lease.check()
             cursor = entries[-1].id if entries else cursor
             if request.state["drain"].started:
                 break

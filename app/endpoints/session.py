@@ -5,8 +5,9 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.auth import audit, cookies, devices
 from app.auth.identity import check_origin, identity_of
-from app.auth.sessions import COOKIE
+from app.auth.signin import Caller
 from app.core.errors import Unprocessable
 from app.endpoints.body import Body, read_json
 from app.endpoints.replies import reply
@@ -24,24 +25,33 @@ class SignIn(Body):
 async def sign_in(request: Request[State]) -> Response:
     check_origin(request)
     asked = await read_json(request, SignIn)
+    caller = Caller(audit.address_of(request), cookies.read(request, cookies.DEVICE))
     if asked.link:
-        user = await request.state["sessions"].redeem(asked.link)
+        user = await request.state["sign_in"].by_link(asked.link, caller)
     elif asked.username and asked.password:
-        user = await request.state["accounts"].check(asked.username, asked.password)
+        user = await request.state["sign_in"].by_password(asked.username, asked.password, caller)
     else:
         raise Unprocessable("Send `username` and `password`, or `link`.")
     response = Response(status_code=204)
-    await request.state["sessions"].start(user, response)
+    sessions = request.state["sessions"]
+    token = await sessions.start(user, agent=request.headers.get("user-agent", ""))
+    cookies.put(request, response, cookies.SESSION, token, sessions.seconds)
+    cookies.put(request, response, cookies.DEVICE, await request.state["devices"].remember(user), devices.SECONDS)
     return response
 
 
 async def sign_out(request: Request[State]) -> Response:
+    """Ends this sign-in and every stream of it, in all web processes, at once."""
     response = Response(status_code=204)
-    if cookie := request.cookies.get(COOKIE):
-        await request.state["sessions"].end(cookie, response)
+    if cookie := cookies.read(request, cookies.SESSION):
+        session = await request.state["sessions"].end(cookie)
+        cookies.clear(request, response, cookies.SESSION)
+        audit.record("signed_out", audit.address_of(request), user=session.user if session else None)
     return response
 
 
 async def who(request: Request[State]) -> Response:
+    """`{user, name}`, and where to sign out at the provider too, for who has signed in there: `signOutUrl`."""
     identity = identity_of(request)
-    return reply({"user": identity.user, "name": identity.name})
+    more = {"signOutUrl": "/auth/oidc/logout"} if identity.at_provider else {}
+    return reply({"user": identity.user, "name": identity.name} | more)

@@ -20,14 +20,14 @@ from contextlib import asynccontextmanager
 from itertools import islice
 
 import structlog
-from redis.exceptions import RedisError
+from redis.exceptions import RedisClusterException, RedisError
 
 from app.core import keys
 from app.core.cursor import Cursor
 from app.core.errors import Unavailable
 from app.core.eventlog import Entry, EventLog
 from app.core.settings import Settings
-from app.events.subscriber import Subscriptions
+from app.events.subscriber import Listener, Subscriptions
 
 logger = structlog.get_logger()
 
@@ -176,17 +176,24 @@ class Hub:
         self._pages = asyncio.Semaphore(_PAGES_AT_ONCE)
         self._feeds: dict[str, Feed] = {}
         self._by_channel: dict[bytes, Feed] = {}
+        self._listeners: dict[bytes, Listener] = {}
+
+    def listen(self, channel: str, listener: Listener) -> None:
+        """Has a channel that is no user's heard on the same connections; to be called before `running`."""
+        self._listeners[channel.encode()] = listener
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Keeps the connections up and the rings checked while the context is open."""
         await self._subscriptions.start()
-        checks = asyncio.create_task(self._check_for_ever())
+        works = [self._check_for_ever(), *(self._listen_to(channel.decode()) for channel in self._listeners)]
+        tasks = [asyncio.create_task(work) for work in works]
         try:
             yield
         finally:
-            checks.cancel()
-            await asyncio.gather(checks, return_exceptions=True)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             await self._subscriptions.stop()
 
     @asynccontextmanager
@@ -212,6 +219,11 @@ class Hub:
         for feed in self._feeds.values():
             feed.interrupt()
 
+    def interrupt_user(self, user: str) -> None:
+        """The same for one user's reads."""
+        if feed := self._feeds.get(user):
+            feed.interrupt()
+
     def readers_of(self, user: str) -> int:
         """Readers that one user has in this process."""
         return feed.readers if (feed := self._feeds.get(user)) else 0
@@ -219,6 +231,8 @@ class Hub:
     def heard(self, channel: bytes, message: bytes) -> None:
         if feed := self._by_channel.get(channel):
             feed.push(Entry.from_push(message))
+        elif listener := self._listeners.get(channel):
+            listener.heard(channel, message)
 
     def confirmed(self, channel: bytes) -> None:
         if feed := self._by_channel.get(channel):
@@ -226,6 +240,17 @@ class Hub:
             feed.drop()
             if not feed.confirmed.done():
                 feed.confirmed.set_result(None)
+        elif listener := self._listeners.get(channel):
+            listener.confirmed(channel)
+
+    async def _listen_to(self, channel: str) -> None:
+        """A single server need not be there yet; a cluster must be known before one can tell where a channel is."""
+        while True:
+            try:
+                await self._subscriptions.subscribe(channel)
+                return
+            except (RedisError, RedisClusterException, OSError):
+                await asyncio.sleep(random.uniform(0.1, 1.0))
 
     def _open(self, user: str) -> Feed:
         feed = self._feeds[user] = Feed(self._settings.ring_length)

@@ -9,15 +9,19 @@ from starlette.responses import Response
 from app.core.cursor import Cursor
 from app.core.eventlog import Entry
 from app.core.models import compact
+from app.events.guard import Lease
 from app.events.hub import Gone, Reader
 from app.events.snapshot import snapshot
 from app.state import State
 
 
 async def poll(
-    state: State, user: str, reader: Reader, after: Cursor, wait: float, projects: frozenset[str]
+    state: State, lease: Lease, reader: Reader, after: Cursor, wait: float, projects: frozenset[str]
 ) -> Response:
-    """`{events, cursor, reset}` as soon as there is anything past `after`, or when `wait` seconds are over."""
+    """`{events, cursor, reset}` as soon as there is anything past `after`, or when `wait` seconds are over.
+
+    Raises Unauthenticated as soon as the lease is over.
+    """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + wait
     cursor = after
@@ -25,12 +29,13 @@ async def poll(
         while True:
             left = deadline - loop.time()
             entries = await reader.read(cursor, 0 if state["drain"].started else max(0.0, left))
+            lease.check()
             cursor = entries[-1].id if entries else cursor
             wanted = [entry for entry in entries if not projects or entry.project in projects]
             if wanted or left <= 0 or state["drain"].started:
                 return answer(wanted, cursor)
     except Gone:
-        fresh = await snapshot(state, user, projects)
+        fresh = await snapshot(state, lease.credential.user, projects)
         return answer([], fresh.cursor, reset=compact(fresh.document()).encode())
 
 

@@ -8,10 +8,11 @@ from collections.abc import AsyncIterator
 
 from sse_starlette import ServerSentEvent
 
-from app.auth.identity import Identity
+from app.auth.credential import Identity
 from app.core.cursor import Cursor
 from app.core.eventlog import Entry
 from app.core.models import compact, new_id
+from app.events.guard import Lease
 from app.events.hub import Gone, Reader
 from app.events.snapshot import snapshot
 from app.state import State
@@ -28,10 +29,17 @@ class Stream:
     """One stream: what is sent, and why it ends: the client goes, the credential ends, the process leaves."""
 
     def __init__(
-        self, state: State, identity: Identity, reader: Reader, cursor: Cursor, projects: frozenset[str]
+        self,
+        state: State,
+        identity: Identity,
+        lease: Lease,
+        reader: Reader,
+        cursor: Cursor,
+        projects: frozenset[str],
     ) -> None:
         self._state = state
         self._identity = identity
+        self._lease = lease
         self._reader = reader
         self._cursor = cursor
         self._projects = projects
@@ -41,22 +49,21 @@ class Stream:
         self._leaves: float | None = None
 
     async def frames(self) -> AsyncIterator[bytes]:
-        """The bytes of the stream, for ever or until it has to end."""
+        """The bytes of the stream, for ever or until it has to end; once signed out it ends without another word."""
         yield self._preamble()
-        while True:
+        while not self._lease.over:
             heartbeat = self._loop.time() + self._heartbeat_seconds()
             try:
                 entries = await self._reader.read(self._cursor, self._until(heartbeat))
             except Gone:
                 yield await self._reset()
                 continue
-            if entries:
+            if entries and not self._lease.over:
                 frames = self._take(entries)
                 # Sending may take as long as the client likes; nothing is held meanwhile that can be read again.
                 del entries
                 if frames:
                     yield frames
-                continue
             now = self._loop.time()
             if self._leaves is not None and now >= self._leaves:
                 yield _control("goodbye", {"retryMs": _retry_ms()}, retry=_retry_ms())

@@ -177,9 +177,11 @@ class Subscriptions:
             self._of("")
 
     async def stop(self) -> None:
-        for task in self._tasks.values():
-            task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        # redis-py swallows a cancellation that comes at a bad moment of its reading: it is told until it hears.
+        while running := [task for task in self._tasks.values() if not task.done()]:
+            for task in running:
+                task.cancel()
+            await asyncio.wait(running, timeout=0.5)
         await self._redis.aclose()
 
     def _of(self, channel: str) -> Subscriber:

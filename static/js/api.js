@@ -45,11 +45,13 @@ const projectPath = (id) => `/api/projects/${encodeURIComponent(id)}`;
 
 /** One method for each thing that the pages ask for; all of them throw `ApiError`. */
 export const api = {
-  /** @returns {Promise<{user: string, name: string}>} */
+  /** @returns {Promise<{user: string, name: string, signOutUrl?: string}>} */
   session: () => request("GET", "/api/session"),
   /** @param {{username: string, password: string} | {link: string}} credential */
   signIn: (credential) => request("POST", "/api/session", credential),
   signOut: () => request("DELETE", "/api/session"),
+  /** @returns {Promise<{oidc: {name: string, url: string} | null}>} */
+  signInOptions: () => request("GET", "/api/sign-in-options"),
 
   projects: async () => (await request("GET", "/api/projects")).projects,
   project: (id) => request("GET", projectPath(id)),

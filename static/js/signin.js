@@ -3,15 +3,19 @@
 import { api } from "./api.js";
 import { wireLanguageButton } from "./components/language-button.js";
 import { byId } from "./components/parts.js";
-import { describeError, onLocaleChange, t, translate } from "./i18n.js";
+import { describeError, has, onLocaleChange, t, translate } from "./i18n.js";
 
 const form = byId("sign-in");
 const submit = form.querySelector("[type=submit]");
 let failure = () => "";
+let providerName = "";
 
 translate(document);
 wireLanguageButton(byId("language"));
-onLocaleChange(() => showFailure(failure));
+onLocaleChange(() => {
+  showFailure(failure);
+  nameProvider();
+});
 form.addEventListener("submit", (event) => {
   event.preventDefault();
   signInByPassword();
@@ -19,6 +23,8 @@ form.addEventListener("submit", (event) => {
 // A link that is pasted while this page is open changes its fragment only.
 addEventListener("hashchange", signInByLink);
 signInByLink();
+showProblem();
+showProvider();
 
 async function signInByPassword() {
   const { username, password } = Object.fromEntries(new FormData(form));
@@ -54,6 +60,29 @@ async function signIn(credential, explain) {
   } catch (error) {
     showFailure(() => explain(error));
   }
+}
+
+/** What came of signing in at the provider, which sends one back here. */
+function showProblem() {
+  const code = new URLSearchParams(location.search).get("problem");
+  if (!code) return;
+  const key = `signin.problem.${code}`;
+  showFailure(() => t(has(key) ? key : "signin.problem"));
+}
+
+/** The button for the OpenID provider, where one is configured; without it the page is as good. */
+async function showProvider() {
+  const { oidc } = await api.signInOptions().catch(() => ({ oidc: null }));
+  if (!oidc) return;
+  providerName = oidc.name;
+  const link = byId("provider");
+  link.href = `${oidc.url}?${new URLSearchParams({ next: nextPage() })}`;
+  link.hidden = false;
+  nameProvider();
+}
+
+function nameProvider() {
+  byId("provider").textContent = t("signin.provider", { name: providerName });
 }
 
 function linkFailure(error) {

@@ -41,6 +41,28 @@ def test_token_for_nobody_or_for_no_time_is_refused(tmp_path: Path, words: tuple
     assert "Traceback" not in done.stderr
 
 
+def test_keys_are_rotated_and_the_former_is_removed(tmp_path: Path) -> None:
+    assert smartvoice("key", "rotate", folder=tmp_path).returncode == 2
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "secret.key").write_text("the key that was made when SmartVoice first started")
+    [former] = smartvoice("key", "list", folder=tmp_path).stdout.splitlines()
+    assert smartvoice("key", "rotate", folder=tmp_path).returncode == 0
+    signing, verifying = smartvoice("key", "list", folder=tmp_path).stdout.splitlines()
+    assert former.endswith(" signs")
+    assert signing.endswith(" signs")
+    assert verifying == former.replace("signs", "verifies")
+    assert smartvoice("key", "remove", signing.split()[0], folder=tmp_path).returncode == 2
+    assert smartvoice("key", "remove", former.split()[0], folder=tmp_path).returncode == 0
+    assert smartvoice("key", "list", folder=tmp_path).stdout.splitlines() == [signing]
+
+
+def test_key_that_is_set_is_not_rotated_in_a_file(tmp_path: Path) -> None:
+    done = smartvoice("key", "rotate", folder=tmp_path, SMARTVOICE_SECRET_KEY="k" * 40)
+    assert done.returncode == 2
+    assert "SMARTVOICE_OLD_SECRET_KEYS" in done.stderr
+    assert "k" * 40 not in done.stderr + done.stdout
+
+
 def test_doctor_says_what_is_wrong_and_what_to_do(tmp_path: Path) -> None:
     done = smartvoice("doctor", folder=tmp_path, SMARTVOICE_PORT=str(free_port()))
     assert done.returncode == 1
@@ -87,6 +109,7 @@ def _check_running(stack: Stack) -> None:
     with httpx.Client(base_url=stack.address, trust_env=False) as client:
         answer = client.post("/api/session", json={"username": "bob", "password": "correct horse"})
         assert answer.status_code == httpx.codes.NO_CONTENT
+        _check_accounts(stack, client)
     second = smartvoice("up", folder=stack.folder.parent, SMARTVOICE_PORT=str(free_port()))
     assert second.returncode == 1
     assert "running in" in second.stderr
@@ -99,6 +122,23 @@ def _wait_for_voices(stack: Stack) -> None:
     while httpx.get(f"{stack.address}/api/voices", headers=headers, trust_env=False).status_code != httpx.codes.OK:
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def _check_accounts(stack: Stack, bob: httpx.Client) -> None:
+    """What is done to bob at the terminal is felt in his browser."""
+    assert bob.get("/api/session").json()["user"] == "bob"
+    stack.command("user", "passwd", "bob", "--password-stdin", stdin="correct horses\n")
+    assert bob.get("/api/session").status_code == httpx.codes.UNAUTHORIZED
+    link = stack.command("user", "link", "bob").partition("#link=")[2]
+    assert bob.post("/api/session", json={"link": link}).status_code == httpx.codes.NO_CONTENT
+    stack.command("user", "disable", "bob")
+    assert bob.get("/api/session").status_code == httpx.codes.UNAUTHORIZED
+    token = stack.token("bob")
+    headers = {"Authorization": f"Bearer {token}"}
+    assert bob.get("/api/projects", headers=headers).json()["code"] == "account_disabled"
+    assert stack.command("user", "list").split("\t")[:2] == ["bob", "disabled"]
+    stack.command("user", "enable", "bob")
+    assert bob.get("/api/projects", headers=headers).status_code == httpx.codes.OK
 
 
 def test_children_end_when_their_parent_is_killed() -> None:

@@ -1,4 +1,4 @@
-"""Who may come in: every private route, without a credential, with a bad one, and for what is somebody else's."""
+"""Who may come in: every private route, with every credential that does not hold, and for what is somebody else's."""
 
 from __future__ import annotations
 
@@ -9,9 +9,14 @@ import httpx
 import pytest
 from joserfc import jwt
 from joserfc.jwk import OctKey
+from redis.asyncio import Redis
 from starlette.routing import Route
 
+from app.auth.access import Access
+from app.auth.cookies import SESSION
+from app.auth.sessions import Sessions
 from app.auth.tokens import Tokens
+from app.core import keys
 from app.core.jobs import Jobs
 from app.core.projects import audio_record
 from app.core.settings import Settings
@@ -31,17 +36,21 @@ FOREIGN = {
     ("GET", "/api/jobs/{queue}/{job}"): 404,
     ("DELETE", "/api/jobs/{queue}/{job}"): 404,
     ("GET", "/audios/{name}.mp3"): 404,
+    ("DELETE", "/api/sessions/{session}"): 404,
     # These name nothing: each shows a user's own.
+    ("GET", "/api/sessions"): 200,
     ("GET", "/api/session"): 200,
     ("DELETE", "/api/session"): 204,
     ("GET", "/api/projects"): 200,
     ("POST", "/api/projects"): 415,
     ("GET", "/api/events"): 200,
+    ("POST", "/api/events/tickets"): 201,
     ("GET", "/api/voices"): 503,
 }
-PUBLIC = {"/", "/signin", "/projects/{project}", "/static", "/healthz", "/readyz", "/api/session"}
-
-NAME = "-".join(["0" * 20, "1" * 20, "2" * 20])
+PUBLIC = {
+    *("/", "/signin", "/projects/{project}", "/static", "/healthz", "/readyz", "/api/session", "/api/sign-in-options"),
+    *("/auth/oidc/login", "/auth/oidc/callback", "/auth/oidc/logout"),
+}
 
 
 def routes() -> Iterator[tuple[str, str]]:
@@ -57,7 +66,9 @@ def filled(path: str, names: dict[str, str]) -> str:
 
 
 @pytest.fixture
-async def hers(alice: Client, worker: HandWorker, jobs: Jobs, storage: Storage) -> dict[str, str]:
+async def hers(
+    alice: Client, worker: HandWorker, jobs: Jobs, storage: Storage, redis: Redis, settings: Settings
+) -> dict[str, str]:
     """Names of all kinds of things of alice's, each of which is there."""
     project = await alice.create()
     await worker.parse("alice", project["job"])
@@ -73,6 +84,7 @@ async def hers(alice: Client, worker: HandWorker, jobs: Jobs, storage: Storage) 
         "queue": "audio-generation",
         "job": job["id"],
         "name": name,
+        "session": keys.digest(await Sessions(redis, settings).start("alice"))[:20],
     }
 
 
@@ -85,14 +97,109 @@ def test_every_private_route_has_a_row_and_every_other_is_known_to_be_public() -
     }
 
 
-@pytest.mark.parametrize(("method", "path"), list(routes()))
-async def test_no_credential_is_401(anyone: httpx.AsyncClient, method: str, path: str) -> None:
-    names = {"project": "0" * 20, "chapter": "1" * 20, "queue": "audio-generation", "job": "2" * 20, "name": NAME}
-    answer = await anyone.request(method, filled(path, names))
-    assert answer.status_code == httpx.codes.UNAUTHORIZED
-    assert answer.headers["www-authenticate"].startswith("Bearer")
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert answer.json()["code"] == "unauthenticated"
+Sent = tuple[dict[str, str], dict[str, str]]
+
+
+class Credentials:
+    """Ways to come in that do not hold, or not there: each makes the headers and the query of a request."""
+
+    def __init__(self, redis: Redis, settings: Settings, alice: Client) -> None:
+        self._sessions = Sessions(redis, settings)
+        self._access = Access(redis)
+        self._tokens = Tokens(settings.signing_key())
+        self._alice = alice
+
+    async def nothing(self) -> Sent:
+        return {}, {}
+
+    async def garbage(self) -> Sent:
+        return {"Authorization": "Bearer not.a.token"}, {}
+
+    async def other_scheme(self) -> Sent:
+        return {"Authorization": "Basic YWxpY2U6YWxpY2U="}, {}
+
+    async def expired(self) -> Sent:
+        return {"Authorization": f"Bearer {self._tokens.sign('alice', -60)}"}, {}
+
+    async def disabled(self) -> Sent:
+        await self._access.disable("mallory")
+        return {"Authorization": f"Bearer {self._tokens.sign('mallory', 60)}"}, {}
+
+    async def issued_before_a_new_password(self) -> Sent:
+        token = self._tokens.sign("bob", 60)
+        await self._access.revoke("bob")
+        return {"Authorization": f"Bearer {token}"}, {}
+
+    async def ended_session(self) -> Sent:
+        token = await self._sessions.start("alice")
+        await self._sessions.end(token)
+        return {"Cookie": f"{SESSION}={token}"}, {}
+
+    async def invented_session(self) -> Sent:
+        return {"Cookie": f"{SESSION}=invented"}, {}
+
+    async def session_under_the_name_for_https(self) -> Sent:
+        return {"Cookie": f"__Host-{SESSION}={await self._sessions.start('alice')}"}, {}
+
+    async def ticket(self) -> Sent:
+        return {}, {"ticket": (await self._alice.http.post("/api/events/tickets")).json()["ticket"]}
+
+    async def spent_ticket(self) -> Sent:
+        _, query = await self.ticket()
+        async with self._alice.http.stream("GET", "/api/events", params=query):
+            return {}, query
+
+    async def token_in_the_query(self) -> Sent:
+        return {}, {"token": self._tokens.sign("alice", 60)}
+
+
+CODES = {
+    # Which refusal each of them gets, on every private route.
+    "nothing": "unauthenticated",
+    "garbage": "bad_token",
+    "other_scheme": "bad_scheme",
+    "expired": "bad_token",
+    "disabled": "account_disabled",
+    "issued_before_a_new_password": "signed_out",
+    "ended_session": "signed_out",
+    "invented_session": "signed_out",
+    "session_under_the_name_for_https": "unauthenticated",
+    "ticket": "unauthenticated",
+    "spent_ticket": "unauthenticated",
+    "token_in_the_query": "token_in_url",
+}
+EXCEPT = {
+    # The one route that tickets are for.
+    ("ticket", "GET", "/api/events"): (200, None),
+    ("spent_ticket", "GET", "/api/events"): (401, "ticket_used"),
+}
+
+
+@pytest.mark.parametrize("credential", CODES)
+async def test_credential_that_does_not_hold_opens_no_route(
+    anyone: httpx.AsyncClient,
+    alice: Client,
+    redis: Redis,
+    settings: Settings,
+    hers: dict[str, str],
+    credential: str,
+) -> None:
+    make = getattr(Credentials(redis, settings, alice), credential)
+    for method, path in routes():
+        headers, query = await make()
+        accept = {"Accept": "application/json", **headers}
+        answer = await anyone.request(method, filled(path, hers), headers=accept, params=query)
+        status, code = EXCEPT.get((credential, method, path), (401, CODES[credential]))
+        assert (answer.status_code, answer.json().get("code")) == (status, code), (method, path, answer.text)
+        if status == httpx.codes.UNAUTHORIZED:
+            assert answer.headers["www-authenticate"].startswith("Bearer")
+            assert answer.headers["content-type"] == "application/problem+json"
+    # None of it has changed anything.
+    assert (await alice.project(hers["project"]))["id"] == hers["project"]
+
+
+def test_every_way_in_has_a_row() -> None:
+    assert {name for name in vars(Credentials) if not name.startswith("_")} == set(CODES)
 
 
 @pytest.mark.parametrize(("method", "path"), list(routes()))

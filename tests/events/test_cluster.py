@@ -7,9 +7,11 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from typing import Any
 
+import httpx
 import pytest
 from redis.asyncio import Redis
 
+from app.auth.sessions import Sessions
 from app.core import keys
 from app.core.eventlog import EventLog
 from app.core.jobs import Jobs
@@ -82,9 +84,8 @@ async def _check_sharded(nodes: list[Redis]) -> None:
         return [await node.pubsub_shardchannels() for node in nodes]
 
     found = await channels()
-    assert sorted(channel for on_node in found for channel in on_node) == sorted(
-        keys.channel(user).encode() for user in USERS
-    )
+    wanted = [keys.CONTROL, *(keys.channel(user) for user in USERS)]
+    assert sorted(channel for on_node in found for channel in on_node) == sorted(name.encode() for name in wanted)
     assert all(found), "twelve users should lie on all three servers"
 
 
@@ -117,3 +118,17 @@ async def test_writes_for_one_user_are_one_step_on_a_cluster_too(worker: HandWor
         assert found["cursor"] == found["job"]["version"]
         assert (await alice.http.delete(f"/api/projects/{project['id']}")).status_code == 204
         assert (await alice.http.get("/api/projects")).json() == {"projects": []}
+
+
+async def test_signing_out_ends_streams_in_every_process(clustered: Settings, nodes: list[Redis]) -> None:
+    async with AsyncExitStack() as stack:
+        first, second = [await stack.enter_async_context(serve(clustered)) for _ in range(2)]
+        redis = await stack.enter_async_context(connect(clustered.redis))
+        link = await Sessions(redis, clustered).link("alice")
+        http = await stack.enter_async_context(httpx.AsyncClient(base_url=first, trust_env=False))
+        await http.post("/api/session", json={"link": link})
+        there = httpx.AsyncClient(base_url=second, cookies=http.cookies, trust_env=False)
+        stream = await stack.enter_async_context(Client(await stack.enter_async_context(there)).stream())
+        await stream.next("ready")
+        assert (await http.delete("/api/session")).status_code == httpx.codes.NO_CONTENT
+        await stream.ends()

@@ -6,8 +6,6 @@ import asyncio
 import json
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from itertools import pairwise
@@ -25,6 +23,7 @@ from app.core.models import new_id
 from app.core.settings import Settings
 from tests.faults.publisher import make_project
 from tests.faults.rig import Rig, rigged
+from tests.npm import missing, node_modules
 from tests.support import Client, NoHands, data, until
 
 USER = "alice"
@@ -100,13 +99,6 @@ async def printing(*command: str, cwd: Path) -> AsyncIterator[list[str]]:
         await listening
 
 
-def missing(what: str) -> None:
-    """Skips at a desk, fails where everything must be there."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(what)
-    pytest.skip(what)
-
-
 async def test_httpx_sse_gets_every_text_as_it_was_said(alice: Client, jobs: Jobs, redis: Redis) -> None:
     async with alice.stream() as stream:
         await stream.next("ready")
@@ -180,24 +172,15 @@ async def test_lone_surrogate_neither_breaks_the_stream_nor_keeps_the_job_from_e
 
 
 @pytest.fixture(scope="session")
-def node_modules() -> Path:
-    """The npm package `eventsource`, installed beside the Python packages at the first need."""
-    folder = Path(sys.prefix) / "npm"
-    if not shutil.which("node") or not shutil.which("npm"):
-        missing("no Node.js for the test with npm's eventsource; install it (Debian: apt-get install nodejs npm)")
-    if not (folder / "node_modules" / "eventsource").exists():
-        command = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(folder), "eventsource@^4"]
-        try:
-            subprocess.run(command, capture_output=True, text=True, timeout=90, check=True)
-        except subprocess.SubprocessError as error:
-            missing(f"npm cannot install eventsource ({error}); is its registry within reach?")
-    return folder / "node_modules"
+def eventsource() -> Path:
+    """The folder with the npm package `eventsource`."""
+    return node_modules("eventsource", "^4")
 
 
 @pytest.fixture
-def node_client(node_modules: Path, tmp_path: Path) -> Path:
+def node_client(eventsource: Path, tmp_path: Path) -> Path:
     """A program for Node.js that prints each event as a line of JSON."""
-    (tmp_path / "node_modules").symlink_to(node_modules)
+    (tmp_path / "node_modules").symlink_to(eventsource)
     script = tmp_path / "client.mjs"
     script.write_text(NODE_CLIENT)
     return script

@@ -6,6 +6,9 @@ import { ConnectionLabel } from "./connection-label.js";
 import { wireLanguageButton } from "./language-button.js";
 import { byId } from "./parts.js";
 
+/** Where one signs out who has signed in elsewhere. @type {string | undefined} */
+let signOutUrl;
+
 /** Goes to the sign-in page, from which one comes back here. */
 export function goToSignIn() {
   const here = location.pathname + location.search;
@@ -19,6 +22,7 @@ export function wireTopbar(client) {
   wireLanguageButton(byId("language"));
   byId("sign-out").addEventListener("click", async () => {
     client.disconnect();
+    if (signOutUrl) return location.assign(signOutUrl);
     await api.signOut().catch(() => null);
     location.assign("/signin");
   });
@@ -34,8 +38,9 @@ export function wireTopbar(client) {
 /** Shows who is signed in; without a session, goes to the sign-in page. @returns {Promise<boolean>} */
 export async function showUser() {
   try {
-    const { user, name } = await api.session();
-    byId("user-name").textContent = name || user;
+    const session = await api.session();
+    signOutUrl = session.signOutUrl;
+    byId("user-name").textContent = session.name || session.user;
     return true;
   } catch (error) {
     if (error.status === 401) goToSignIn();

@@ -1,0 +1,38 @@
+"""Who asks, and what they came in with."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+class Credential(NamedTuple):
+    """What somebody came in with: `session`, the digest of a cookie, where it was one; `issued` in Unix time."""
+
+    user: str
+    issued: float
+    session: str | None = None
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who asks. `user` is safe in keys and paths; `expires` is in seconds of Unix time.
+
+    Args:
+        projects: those that are to be seen, where a ticket narrows it; empty: all.
+        at_provider: whether they have signed in at the OpenID provider, and can sign out there.
+        checked: since when it is certain that the credential holds, on the monotonic clock.
+    """
+
+    user: str
+    name: str
+    expires: float
+    credential: Credential
+    projects: frozenset[str] = frozenset()
+    at_provider: bool = False
+    checked: float = field(default_factory=time.monotonic)
+
+    @property
+    def seconds_left(self) -> float:
+        return self.expires - time.time()

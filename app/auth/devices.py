@@ -1,0 +1,42 @@
+"""Browsers that somebody has signed in with before: known by a cookie, so that others' failures do not delay them."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+
+from redis.asyncio import Redis
+
+from app.auth.access import Access
+from app.core import keys
+from app.core.errors import Unauthenticated
+from app.core.models import compact
+
+SECONDS = 180 * 86400
+
+
+class Devices:
+    """The browsers of all users in one Redis."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._access = Access(redis)
+
+    async def knows(self, token: str | None, user: str) -> bool:
+        """Whether `user` has signed in with this cookie's browser, and nothing was revoked since."""
+        kept = await self._redis.get(keys.device(token)) if token else None
+        if kept is None:
+            return False
+        found = json.loads(kept)
+        try:
+            await self._access.check(user, found["at"])
+        except Unauthenticated:
+            return False
+        return bool(found["user"] == user)
+
+    async def remember(self, user: str) -> str:
+        """The cookie for a browser that `user` has just signed in with."""
+        token = secrets.token_urlsafe(32)
+        await self._redis.set(keys.device(token), compact({"user": user, "at": time.time()}), ex=SECONDS)
+        return token

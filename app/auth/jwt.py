@@ -1,0 +1,56 @@
+"""JWTs (RFC 7519) as they come in: looked at from outside first, then verified with one key and one algorithm."""
+
+from __future__ import annotations
+
+import json
+from base64 import urlsafe_b64decode
+from typing import Any, NamedTuple
+
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import Key
+from joserfc.jws import JWSRegistry
+from joserfc.jwt import JWTClaimsRegistry
+
+LEEWAY_SECONDS = 10
+_LARGEST = 8192
+_LARGEST_HEAD = 1024
+
+
+class BadToken(Exception):
+    """A token that does not hold; the message says why, for the log and not for the one who sent it."""
+
+
+class Head(NamedTuple):
+    """What a token says of how it was signed. Nothing of it is believed; it only chooses among what is allowed."""
+
+    algorithm: str
+    key: str | None
+
+
+def head_of(token: str) -> Head:
+    """The head of a token, read before anything is computed. Raises BadToken."""
+    if len(token) > _LARGEST:
+        raise BadToken("too large")
+    first, _, rest = token.partition(".")
+    if rest.count(".") != 1 or len(first) > _LARGEST_HEAD:
+        raise BadToken("not three parts")
+    try:
+        head = json.loads(urlsafe_b64decode(first.encode() + b"=" * (-len(first) % 4)))
+    except (ValueError, RecursionError) as error:
+        raise BadToken("a head that is no JSON") from error
+    algorithm, key = (head.get("alg"), head.get("kid")) if isinstance(head, dict) else (None, None)
+    if not isinstance(algorithm, str) or not isinstance(key, str | None):
+        raise BadToken("a head without an algorithm")
+    return Head(algorithm, key)
+
+
+def claims_of(token: str, key: Key, algorithm: str, registry: JWTClaimsRegistry) -> dict[str, Any]:
+    """The claims of a token that was signed with this key by this algorithm, and that holds now. Raises BadToken."""
+    try:
+        # Issuers put things of their own into the head; none of them matters here.
+        claims = jwt.decode(token, key, registry=JWSRegistry(algorithms=[algorithm], strict_check_header=False)).claims
+        registry.validate(claims)
+    except (JoseError, ValueError, TypeError, RecursionError) as error:
+        raise BadToken(str(error) or type(error).__name__) from error
+    return claims

@@ -1,0 +1,75 @@
+"""Our own keys: one signs, all verify. A kept file is looked at again now and then: rotation needs no restart."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import NamedTuple, Self
+
+from joserfc.jwk import OctKey
+
+from app.core.keyfile import kept_keys, key_id
+from app.core.settings import Settings
+
+_LOOK_SECONDS = 1.0
+
+
+class Own(NamedTuple):
+    """A key of ours and what it is called."""
+
+    id: str
+    key: OctKey
+
+
+class Keyring:
+    """The keys, the one that signs first.
+
+    Args:
+        keys: the keys as bytes.
+        path: the file that they were read from, if it may change.
+    """
+
+    def __init__(self, keys: list[bytes], path: Path | None = None) -> None:
+        self._keys = _imported(keys)
+        self._path = path
+        self._looked = time.monotonic()
+        self._changed = self._change()
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """The keys that the settings name."""
+        return cls(settings.own_keys(), None if settings.secret_key.get_secret_value() else settings.key_file)
+
+    @property
+    def signing(self) -> Own:
+        return self.all()[0]
+
+    def all(self) -> list[Own]:
+        """All keys that verify."""
+        self._look()
+        return self._keys
+
+    def called(self, id: str | None) -> list[Own]:
+        """The keys that a token may be signed with which names this one, or none."""
+        return [own for own in self.all() if id is None or own.id == id]
+
+    def _look(self) -> None:
+        now = time.monotonic()
+        if self._path is None or now < self._looked + _LOOK_SECONDS:
+            return
+        self._looked = now
+        change = self._change()
+        # A file that is gone for a moment takes no key away.
+        if change is not None and change != self._changed:
+            self._keys, self._changed = _imported(kept_keys(self._path)), change
+
+    def _change(self) -> tuple[int, int] | None:
+        try:
+            found = self._path.stat() if self._path else None
+        except OSError:
+            return None
+        return (found.st_ino, found.st_mtime_ns) if found else None
+
+
+def _imported(keys: list[bytes]) -> list[Own]:
+    return [Own(key_id(key), OctKey.import_key(key)) for key in keys]

@@ -1,0 +1,35 @@
+"""Users' ids: one plain namespace for local accounts and our own tokens, one of its own for each outside issuer."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from app.core import keys
+
+_LONGEST = 150
+
+
+def user_id(name: str) -> str:
+    """A user's name as it stands in keys and paths: percent-encoded but for letters, digits, `@`, `_`, `-`, `.`, `~`.
+
+    Raises ValueError for what is no text (half of a surrogate pair).
+    """
+    return _short(quote(name, safe="@"))
+
+
+def outsider_id(namespace: str, subject: str) -> str:
+    """The id of somebody whom another issuer vouches for. Raises ValueError as `user_id` does.
+
+    It has a `!`, which no plain id has, so that no issuer's `alice` is ours, or another issuer's.
+    """
+    return _short(f"{keys.digest(namespace)[:12]}!{quote(subject, safe='@')}")
+
+
+def is_outsider(id: str) -> bool:
+    """Whether this is the id of somebody whom another issuer vouches for, and no plain name."""
+    return "!" in id
+
+
+def _short(id: str) -> str:
+    """Ids are names of folders as well, and those have an end."""
+    return id if len(id) <= _LONGEST else f"{id[:80]}!{keys.digest(id)[:32]}"

@@ -1,0 +1,117 @@
+"""How often somebody may try to sign in: counted in Redis, for all web processes together.
+
+An attempt is charged before the password is looked at, so that a thousand at once cannot all pass, and given back where
+it succeeds: only failures count. Who is charged, and why nobody can lock another out: `docs/adr/0010`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from importlib.resources import files
+from math import ceil
+from typing import NamedTuple
+
+from redis.asyncio import Redis
+
+from app.core import keys
+from app.core.errors import Problem, TooMany, Unauthenticated
+
+_SCRIPT = files("app.auth").joinpath("throttle.lua").read_text()
+
+
+class Rate(NamedTuple):
+    """So many attempts at once, then one every so many seconds."""
+
+    burst: int
+    seconds: float
+
+
+DEVICE = Rate(10, 30)
+ACCOUNT_AND_ADDRESS = Rate(5, 60)
+ADDRESS = Rate(30, 10)
+ACCOUNT = Rate(20, 30)
+
+
+class Charge(NamedTuple):
+    """One count that an attempt is charged to."""
+
+    kind: str
+    whom: str
+    rate: Rate
+
+    @property
+    def key(self) -> str:
+        return keys.throttle(self.kind, self.whom)
+
+
+def by_password(name: str, address: str, device: str | None) -> list[Charge]:
+    """What an attempt at the account `name` counts for; `device`: the cookie of a browser that it knows."""
+    if device is not None:
+        return [Charge("device", device, DEVICE)]
+    place = network(address)
+    return [
+        Charge("pair", f"{place} {name}", ACCOUNT_AND_ADDRESS),
+        Charge("address", place, ADDRESS),
+        Charge("account", name, ACCOUNT),
+    ]
+
+
+def by_link(address: str) -> list[Charge]:
+    """What an attempt with a one-time link counts for."""
+    return [Charge("address", network(address), ADDRESS)]
+
+
+def network(address: str) -> str:
+    """The address as it is counted: of IPv6 the first 64 bits, which are one customer's."""
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(ip, ipaddress.IPv6Address):
+        mapped = ip.ipv4_mapped
+        return str(mapped) if mapped else str(ipaddress.IPv6Network((int(ip) >> 64 << 64, 64)))
+    return str(ip)
+
+
+class Throttle:
+    """The counts in one Redis."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._script = redis.register_script(_SCRIPT)
+
+    @asynccontextmanager
+    async def attempt(self, charges: Sequence[Charge]) -> AsyncIterator[None]:
+        """One attempt; it has failed if the context ends with Unauthenticated.
+
+        Raises TooMany (`too_many_sign_ins`, with `Retry-After`) before anything is tried.
+        """
+        charged: list[Charge] = []
+        for charge in charges:
+            wait = await self._count(charge, 1)
+            if wait > 0:
+                await self._give_back(charged)
+                raise TooMany(
+                    "Too many attempts to sign in; wait a little.",
+                    code="too_many_sign_ins",
+                    retry_after=ceil(wait / 1000),
+                )
+            charged.append(charge)
+        try:
+            yield
+        except Unauthenticated:
+            raise
+        except Problem:
+            # It was not tried at all.
+            await self._give_back(charged)
+            raise
+        await self._give_back(charged)
+
+    async def _give_back(self, charged: Sequence[Charge]) -> None:
+        for charge in charged:
+            await self._count(charge, -1)
+
+    async def _count(self, charge: Charge, attempts: int) -> int:
+        burst, seconds = charge.rate
+        return int(await self._script(keys=[charge.key], args=[int(seconds * 1000), burst, attempts]))

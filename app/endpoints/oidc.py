@@ -1,0 +1,106 @@
+"""`/auth/oidc/…`: signing in at an OpenID provider, and out again; and `/api/sign-in-options`, which tells of it."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from app.auth import audit, cookies, oidc, site
+from app.auth.oidc import Begun, Person, Provider
+from app.auth.seal import seal, unseal
+from app.core.errors import Forbidden, NotFound, Problem
+from app.endpoints.replies import reply
+from app.state import State
+
+_COOKIE = "smartvoice_oidc"
+_LARGEST_HINT = 8192
+
+Endpoint = Callable[[Request[State]], Awaitable[Response]]
+
+
+async def options(request: Request[State]) -> Response:
+    """How one may sign in: `{password, oidc: {name, url} | null}`."""
+    provider = request.state["provider"]
+    told = None if provider is None else {"name": provider.name, "url": "/auth/oidc/login"}
+    return reply({"password": True, "oidc": told})
+
+
+def _for_people(endpoint: Endpoint) -> Endpoint:
+    """A browser that comes by itself sees a refusal on the sign-in page, not as JSON."""
+
+    @wraps(endpoint)
+    async def told(request: Request[State]) -> Response:
+        try:
+            return await endpoint(request)
+        except Problem as problem:
+            if request.state["provider"] is None or "text/html" not in request.headers.get("accept", ""):
+                raise
+            return RedirectResponse(f"/signin?{urlencode({'problem': problem.code})}", 303)
+
+    return told
+
+
+@_for_people
+async def login(request: Request[State]) -> Response:
+    """Sends the browser to the provider; `?next=` is where it goes afterwards, a path of this site."""
+    provider = _provider(request)
+    browser = cookies.read(request, _COOKIE) or secrets.token_urlsafe(24)
+    target = site.path_on_site(request.query_params.get("next"))
+    address = await provider.begin(Begun(browser, f"{site.origin(request)}/auth/oidc/callback", target))
+    response = RedirectResponse(address, 302, headers={"Cache-Control": "no-store"})
+    cookies.put(request, response, _COOKIE, browser, oidc.SECONDS)
+    return response
+
+
+@_for_people
+async def callback(request: Request[State]) -> Response:
+    """Takes the browser back from the provider, and signs it in."""
+    provider, address = _provider(request), audit.address_of(request)
+    try:
+        person = await provider.finish(dict(request.query_params), cookies.read(request, _COOKIE))
+        await request.state["access"].let_in(person.user)
+    except Problem as problem:
+        audit.record("sign_in_refused", address, reason=problem.code)
+        raise
+    audit.record("signed_in", address, user=person.user, reason="oidc")
+    return await _signed_in(request, person)
+
+
+@_for_people
+async def logout(request: Request[State]) -> Response:
+    """Signs out here and at the provider; another site cannot send anybody here to be signed out."""
+    provider = _provider(request)
+    if request.headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}:
+        raise Forbidden("Signing out was asked for by another site.", code="foreign_origin")
+    cookie, target = cookies.read(request, cookies.SESSION), None
+    session = await request.state["sessions"].end(cookie) if cookie else None
+    if cookie and session:
+        audit.record("signed_out", audit.address_of(request), user=session.user, reason="oidc")
+        hint = unseal(cookie, session.hint)
+        target = await provider.farewell(hint, f"{site.origin(request)}/signin") if hint else None
+    response = RedirectResponse(target or "/signin", 303, headers={"Cache-Control": "no-store"})
+    cookies.clear(request, response, cookies.SESSION)
+    return response
+
+
+async def _signed_in(request: Request[State], person: Person) -> Response:
+    sessions, token = request.state["sessions"], secrets.token_urlsafe(32)
+    hint = seal(token, person.hint) if len(person.hint) <= _LARGEST_HINT else ""
+    agent = request.headers.get("user-agent", "")
+    await sessions.start(person.user, name=person.name, agent=agent, token=token, hint=hint)
+    response = RedirectResponse(person.target, 303, headers={"Cache-Control": "no-store"})
+    cookies.put(request, response, cookies.SESSION, token, sessions.seconds)
+    cookies.clear(request, response, _COOKIE)
+    return response
+
+
+def _provider(request: Request[State]) -> Provider:
+    provider = request.state["provider"]
+    if provider is None:
+        raise NotFound("No OpenID provider is configured here.")
+    return provider

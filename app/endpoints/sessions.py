@@ -1,0 +1,43 @@
+"""`/api/sessions`: the browsers that one is signed in with, and signing them out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.auth import audit, cookies
+from app.auth.identity import identity_of
+from app.auth.sessions import Session
+from app.core.models import moment
+from app.endpoints.replies import reply
+from app.state import State
+
+
+async def all_of_user(request: Request[State]) -> Response:
+    """`{sessions: [{id, createdAt, lastUsedAt, expiresAt, userAgent, current}]}`, the one that ends last first."""
+    identity = identity_of(request)
+    found = await request.state["sessions"].all(identity.user)
+    return reply({"sessions": [_told(session, identity.credential.session) for session in found]})
+
+
+async def end(request: Request[State]) -> Response:
+    """Signs that browser out, and ends its streams: 204. Raises NotFound."""
+    identity, response = identity_of(request), Response(status_code=204)
+    ended = await request.state["sessions"].end_one(identity.user, request.path_params["session"])
+    if ended.digest == identity.credential.session:
+        cookies.clear(request, response, cookies.SESSION)
+    audit.record("signed_out", audit.address_of(request), user=identity.user, reason="session_ended")
+    return response
+
+
+def _told(session: Session, current: str | None) -> dict[str, Any]:
+    return {
+        "id": session.id,
+        "createdAt": moment(session.created),
+        "lastUsedAt": moment(session.used),
+        "expiresAt": moment(session.expires),
+        "userAgent": session.agent,
+        "current": session.digest == current,
+    }

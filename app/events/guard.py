@@ -1,0 +1,133 @@
+"""Ends streams and polls at once when the credential that opened them has ended, in whichever process that was done.
+
+Flows:
+
+- *told*: a message on the control channel names a sign-in, or a user. The streams of that sign-in end; those of the
+  user are looked up.
+- *gap*: a subscription that is made anew may have missed a message: every stream is looked up, many in one round trip.
+- *between*: whatever was told after a credential was checked and before its stream is held, is looked up as well.
+- *Redis away*: looking up waits; nothing can be delivered meanwhile, and nobody new is let in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+
+import structlog
+from redis.exceptions import RedisError
+
+from app.auth.access import Access
+from app.auth.credential import Credential, Identity
+from app.core import keys
+from app.core.errors import Unauthenticated
+from app.events.hub import Hub
+
+logger = structlog.get_logger()
+
+_BATCH = 200
+_REMEMBERED_SECONDS = 60.0
+_MOST_REMEMBERED = 10_000
+
+
+class Lease:
+    """What lets a stream go on: as long as it is not `over`."""
+
+    __slots__ = ("credential", "over")
+
+    def __init__(self, credential: Credential) -> None:
+        self.credential = credential
+        self.over = False
+
+    def check(self) -> None:
+        """Raises Unauthenticated (`signed_out`) where it is over."""
+        if self.over:
+            raise Unauthenticated("You are signed out; sign in again.", code="signed_out")
+
+
+class Guard:
+    """The leases of this process."""
+
+    def __init__(self, access: Access, hub: Hub) -> None:
+        self._access = access
+        self._hub = hub
+        self._leases: defaultdict[str, set[Lease]] = defaultdict(set)
+        self._told: dict[str, float] = {}
+        self._gap = time.monotonic()
+        self._suspects: set[Lease] = set()
+        self._looking: asyncio.Task[None] | None = None
+        hub.listen(keys.CONTROL, self)
+
+    @contextmanager
+    def held(self, identity: Identity) -> Iterator[Lease]:
+        """A lease for as long as the context is open."""
+        user, lease = identity.user, Lease(identity.credential)
+        self._leases[user].add(lease)
+        if max(self._gap, self._told.get(user, 0.0)) >= identity.checked:
+            self._suspect([lease])
+        try:
+            yield lease
+        finally:
+            self._suspects.discard(lease)
+            self._leases[user].discard(lease)
+            if not self._leases[user]:
+                del self._leases[user]
+
+    def heard(self, channel: bytes, message: bytes) -> None:
+        """A credential has ended, or all of a user's."""
+        told = json.loads(message)
+        user, session = told["user"], told["session"]
+        self._remember(user)
+        leases = self._leases.get(user, ())
+        if session is None:
+            self._suspect(leases)
+        else:
+            self._end([lease for lease in leases if lease.credential.session == session])
+
+    def confirmed(self, channel: bytes) -> None:
+        """From here on the channel is heard; something may have been missed."""
+        self._gap = time.monotonic()
+        self._suspect([lease for leases in self._leases.values() for lease in leases])
+
+    async def close(self) -> None:
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.gather(self._looking, return_exceptions=True)
+
+    def _remember(self, user: str) -> None:
+        """For as long as a request may take from its check to its stream."""
+        now = time.monotonic()
+        self._told[user] = now
+        if len(self._told) > _MOST_REMEMBERED:
+            self._told = {user: at for user, at in self._told.items() if now - at < _REMEMBERED_SECONDS}
+
+    def _suspect(self, leases: Iterable[Lease]) -> None:
+        self._suspects.update(leases)
+        if self._suspects and (self._looking is None or self._looking.done()):
+            self._looking = asyncio.create_task(self._look())
+
+    async def _look(self) -> None:
+        while self._suspects:
+            batch = list(islice(self._suspects, _BATCH))
+            try:
+                holding = await self._access.holding([lease.credential for lease in batch])
+            except (RedisError, OSError):
+                await asyncio.sleep(random.uniform(0.1, 1.0))
+                continue
+            self._suspects.difference_update(batch)
+            self._end([lease for lease, holds in zip(batch, holding, strict=True) if not holds])
+
+    def _end(self, leases: Iterable[Lease]) -> None:
+        users = set()
+        for lease in leases:
+            lease.over = True
+            users.add(lease.credential.user)
+        for user in users:
+            logger.info("streams_ended", user=user)
+            self._hub.interrupt_user(user)
