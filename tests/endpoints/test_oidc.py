@@ -151,6 +151,7 @@ async def test_provider_that_is_away_is_503_and_the_others_sign_in(
         assert (await carol.http.get("/api/sign-in-options")).json()["oidc"]["name"] == "Example"
         provider.stop()
         await provider.start()
+        monkeypatch.undo()
         assert (await carol.http.get("/auth/oidc/login")).status_code == httpx.codes.FOUND
 
 
