@@ -8,7 +8,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -29,7 +29,21 @@ from app.core.settings import Settings
 from app.core.storage import Storage
 from app.main import create_app
 from app.protocol import Protocol
+from tests.leaks import leaks
 from tests.support import Client, HandWorker, NoHands, until
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test that passes fails all the same if a log says what no log may."""
+    report = yield
+    found = [leak for name, content in report.sections if "Captured" in name for leak in leaks(content)]
+    if found and report.passed:
+        report.outcome = "failed"
+        report.longrepr = "\n".join(["The log says what it must not:", *found])
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.leaks import leaks
+
 _LINK = re.compile(r"(http://\S+/signin#link=\S+)")
 _START_SECONDS = 60
 _STOP_SECONDS = 40
@@ -79,8 +81,12 @@ def running(**settings: str) -> Iterator[Stack]:
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
             process.wait(_STOP_SECONDS)
+        output.seek(0)
+        # The link that `up` prints for its user is the one thing that it may.
+        found = [leak for leak in leaks(output.read()) if not _LINK.search(leak)]
         output.close()
         shutil.rmtree(folder)
+        assert not found, found
 
 
 def environment(settings: Mapping[str, str]) -> dict[str, str]:

@@ -21,6 +21,7 @@ from app.auth.tokens import Tokens
 from app.cli import embedded
 from app.core.redis import connect
 from app.core.settings import Settings
+from tests.leaks import leaks
 from tests.stack import environment, free_port
 from tests.support import until
 
@@ -90,6 +91,7 @@ class Process:
             with suppress(ProcessLookupError):
                 os.killpg(self._running.pid, signal.SIGKILL)
             self._running.wait(_STOP_SECONDS)
+            assert not (found := leaks(self.output)), found
 
 
 class RedisServer(Process):
