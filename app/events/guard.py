@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from itertools import islice
 
 import structlog
-from redis.exceptions import RedisError
+from redis.exceptions import RedisClusterException, RedisError
 
 from app.auth.access import Access
 from app.auth.credential import Credential, Identity
@@ -81,8 +81,13 @@ class Guard:
 
     def heard(self, channel: bytes, message: bytes) -> None:
         """A credential has ended, or all of a user's."""
-        told = json.loads(message)
-        user, session = told["user"], told["session"]
+        try:
+            told = json.loads(message)
+            user, session = told["user"], told["session"]
+        except (ValueError, TypeError, KeyError):
+            # Not ours; it must not end the connection that all events come by.
+            logger.warning("control_not_understood")
+            return
         self._remember(user)
         leases = self._leases.get(user, ())
         if session is None:
@@ -115,12 +120,14 @@ class Guard:
     async def _look(self) -> None:
         while self._suspects:
             batch = list(islice(self._suspects, _BATCH))
+            # What is told of them while they are looked up makes them suspects again.
+            self._suspects.difference_update(batch)
             try:
                 holding = await self._access.holding([lease.credential for lease in batch])
-            except (RedisError, OSError):
+            except (RedisError, RedisClusterException, OSError):
+                self._suspects.update(lease for lease in batch if lease in self._leases.get(lease.credential.user, ()))
                 await asyncio.sleep(random.uniform(0.1, 1.0))
                 continue
-            self._suspects.difference_update(batch)
             self._end([lease for lease, holds in zip(batch, holding, strict=True) if not holds])
 
     def _end(self, leases: Iterable[Lease]) -> None:
