@@ -37,6 +37,7 @@ _BEAT_SECONDS = 20.0
 _ALIVE_MS = 60_000
 _LIFETIME_MS = 30 * 86_400_000
 _TOGETHER = 1000
+_PAUSE_SECONDS = 0.05
 
 
 class Places:
@@ -140,6 +141,8 @@ class Places:
     async def _write_for_ever(self) -> None:
         while True:
             await self._change.wait()
+            # Streams often end together: when a server leaves, when a browser is closed.
+            await asyncio.sleep(_PAUSE_SECONDS)
             self._change.clear()
             try:
                 while self._changed:
