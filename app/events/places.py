@@ -21,7 +21,7 @@ from weakref import WeakValueDictionary
 
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import OutOfMemoryError, RedisError
 
 from app.core import keys
 from app.core.errors import TooMany
@@ -99,6 +99,9 @@ class Places:
             self._held[user] += 1
             try:
                 await self._ask(user)
+            except OutOfMemoryError:
+                # Whoever only reads is let in where Redis is full; it is told of them when it has room again.
+                self._is_changed(user)
             except BaseException:
                 # Whether Redis has counted it or not.
                 self._give_back(user)
@@ -123,6 +126,9 @@ class Places:
 
     def _give_back(self, user: str) -> None:
         self._held[user] -= 1
+        self._is_changed(user)
+
+    def _is_changed(self, user: str) -> None:
         self._changed.add(user)
         self._change.set()
 
