@@ -21,7 +21,7 @@ from weakref import WeakValueDictionary
 
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import OutOfMemoryError, RedisError
 
 from app.core import keys
 from app.core.errors import TooMany
@@ -37,6 +37,7 @@ _BEAT_SECONDS = 20.0
 _ALIVE_MS = 60_000
 _LIFETIME_MS = 30 * 86_400_000
 _TOGETHER = 1000
+_PAUSE_SECONDS = 0.05
 
 
 class Places:
@@ -98,6 +99,9 @@ class Places:
             self._held[user] += 1
             try:
                 await self._ask(user)
+            except OutOfMemoryError:
+                # Whoever only reads is let in where Redis is full; it is told of them when it has room again.
+                self._is_changed(user)
             except BaseException:
                 # Whether Redis has counted it or not.
                 self._give_back(user)
@@ -122,6 +126,9 @@ class Places:
 
     def _give_back(self, user: str) -> None:
         self._held[user] -= 1
+        self._is_changed(user)
+
+    def _is_changed(self, user: str) -> None:
         self._changed.add(user)
         self._change.set()
 
@@ -140,6 +147,8 @@ class Places:
     async def _write_for_ever(self) -> None:
         while True:
             await self._change.wait()
+            # Streams often end together: when a server leaves, when a browser is closed.
+            await asyncio.sleep(_PAUSE_SECONDS)
             self._change.clear()
             try:
                 while self._changed:

@@ -144,6 +144,16 @@ const en = {
   "error.too_many_jobs": "You have too many unfinished jobs; wait for some to end.",
   "error.not_text": "This is not a text that can be read.",
   "error.empty_text": "There is no text in it.",
+  "error.wrong_magic": "The file does not hold what its name says.",
+  "error.bad_archive": "The file is broken.",
+  "error.encrypted": "The file is protected; take the protection off first.",
+  "error.nested_archive": "There is another archive in the file.",
+  "error.unsafe_name": "The file holds links or names that are not allowed.",
+  "error.unsafe_xml": "The file declares entities, which are not allowed.",
+  "error.conversion_timeout": "The file takes too long to convert.",
+  "error.too_many_changes": "That was too much at once; wait a little.",
+  "error.too_many_uploads": "That was too much at once; wait a little.",
+  "error.too_many_streams": "Too many pages are open; close some.",
   "error.worker_lost": "The work was interrupted too many times.",
 };
 
@@ -291,6 +301,16 @@ const zh = {
   "error.too_many_jobs": "未完成的任务过多，请等待部分任务结束。",
   "error.not_text": "无法作为文本读取。",
   "error.empty_text": "其中没有文本。",
+  "error.wrong_magic": "文件内容与文件名不符。",
+  "error.bad_archive": "文件已损坏。",
+  "error.encrypted": "文件已加密，请先解除保护。",
+  "error.nested_archive": "文件中包含其他压缩包。",
+  "error.unsafe_name": "文件中包含不允许的链接或名称。",
+  "error.unsafe_xml": "文件中声明了不允许的实体。",
+  "error.conversion_timeout": "文件转换时间过长。",
+  "error.too_many_changes": "操作过于频繁，请稍候。",
+  "error.too_many_uploads": "操作过于频繁，请稍候。",
+  "error.too_many_streams": "打开的页面过多，请关闭一些。",
   "error.worker_lost": "任务多次中断，未能完成。",
 };
 

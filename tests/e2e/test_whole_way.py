@@ -14,6 +14,7 @@ import pytest
 from httpx_sse import ServerSentEvent
 
 from app.core.messages import NARRATION, STAGES
+from tests import bombs
 from tests.stack import Stack, alive, command_of
 from tests.support import Client, data, until
 
@@ -147,7 +148,8 @@ async def test_book_of_another_format_is_read(alice: Client) -> None:
 
 
 async def test_file_that_turns_out_broken_fails_with_its_reason(alice: Client) -> None:
-    answer = await alice.http.post("/api/projects", files={"file": ("book.epub", b"PK\x03\x04" + bytes(500))})
+    broken = bombs.archive({**bombs.docx(), "word/document.xml": b"<nonsense"})
+    answer = await alice.http.post("/api/projects", files={"file": ("book.docx", broken)})
     created = answer.json()
     await until(lambda: _state(alice, created["job"]["id"], "failed"))
     job = (await alice.http.get(f"/api/jobs/text-parsing/{created['job']['id']}")).json()

@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 
 from app.core import keys
 from app.core.settings import Settings
+from tests import bombs
 from tests.support import Client
 
 
@@ -23,6 +24,11 @@ async def made(redis: Redis, settings: Settings) -> list[Any]:
 
 def file(name: str, content: bytes) -> dict[str, Any]:
     return {"files": {"file": (name, content)}}
+
+
+def book_with(*rows: bombs.Row) -> bytes:
+    """A good book with something else in it."""
+    return bombs.archive([*(bombs.Row(name, content) for name, content in bombs.epub().items()), *rows])
 
 
 REFUSED: dict[str, tuple[dict[str, Any], int, str]] = {
@@ -62,6 +68,24 @@ REFUSED: dict[str, tuple[dict[str, Any], int, str]] = {
     "empty book": (file("a.epub", b""), 415, "wrong_magic"),
     "garbage as epub": (file("a.epub", os.urandom(1000)), 415, "wrong_magic"),
     "unknown format": (file("a.exe", b"MZ"), 415, "unsupported_format"),
+    "book that is cut off": (file("a.epub", bombs.archive(bombs.epub())[:-30]), 422, "bad_archive"),
+    "magic bytes and no more": (file("a.docx", b"PK\x03\x04"), 422, "bad_archive"),
+    "document that says it is a book": (file("a.epub", bombs.archive(bombs.docx())), 415, "wrong_magic"),
+    "password": (file("a.epub", book_with(bombs.Row("a", b"x", flags=1))), 422, "encrypted"),
+    "shop's lock": (file("a.epub", book_with(bombs.Row("META-INF/license.lcpl", b"{}"))), 422, "encrypted"),
+    "name that leads up": (file("a.epub", book_with(bombs.Row("../../evil", b"x"))), 422, "unsafe_name"),
+    "name from the root": (file("a.epub", book_with(bombs.Row("/etc/cron.d/evil", b"x"))), 422, "unsafe_name"),
+    "link": (file("a.epub", book_with(bombs.Row("a", b"/etc/passwd", mode=0o120777))), 422, "unsafe_name"),
+    "archive within": (file("a.epub", book_with(bombs.Row("a.zip", b"x"))), 422, "nested_archive"),
+    "too many entries": (
+        file("a.epub", book_with(*(bombs.Row(str(number)) for number in range(10_000)))),
+        413,
+        "too_many_entries",
+    ),
+    "zip bomb": (file("a.docx", bombs.flat_bomb()), 413, "inflated_too_large"),
+    "laughs": (file("a.fb2", bombs.fb2("&a9;", bombs.LAUGHS)), 422, "unsafe_xml"),
+    "laughs in UTF-16": (file("a.fb2", bombs.fb2("&a9;", bombs.LAUGHS).decode().encode("utf-16")), 422, "unsafe_xml"),
+    "file of the machine": (file("a.html", f"{bombs.XXE}<p>&e;</p>".encode()), 422, "unsafe_xml"),
 }
 
 

@@ -81,6 +81,17 @@ async def test_full_redis_lets_things_be_deleted(alice: Client, redis: Redis) ->
     assert deleted.status_code != httpx.codes.TOO_MANY_REQUESTS
 
 
+async def test_full_redis_lets_streams_in(alice: Client, redis: Redis) -> None:
+    await redis.config_set("maxmemory", 1)
+    try:
+        async with alice.stream() as stream:
+            await stream.next("ready")
+            await redis.config_set("maxmemory", 0)
+            await until(lambda: redis.hvals(keys.streams("alice")))
+    finally:
+        await redis.config_set("maxmemory", 0)
+
+
 async def test_streams_are_counted_over_two_processes_and_a_killed_one_holds_none_for_long() -> None:
     async with rigged() as rig:
         webs = [await rig.web(max_streams_per_user=2) for _ in range(2)]
