@@ -70,3 +70,12 @@ def test_every_stage_speaks_every_language() -> None:
             for language in LANGUAGES:
                 assert stage.message[language]
                 assert stage.current_step[language]
+
+
+def test_every_test_that_the_security_pages_name_exists() -> None:
+    page = (ROOT / "docs/security.md").read_text()
+    tests = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("*.py"))
+    named = set(re.findall(r"`(test_\w+)`", page))
+    assert len(named) > 20
+    assert not [name for name in named if f"def {name}(" not in tests]
+    assert not [name for name in re.findall(r"`(tests/[\w/]+(?:\.py)?)`", page) if not (ROOT / name).exists()]
