@@ -2,8 +2,9 @@
 
 Flows:
 
-- *told*: a message on the control channel names a sign-in, or a user. The streams of that sign-in end; those of the
-  user are looked up.
+- *told*: a message on the control channel names a sign-in, or a user. Where it is a sign-in, all streams of its user
+  end: its own for good, the others with `goodbye`, for whoever still has a credential that holds to come back. Where
+  it is a user, the streams are looked up.
 - *gap*: a subscription that is made anew may have missed a message: every stream is looked up, many in one round trip.
 - *between*: whatever was told after a credential was checked and before its stream is held, is looked up as well.
 - *Redis away*: looking up waits; nothing can be delivered meanwhile, and nobody new is let in.
@@ -37,12 +38,13 @@ _MOST_REMEMBERED = 10_000
 
 
 class Lease:
-    """What lets a stream go on: as long as it is not `over`."""
+    """What lets a stream go on: as long as it is not `over`. Where it is `moved`, its client is to connect anew."""
 
-    __slots__ = ("credential", "over")
+    __slots__ = ("credential", "moved", "over")
 
     def __init__(self, credential: Credential) -> None:
         self.credential = credential
+        self.moved = False
         self.over = False
 
     def check(self) -> None:
@@ -93,7 +95,10 @@ class Guard:
         if session is None:
             self._suspect(leases)
         else:
+            for lease in leases:
+                lease.moved = True
             self._end([lease for lease in leases if lease.credential.session == session])
+            self._hub.interrupt_user(user)
 
     def confirmed(self, channel: bytes) -> None:
         """From here on the channel is heard; something may have been missed."""

@@ -64,8 +64,10 @@ class Stream:
                 del entries
                 if frames:
                     yield frames
+            if self._lease.over:
+                return
             now = self._loop.time()
-            if self._leaves is not None and now >= self._leaves:
+            if self._lease.moved or (self._leaves is not None and now >= self._leaves):
                 yield _control("goodbye", {"retryMs": _retry_ms()}, retry=_retry_ms())
                 return
             if now >= self._ends:
