@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 from redis.asyncio import Redis
+from structlog.testing import capture_logs
 
 from app.core import keys
 from app.core.errors import TooMany
@@ -99,8 +100,11 @@ async def test_process_that_was_taken_for_dead_counts_again_when_it_wakes(redis:
 
 async def test_places_given_back_while_redis_was_away_are_free_when_it_is_back() -> None:
     async with rigged() as rig, rig.client as redis, process(redis, rig.settings) as places:
-        async with places.place("alice"):
-            rig.redis.kill()
+        with capture_logs() as told:
+            async with places.place("alice"):
+                assert await numbers(redis) == [1]
+                rig.redis.kill()
+            await until(lambda: any(one["event"] == "places_unwritten" for one in told))
         await rig.redis.restart()
         await places.beat()
         await until(lambda: _is(redis, []))
