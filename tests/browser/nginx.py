@@ -78,7 +78,15 @@ class Nginx:
 
     async def start(self, manner: str) -> None:
         self._write(manner)
-        command = [nginx_binary(), "-p", str(self._folder), "-c", str(self._file), "-e", str(self._folder / "error.log")]
+        command = [
+            nginx_binary(),
+            "-p",
+            str(self._folder),
+            "-c",
+            str(self._file),
+            "-e",
+            str(self._folder / "error.log"),
+        ]
         self._process = subprocess.Popen(command)
         await until(self._serves)
 

@@ -1,4 +1,4 @@
-"""One connection for all tabs of a browser: held by one of them, handed on when it closes, taken away when it freezes."""
+"""One connection for all tabs of a browser: held by one, handed on when it closes, taken away when it freezes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ async def world() -> AsyncIterator[World]:
 
 @pytest.fixture
 async def context(browser: Browser, world: World) -> AsyncIterator[BrowserContext]:
-    context = await world.sign_in(browser)
+    context = await world.browser(browser)
+    await world.sign_in(context)
     yield context
     await context.close()
 
@@ -159,9 +160,7 @@ async def test_tab_kept_for_the_way_back_lets_the_connection_go_and_comes_back(
     await world.agree([first, second])
 
 
-async def test_every_tab_has_its_own_connection_where_there_are_no_locks(
-    world: World, context: BrowserContext
-) -> None:
+async def test_every_tab_has_its_own_connection_where_there_are_no_locks(world: World, context: BrowserContext) -> None:
     await context.add_init_script("Object.defineProperty(navigator, 'locks', { value: undefined })")
     watchers = await _tabs(world, context, 2)
     assert len(await _leaders(watchers)) == 2

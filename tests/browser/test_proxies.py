@@ -19,7 +19,8 @@ async def test_page_behind_a_proxy_that_goes_wrong_and_right_again_misses_nothin
     # A proxy that cuts what is idle does no harm to a stream that is not.
     rate = 0.2 if manner == "cuts" else 10
     async with world_of() as world, nginx_before(world.web.address) as nginx:
-        context = await world.sign_in(browser, nginx.address)
+        context = await world.browser(browser, nginx.address)
+        await world.sign_in(context)
         watcher = await world.watch(context, probe=2)
         await watcher.becomes("live")
         publishing = asyncio.create_task(world.publish(100_000, rate))
@@ -46,7 +47,8 @@ async def test_page_behind_a_proxy_that_goes_wrong_and_right_again_misses_nothin
 
 async def test_page_that_is_opened_behind_a_proxy_that_holds_back_is_right_within_seconds(browser: Browser) -> None:
     async with world_of() as world, nginx_before(world.web.address, WRONG["holds back"]) as nginx:
-        context = await world.sign_in(browser, nginx.address)
+        context = await world.browser(browser, nginx.address)
+        await world.sign_in(context)
         watcher = await world.watch(context)
         began = time.monotonic()
         connection = await watcher.becomes("polling")

@@ -1,10 +1,9 @@
-"""What the tests of the client module run in: SmartVoice's parts one by one, a publisher, and pages that write down what
-they are told."""
+"""What the tests of the client module run in: a server that can be hurt, and pages that write down what they hear."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -25,10 +24,10 @@ LONG_SECONDS = float(os.environ.get("SMARTVOICE_TEST_OUTAGE_SECONDS", "6"))
 """How long outages last in these tests; longer ones prove more and take longer."""
 
 _WATCH = """
-async ({ site, jobs, after, timings, token }) => {
-  const { createProgressClient } = await import(`${site}/static/js/progress/client.js`);
-  const { applyEvent } = await import(`${site}/static/js/progress/reducer.js`);
-  const client = createProgressClient({ url: `${site}/api/events`, timings });
+async ({ jobs, after, timings, token }) => {
+  const { createProgressClient } = await import("/static/js/progress/client.js");
+  const { applyEvent } = await import("/static/js/progress/reducer.js");
+  const client = createProgressClient({ url: "/api/events", timings });
   const seen = (window.seen = { client, ids: [], resets: 0, connections: [], jobs });
   client.onEvent((event) => {
     seen.ids.push(event.id);
@@ -39,7 +38,7 @@ async ({ site, jobs, after, timings, token }) => {
     seen.jobs = Object.fromEntries(jobs.map((job) => [job.id, job]));
   });
   client.onConnectionChange((connection) => seen.connections.push({ ...connection, at: Date.now() }));
-  client.connect({ after, token });
+  client.connect({ after, token: token === "freshToken" ? window.freshToken : token });
 }
 """
 
@@ -95,35 +94,41 @@ class World:
     async def fresh(self) -> tuple[str, dict[str, reducer.Job]]:
         """A snapshot as it is now: what a reader from nowhere is told. Its cursor, and the jobs by id."""
         async with self.rig.client_of(self.web, USER) as http:
-            answer = await http.get("/api/events", params={"after": "1-1", "wait": 0}, headers={"Accept": "application/json"})
+            answer = await http.get(
+                "/api/events", params={"after": "1-1", "wait": 0}, headers={"Accept": "application/json"}
+            )
             assert answer.status_code == httpx.codes.OK, answer.text
             reset = answer.json()["reset"]
         return reset["cursor"], {job["id"]: job for job in reset["jobs"]}
 
     async def logged(self, after: str) -> list[str]:
         """The ids in the log past a cursor."""
-        rows = await self.redis.xrange(keys.log(USER), min=f"({after}")
-        return [row[0].decode() for row in rows]
+        rows: Any = await self.redis.xrange(keys.log(USER), min=f"({after}")
+        return [id.decode() for id, _ in rows]
 
-    async def sign_in(self, browser: Browser, address: str | None = None) -> BrowserContext:
-        """A browser that is signed in, as if it had just been started."""
+    async def browser(self, browser: Browser, address: str | None = None) -> BrowserContext:
+        """A browser as if it had just been started, in which nobody is signed in."""
         context = await browser.new_context(base_url=address or self.web.address)
         context.set_default_timeout(20_000)
         await context.route("**/bare", _bare)
-        link = await Sessions(self.redis, self.rig.settings).link(USER)
-        assert (await context.request.post("/api/session", data={"link": link})).ok
         return context
+
+    async def sign_in(self, context: BrowserContext, user: str = USER) -> None:
+        link = await Sessions(self.redis, self.rig.settings).link(user)
+        assert (await context.request.post("/api/session", data={"link": link})).ok
 
     async def watch(self, context: BrowserContext, **timings: float) -> Watcher:
         """A page with nothing on it that follows the events from now on; it is connecting when this returns."""
         page = await context.new_page()
         await page.goto("/bare")
-        return await self.begin(page, **timings)
+        return await self.begin(page, timings)
 
-    async def begin(self, page: Page, *, site: str = "", token: str | None = None, **timings: float) -> Watcher:
-        """Lets a page follow the events of a site, its own by default."""
+    async def begin(
+        self, page: Page, timings: Mapping[str, float] | None = None, *, token: str | None = None
+    ) -> Watcher:
+        """Lets a page follow the events from now on; with the token `freshToken`, by its function of that name."""
         after, jobs = await self.fresh()
-        told = {"site": site, "jobs": jobs, "after": after, "timings": timings, "token": token}
+        told = {"jobs": jobs, "after": after, "timings": timings or {}, "token": token}
         await page.evaluate(_WATCH, told)
         return Watcher(page, after)
 
@@ -133,19 +138,19 @@ class World:
         Exactly the ids of the log, in their order: none missed, none twice, and no reset either.
         """
         for watcher in watchers:
-            wanted = await self.logged(watcher.after)
             try:
-                await until(lambda watcher=watcher, wanted=wanted: _has(watcher, wanted), timeout)  # type: ignore[misc] # bound at once
+                await until(lambda watcher=watcher: self._agrees(watcher), timeout)
             except AssertionError:
                 # Where the two differ says more than that they did not agree in time.
-                assert await watcher.ids() == wanted
+                assert await watcher.ids() == await self.logged(watcher.after)
+                raise
             assert await watcher.page.evaluate("seen.resets") == 0
-            _, jobs = await self.fresh()
-            assert reducer.picture(await watcher.jobs()) == reducer.picture(jobs)
 
-
-async def _has(watcher: Watcher, wanted: list[str]) -> bool:
-    return await watcher.ids() == wanted
+    async def _agrees(self, watcher: Watcher) -> bool:
+        if await watcher.ids() != await self.logged(watcher.after):
+            return False
+        _, jobs = await self.fresh()
+        return reducer.picture(await watcher.jobs()) == reducer.picture(jobs)
 
 
 async def _bare(route: Route) -> None:

@@ -21,6 +21,7 @@ import { SignedOut, Unreachable } from "./endpoint.js";
 import { EventSourceStream } from "./eventsource.js";
 import { LongPoll } from "./longpoll.js";
 import { Retry } from "./retry.js";
+import { Trust } from "./trust.js";
 
 /**
  * @typedef {object} Status
@@ -65,15 +66,8 @@ export class Link {
   #stream = null;
   /** @type {LongPoll | null} */
   #poll = null;
-  #readyAt = 0;
   #renewedAt = 0;
-  /** Streams in a row that were cut before they had lasted. */
-  #strikes = 0;
-  /** @type {string | null} why the poll carries instead of a stream */
-  #fallback = null;
-  /** Whether the poll has proved that the server is there, and streams are to blame. */
-  #proved = false;
-  #probes = 0;
+  #trust;
   #probeTimer = 0;
   #wait;
 
@@ -94,6 +88,7 @@ export class Link {
     };
     this.#wait = timings.wait;
     this.#retry = new Retry(() => this.#attempt(), this.#parts);
+    this.#trust = new Trust(this.#parts);
   }
 
   /** Seconds to the next try, where one is awaited. */
@@ -144,7 +139,7 @@ export class Link {
     try {
       const ticket = await this.#endpoint.enter();
       if (turn !== this.#turn) return;
-      if (!this.#fallback) this.#candidate = this.#open(ticket);
+      if (!this.#trust.reason) this.#candidate = this.#open(ticket);
       else {
         this.#startPoll();
         this.#planProbe();
@@ -186,10 +181,8 @@ export class Link {
     this.#poll = this.#candidate = null;
     this.#parts.clock.clearTimeout(this.#probeTimer);
     this.#stream = stream;
-    this.#readyAt = this.#parts.clock.now();
-    // One strike is left to a stream that has a fallback behind it.
-    if (this.#fallback) this.#strikes = 1;
-    this.#fallback = null;
+    this.#trust.ready();
+    this.#retry.reset();
     // Only where none was asked for: what is replayed from a cursor may be older than the log's end.
     if (this.#handlers.cursor() === null) this.#handlers.onPlace(cursor);
     this.#handlers.onStatus({ state: "live", connectionId });
@@ -204,14 +197,8 @@ export class Link {
     if (stream !== this.#stream) return;
     if (reason === "stale") return this.#attempt();
     if (reason === "silent") return this.#fallBack("silent");
-    const lasted = this.#parts.clock.now() - this.#readyAt >= this.#parts.timings.lasting * 1000;
-    this.#strikes = lasted ? 0 : this.#strikes + 1;
-    if (lasted) {
-      this.#probes = 0;
-      this.#retry.reset();
-    }
-    if (this.#strikes >= 2) return this.#fallBack("cut");
-    this.#again("cut");
+    if (this.#trust.cut()) this.#fallBack("cut");
+    else this.#again("cut");
   }
 
   /** A stream never said `ready`. @param {import("./eventsource.js").StreamEnd} reason */
@@ -224,8 +211,7 @@ export class Link {
 
   /** @param {string} reason */
   #fallBack(reason) {
-    this.#fallback = reason;
-    this.#proved = false;
+    this.#trust.lose(reason);
     this.#wait = this.#parts.timings.wait;
     this.#again(reason);
   }
@@ -241,7 +227,6 @@ export class Link {
   #leave(stream, seconds) {
     stream.close();
     if (stream === this.#stream) {
-      this.#strikes = 0;
       this.#again("going-away", Number.isFinite(seconds) ? seconds : undefined);
     } else if (stream === this.#candidate) {
       this.#missed("error");
@@ -263,11 +248,11 @@ export class Link {
   /** @param {import("./endpoint.js").Answer} answer */
   #answered({ events, cursor, reset }) {
     this.#retry.reset();
-    this.#proved = true;
+    this.#trust.prove();
     if (reset) this.#handlers.onReset(reset);
     for (const event of events) this.#handlers.onEvent(event);
     if (this.#handlers.cursor() === null) this.#handlers.onPlace(cursor);
-    this.#handlers.onStatus({ state: "polling", reason: this.#fallback ?? undefined });
+    this.#handlers.onStatus({ state: "polling", reason: this.#trust.reason ?? undefined });
   }
 
   /**
@@ -300,9 +285,7 @@ export class Link {
   #fail(error) {
     this.#drop();
     if (error instanceof SignedOut) return this.#handlers.onSignedOut(error);
-    // A server that is away explains what was held against streams.
-    this.#strikes = 0;
-    if (!this.#proved) this.#fallback = null;
+    this.#trust.excuse();
     const { reason, retryAfter } = error instanceof Unreachable ? error : new Unreachable("error");
     this.#retry.later({ atLeast: retryAfter });
     this.#handlers.onStatus({ state: "offline", reason });
@@ -310,11 +293,8 @@ export class Link {
   }
 
   #planProbe() {
-    const { probe, longestProbe } = this.#parts.timings;
-    const seconds = Math.min(longestProbe, probe * 2 ** this.#probes) * (0.9 + 0.2 * this.#parts.random());
-    this.#probes = Math.min(this.#probes + 1, 30);
     this.#parts.clock.clearTimeout(this.#probeTimer);
-    this.#probeTimer = this.#parts.clock.setTimeout(() => this.#probe(), seconds * 1000);
+    this.#probeTimer = this.#parts.clock.setTimeout(() => this.#probe(), this.#trust.nextProbe() * 1000);
   }
 
   /** Tries a stream beside what carries now. */
