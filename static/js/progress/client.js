@@ -1,119 +1,120 @@
 /** The live progress of a user's jobs: `createProgressClient({url}).connect()`, then listen with the `on…` methods. */
 
-import { Backoff } from "./backoff.js";
-import { isNewer } from "./cursor.js";
+import { TIMINGS } from "./clock.js";
 import { Emitter } from "./emitter.js";
-import { EventSourceStream, streamAddress } from "./eventsource.js";
+import { Endpoint } from "./endpoint.js";
+import { Member } from "./member.js";
 
-/**
- * @typedef {object} Connection
- * @property {"closed" | "connecting" | "live" | "retrying" | "signed-out"} state
- * @property {number} [seconds] with `retrying`: from now to the next try
- * @property {string} [connectionId] with `live`
- */
-
+/** @typedef {import("./member.js").Connection} Connection */
 /** @typedef {import("./reducer.js").StoredEvent} StoredEvent */
 /** @typedef {() => void} Unsubscribe */
 
-const LASTING_MS = 10_000;
-
 /**
- * @param {{url?: string}} [options] `url`: where the events are, `/api/events` by default
+ * @param {object} [options]
+ * @param {string} [options.url] where the events are, `/api/events` by default
+ * @param {Partial<import("./clock.js").Timings>} [options.timings] seconds, where the usual ones will not do
  * @returns {ProgressClient}
  */
-export function createProgressClient({ url = "/api/events" } = {}) {
-  return new ProgressClient(url);
+export function createProgressClient({ url = "/api/events", timings = {} } = {}) {
+  return new ProgressClient(url, { ...TIMINGS, ...timings });
 }
 
 /**
- * Keeps one stream open for as long as it is wanted. The cursor is kept over every loss, so that each event is heard
- * once and none is missed; where the server no longer has what was missed, `onReset` brings a snapshot instead.
+ * Tells what happens to a user's jobs for as long as it is wanted: each event once, none missed, over every loss of the
+ * connection, and over one connection for all tabs of the browser. Where the server no longer has what was missed,
+ * `onReset` brings a snapshot instead.
  */
-class ProgressClient {
+export class ProgressClient {
   #url;
+  #timings;
   #emitter = new Emitter();
-  #backoff = new Backoff();
   /** @type {Set<string>} */
   #projects = new Set();
+  /** @type {Member | null} */
+  #member = null;
   /** @type {string | null} */
   #cursor = null;
-  /** @type {string | (() => string | Promise<string>) | null} */
-  #token = null;
   /** @type {Connection} */
-  #connection = { state: "closed" };
-  /** @type {EventSourceStream | null} */
-  #stream = null;
-  #timer = 0;
-  #liveSince = 0;
-  // Each opening has its number; what an earlier one still has under way is then ignored.
-  #opening = 0;
+  #connection = { state: "closed", leads: false };
 
-  constructor(url) {
+  /**
+   * @param {string} url
+   * @param {import("./clock.js").Timings} timings
+   */
+  constructor(url, timings) {
     this.#url = url;
+    this.#timings = timings;
   }
 
-  /** @returns {Connection} */
+  /** How the connection is. */
   get connection() {
     return this.#connection;
   }
 
-  /** @returns {string | null} the id of the last event heard */
+  /** The id of the last event heard. @returns {string | null} */
   get cursor() {
-    return this.#cursor;
+    return this.#member?.cursor ?? this.#cursor;
   }
 
   /**
-   * Opens the stream, and again after every loss until `disconnect()`.
+   * Begins, and goes on until `disconnect()`.
    *
    * @param {object} [options]
-   * @param {string | (() => string | Promise<string>)} [options.token] a bearer token, or what gets a fresh one, where
-   *   no session cookie is at hand; it is exchanged for a single-use ticket and never stands in an address
+   * @param {import("./endpoint.js").Token | null} [options.token] a bearer token, or what gets a fresh one, where no
+   *   session cookie is at hand; it is exchanged for single-use tickets and never stands in an address
    * @param {string | null} [options.after] the cursor of the snapshot one has; without it, events from now on
    * @returns {this}
    */
   connect({ token = null, after = null } = {}) {
-    this.#token = token;
-    this.#cursor = after ?? this.#cursor;
-    this.#backoff.reset();
-    addEventListener("online", this.#retryNow);
-    this.#reopen();
+    const cursor = after ?? this.cursor;
+    this.#member?.stop();
+    const address = new URL(this.#url, location.href).href;
+    const handlers = {
+      onEvent: this.#hear.bind(this),
+      onReset: this.#reset.bind(this),
+      onConnection: this.#become.bind(this),
+    };
+    this.#member = new Member(new Endpoint(address, token, this.#timings), cursor, handlers, this.#timings);
+    this.#member.start();
     return this;
   }
 
-  /** Closes the stream; the cursor and the listeners stay, for a later `connect()`. */
+  /** Lets the connection go; the cursor and the listeners stay, for a later `connect()`. */
   disconnect() {
-    removeEventListener("online", this.#retryNow);
-    this.#drop();
-    this.#become({ state: "closed" });
+    this.#cursor = this.cursor;
+    this.#member?.stop();
+    this.#member = null;
   }
 
   /**
-   * Narrows the stream to this project, and those subscribed to before. Without any, it carries all of the user's.
+   * Narrows what is told to this project, and those subscribed to before. Without any, it is all of the user's.
    *
    * @param {string} id
    * @returns {Unsubscribe}
    */
   subscribeToProject(id) {
-    this.#changeProjects(() => this.#projects.add(id));
-    return () => this.#changeProjects(() => this.#projects.delete(id));
+    const isNew = !this.#projects.has(id);
+    this.#projects.add(id);
+    if (isNew && this.#connection.state === "live") logSubscription(id);
+    return () => void this.#projects.delete(id);
   }
 
-  /** @param {(data: object) => void} listener @returns {Unsubscribe} */
+  /** @param {(data: any) => void} listener @returns {Unsubscribe} */
   onParseProgress(listener) {
     return this.#emitter.on("parse:progress", listener);
   }
 
-  /** @param {(data: object) => void} listener @returns {Unsubscribe} */
+  /** @param {(data: any) => void} listener @returns {Unsubscribe} */
   onAudioProgress(listener) {
     return this.#emitter.on("audio:progress", listener);
   }
 
-  /** @param {(data: object) => void} listener @returns {Unsubscribe} */
+  /** @param {(data: any) => void} listener @returns {Unsubscribe} */
   onAudioComplete(listener) {
     return this.#emitter.on("audio:complete", listener);
   }
 
-  /** @param {(data: object) => void} listener @returns {Unsubscribe} */
+  /** @param {(data: any) => void} listener @returns {Unsubscribe} */
   onAudioFailed(listener) {
     return this.#emitter.on("audio:failed", listener);
   }
@@ -131,123 +132,78 @@ class ProgressClient {
   /**
    * What was missed is gone: forget the jobs one knows and take these.
    *
-   * @param {(reset: {cursor: string, jobs: import("./reducer.js").Job[]}) => void} listener
+   * @param {(reset: import("./endpoint.js").Reset) => void} listener
    * @returns {Unsubscribe}
    */
   onReset(listener) {
     return this.#emitter.on("reset", listener);
   }
 
-  #changeProjects(change) {
-    const before = this.#projects.size;
-    change();
-    const open = this.#connection.state === "connecting" || this.#connection.state === "live";
-    if (open && this.#projects.size !== before) this.#reopen();
+  /** @param {string} project */
+  #wants(project) {
+    return this.#projects.size === 0 || this.#projects.has(project);
   }
 
-  #retryNow = () => {
-    if (this.#connection.state === "retrying") this.#reopen();
-  };
-
-  #drop() {
-    this.#opening += 1;
-    clearTimeout(this.#timer);
-    this.#stream?.close();
-    this.#stream = null;
-  }
-
-  #reopen() {
-    this.#drop();
-    this.#become({ state: "connecting" });
-    const opening = this.#opening;
-    // After the caller's turn: `connect()` and the subscriptions right after it then make one stream, not several.
-    queueMicrotask(() => opening === this.#opening && this.#open(opening));
-  }
-
-  async #open(opening) {
-    console.log(`[SSE] Connecting to ${this.#url}`);
-    const ticket = this.#token ? await this.#ticket().catch(() => null) : null;
-    if (opening !== this.#opening) return;
-    if (this.#token && !ticket) return this.#lost();
-    const address = streamAddress(this.#url, { after: this.#cursor, projects: this.#projects, ticket });
-    this.#stream = new EventSourceStream(address, {
-      onEvent: (event) => this.#hear(event),
-      onControl: (type, data) => this.#obey(type, data),
-      onEnd: () => this.#lost(),
-    });
-  }
-
-  /** A single-use ticket for the token, or null where none is to be had; a refused token signs out. */
-  async #ticket() {
-    const token = typeof this.#token === "function" ? await this.#token() : this.#token;
-    const response = await fetch(`${this.#url}/tickets`, {
-      method: "POST",
-      headers: { Authorization: `Bearer ${token}` },
-    });
-    if (response.status === 401) this.#signOut();
-    return response.ok ? (await response.json()).ticket : null;
-  }
-
+  /** @param {StoredEvent} event */
   #hear(event) {
-    if (!isNewer(event.id, this.#cursor)) return;
-    this.#cursor = event.id;
-    const { progress, audioUrl } = event.data;
-    if (event.type === "audio:progress") {
-      console.log(`[SSE] Audio progress: ${progress.percentage}% - ${progress.message}`);
-    }
-    if (event.type === "audio:complete") console.log(`[SSE] Audio complete: ${audioUrl}`);
+    if (!this.#wants(event.data.projectId)) return;
+    logEvent(event);
     this.#emitter.emit("event", event);
     this.#emitter.emit(event.type, event.data);
   }
 
-  #obey(type, data) {
-    if (type === "ready") this.#ready(data);
-    if (type === "goodbye") this.#lost(data.retryMs === undefined ? undefined : data.retryMs / 1000);
-    if (type === "reset") {
-      this.#cursor = data.cursor;
-      this.#emitter.emit("reset", data);
-    }
+  /** @param {import("./endpoint.js").Reset} reset */
+  #reset({ cursor, jobs }) {
+    this.#emitter.emit("reset", { cursor, jobs: jobs.filter((job) => this.#wants(job.projectId)) });
   }
 
-  #ready({ cursor, connectionId }) {
-    // Only where none was asked for: what is replayed from a cursor may be older than the log's end.
-    this.#cursor ??= cursor ?? null;
-    this.#liveSince = Date.now();
+  /** @param {Connection} connection */
+  #become(connection) {
+    const before = this.#connection;
+    this.#connection = connection;
+    if (sameOf(before, connection)) return;
+    this.#log(before, connection);
+    this.#emitter.emit("connection", connection);
+  }
+
+  /** @param {Connection} before @param {Connection} connection */
+  #log(before, connection) {
+    const { state, reason, connectionId } = connection;
+    if (isOpening(connection) && !isOpening(before)) console.log(`[SSE] Connecting to ${this.#url}`);
+    if (state === "polling" && before.state !== "polling") console.log(`[SSE] Polling ${this.#url} (${reason})`);
+    if (state !== "live" || (before.state === "live" && before.connectionId === connectionId)) return;
     console.log(`[SSE] Connected: ${connectionId}`);
     console.log("[SSE] Authenticated");
-    for (const project of this.#projects) console.log(`[SSE] Subscribed to project: ${project}`);
-    this.#become({ state: "live", connectionId });
+    for (const project of this.#projects) logSubscription(project);
   }
+}
 
-  /** The stream is over, against our will: try again after a while. */
-  #lost(seconds) {
-    if (this.#connection.state === "live" && Date.now() - this.#liveSince > LASTING_MS) this.#backoff.reset();
-    const delay = seconds ?? this.#backoff.next();
-    this.#drop();
-    this.#become({ state: "retrying", seconds: delay });
-    this.#timer = setTimeout(() => this.#reopen(), delay * 1000);
-    if (seconds === undefined && !this.#token) this.#checkSession(this.#opening);
-  }
+/** @param {string} project */
+function logSubscription(project) {
+  console.log(`[SSE] Subscribed to project: ${project}`);
+}
 
-  /** An EventSource does not tell its status, so a refusal for lack of a session is asked for beside it. */
-  async #checkSession(opening) {
-    const address = new URL("/api/session", new URL(this.#url, location.href));
-    const status = await fetch(address, { credentials: "same-origin" }).then(
-      (response) => response.status,
-      () => 0,
-    );
-    if (status === 401 && opening === this.#opening) this.#signOut();
-  }
+/** @param {StoredEvent} event */
+function logEvent({ type, data: { progress, audioUrl } }) {
+  if (type === "audio:progress") console.log(`[SSE] Audio progress: ${progress.percentage}% - ${progress.message}`);
+  if (type === "audio:complete") console.log(`[SSE] Audio complete: ${audioUrl}`);
+}
 
-  #signOut() {
-    removeEventListener("online", this.#retryNow);
-    this.#drop();
-    this.#become({ state: "signed-out" });
-  }
+/** Whether it is opening a connection, not waiting to. @param {Connection} connection */
+const isOpening = ({ state, retryInSeconds }) => state === "connecting" && retryInSeconds === undefined;
 
-  #become(connection) {
-    const same = connection.state === this.#connection.state && connection.state !== "retrying";
-    this.#connection = connection;
-    if (!same) this.#emitter.emit("connection", connection);
-  }
+/**
+ * Whether there is nothing new to tell. A countdown that goes on is nothing new.
+ *
+ * @param {Connection} one
+ * @param {Connection} other
+ */
+function sameOf(one, other) {
+  return (
+    one.state === other.state &&
+    one.reason === other.reason &&
+    one.connectionId === other.connectionId &&
+    one.leads === other.leads &&
+    (one.retryInSeconds === undefined) === (other.retryInSeconds === undefined)
+  );
 }

@@ -1,7 +1,7 @@
 /** Listeners by name; adding one returns the function that removes it. */
 
 export class Emitter {
-  /** @type {Map<string, Set<Function>>} */
+  /** @type {Map<string, Set<(value: any) => void>>} */
   #listeners = new Map();
 
   /**
@@ -11,13 +11,18 @@ export class Emitter {
    */
   on(name, listener) {
     // Wrapped, so that the same function added twice is two listeners, each with its own unsubscribe.
-    const entry = (value) => listener(value);
+    const entry = (/** @type {any} */ value) => listener(value);
     const entries = this.#listeners.get(name) ?? new Set();
     this.#listeners.set(name, entries.add(entry));
     return () => void entries.delete(entry);
   }
 
-  /** A listener that throws is reported and does not keep the others from hearing. */
+  /**
+   * A listener that throws is reported and does not keep the others from hearing.
+   *
+   * @param {string} name
+   * @param {any} value
+   */
   emit(name, value) {
     for (const listener of [...(this.#listeners.get(name) ?? [])]) {
       try {

@@ -33,10 +33,12 @@ import { isNewer } from "./cursor.js";
 
 /** @typedef {{id: string, type: string, data: Record<string, any>}} StoredEvent */
 
+/** @type {Record<string, Job["queue"]>} */
 const QUEUES = { parse: "text-parsing", audio: "audio-generation", book: "book-assembly" };
 const WAITING = new Set(["queued", "retrying"]);
 const RESULT_MEMBERS = ["chapters", "characters", "audioUrl", "durationSeconds", "downloadUrl"];
 
+/** @type {Record<string, (data: Record<string, any>) => Partial<Job>>} */
 const CHANGES = {
   progress: ({ progress }) => ({ state: WAITING.has(progress.stage) ? "waiting" : "active", progress }),
   complete: (data) => ({ state: "completed", result: resultOf(data), error: null }),
@@ -84,6 +86,7 @@ export function applyToJob(job, event) {
   };
 }
 
+/** @param {Job["queue"]} queue @param {StoredEvent} event @returns {Job} */
 function firstSeen(queue, { data }) {
   return {
     id: data.jobId,
@@ -101,6 +104,7 @@ function firstSeen(queue, { data }) {
   };
 }
 
+/** @param {Record<string, any>} data */
 function resultOf(data) {
   return Object.fromEntries(RESULT_MEMBERS.filter((name) => name in data).map((name) => [name, data[name]]));
 }

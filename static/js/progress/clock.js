@@ -1,0 +1,39 @@
+/** The clock that the module lives by, and its numbers; tests put others in their place. */
+
+/**
+ * @typedef {object} Clock
+ * @property {() => number} now milliseconds; of the day, not since the start: only that one goes on while a machine sleeps
+ * @property {(callback: () => void, ms: number) => number} setTimeout
+ * @property {(timer: number) => void} clearTimeout
+ */
+
+/** @type {Clock} */
+export const CLOCK = {
+  now: () => Date.now(),
+  setTimeout: (callback, ms) => Number(setTimeout(callback, ms)),
+  clearTimeout: (timer) => clearTimeout(timer),
+};
+
+/** All in seconds. */
+export const TIMINGS = {
+  /** A stream that has not said `ready` by then is being held back by something on the way. */
+  ready: 5,
+  /** Beyond two heartbeats that did not come. */
+  grace: 5,
+  /** A request that has no answer by then will have none. */
+  request: 10,
+  /** What the long poll asks the server to wait. */
+  wait: 25,
+  /** A stream that lasted so long was a good one; two in a row that did not are a proxy's doing. */
+  lasting: 30,
+  /** From a fallback to the first probe of a stream; each pause after it is twice as long, up to the longest. */
+  probe: 15,
+  longestProbe: 300,
+  /** Between two beats of the leading tab. */
+  beat: 1,
+  /** A leader that was not heard for so long is asked for a sign of life, and gives way after that. */
+  ask: 1.5,
+  steal: 2.5,
+};
+
+/** @typedef {typeof TIMINGS} Timings */

@@ -1,0 +1,36 @@
+"""The client's modules without a browser: their types, and what they do while time, tabs and servers are the test's."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from tests.npm import missing, node_modules
+
+_ROOT = Path(__file__).parents[1]
+
+
+def test_types_are_sound() -> None:
+    tsc = node_modules("typescript", "^7.0.2") / ".bin" / "tsc"
+    project = _ROOT / "tests" / "js" / "tsconfig.json"
+    done = subprocess.run([tsc, "--project", project], capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stdout
+
+
+def test_modules_do_what_their_tests_say(tmp_path: Path) -> None:
+    if not shutil.which("node"):
+        missing("no Node for the client's modules; install it (Debian: apt-get install nodejs)")
+    # A browser knows from the page that these are modules; Node wants to be told.
+    (tmp_path / "package.json").write_text('{"type": "module"}')
+    for folder in ("static/js/progress", "tests/js"):
+        shutil.copytree(_ROOT / folder, tmp_path / folder)
+    tests = sorted(str(path.relative_to(tmp_path)) for path in (tmp_path / "tests" / "js").glob("*.test.js"))
+    command = ["node", "--test", "--experimental-test-coverage", *tests]
+    # Node would take a test's own settings for its tests.
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("NODE_")}
+    done = subprocess.run(command, cwd=tmp_path, env=clean, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stdout
+    print("\n".join(re.findall(r"^.*\b(?:pass \d+|static/js/.*|line %.*)$", done.stdout, re.M)))
