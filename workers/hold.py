@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 
 from app.core.errors import JobError, Refused
 from app.core.jobs import Claim, Jobs
+from app.core.tasks import end
 
 logger = structlog.get_logger()
 
@@ -35,9 +36,7 @@ async def while_ours(jobs: Jobs, claim: Claim, work: Coroutine[Any, Any, T], *, 
             raise Refused("stale")
         raise JobError("took_too_long", f"The job was not done within {longest / 3600:g} hours.")
     finally:
-        for task in (working, keeping):
-            task.cancel()
-        await asyncio.gather(working, keeping, return_exceptions=True)
+        await end(working, keeping)
 
 
 async def _keep(jobs: Jobs, claim: Claim, pause: float) -> None:

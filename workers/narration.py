@@ -16,6 +16,7 @@ from typing import Self
 
 from app.core.errors import JobError
 from app.core.messages import Language
+from app.core.tasks import end
 from app.core.text import language_of
 from workers.audio.encode import BIT_RATE, Mp3Writer, Tags
 from workers.report import Pace, Report
@@ -175,10 +176,7 @@ async def _sounds(
             coming.popleft()
             yield utterance, pcm
     finally:
-        tasks = [task for _, task in coming]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(*(task for _, task in coming))
 
 
 async def _sound(utterance: Utterance, engine: Engine, kept: Kept) -> Pcm | None:

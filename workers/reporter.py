@@ -10,6 +10,7 @@ from typing import Self
 
 from app.core.jobs import Claim, Jobs
 from app.core.messages import progress
+from app.core.tasks import end
 from workers.report import Pace
 
 
@@ -62,8 +63,7 @@ class Reporter:
         """Drops what still waits: a terminal event follows, or nothing at all."""
         self._waiting = None
         if self._timer is not None:
-            self._timer.cancel()
-            await asyncio.gather(self._timer, return_exceptions=True)
+            await end(self._timer)
             self._timer = None
 
     async def _flush_in_time(self) -> None:

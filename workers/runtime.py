@@ -22,6 +22,7 @@ from app.core.queue import WorkQueue
 from app.core.redis import connect, prepare
 from app.core.settings import Settings
 from app.core.storage import Storage
+from app.core.tasks import end
 from workers.reaper import reap_for_ever
 from workers.speech.engine import Engine, Voice
 from workers.speech.engines import engine_of
@@ -63,9 +64,7 @@ async def opened(settings: Settings) -> AsyncIterator[Runtime]:
     try:
         yield runtime
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(*tasks)
         await runtime.engine.aclose()
         queue.close()
         await redis.aclose()

@@ -62,6 +62,7 @@ async def _changed(request: Request[State], job: Job, wait: float) -> Job:
         reader = await stack.enter_async_context(admitted(request.state, identity.user))
         cursor = await request.state["log"].top(identity.user)
         while (job := await _find(request)).version == version and (left := deadline - loop.time()) > 0:
+            lease.check()
             try:
                 entries = await reader.read(cursor, left)
             except Gone:

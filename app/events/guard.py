@@ -28,6 +28,7 @@ from app.auth.access import Access
 from app.auth.credential import Credential, Identity
 from app.core import keys
 from app.core.errors import Unauthenticated
+from app.core.tasks import end
 from app.events.hub import Hub
 
 logger = structlog.get_logger()
@@ -107,8 +108,7 @@ class Guard:
 
     async def close(self) -> None:
         if self._looking is not None:
-            self._looking.cancel()
-            await asyncio.gather(self._looking, return_exceptions=True)
+            await end(self._looking)
 
     def _remember(self, user: str) -> None:
         """For as long as a request may take from its check to its stream."""

@@ -27,6 +27,7 @@ from app.core.cursor import Cursor
 from app.core.errors import Unavailable
 from app.core.eventlog import Entry, EventLog
 from app.core.settings import Settings
+from app.core.tasks import end
 from app.events.subscriber import Listener, Subscriptions
 
 logger = structlog.get_logger()
@@ -191,9 +192,7 @@ class Hub:
         try:
             yield
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end(*tasks)
             await self._subscriptions.stop()
 
     @asynccontextmanager

@@ -27,6 +27,7 @@ async def poll(
     cursor = after
     try:
         while True:
+            lease.check()
             left = deadline - loop.time()
             entries = await reader.read(cursor, 0 if state["drain"].started else max(0.0, left))
             lease.check()

@@ -28,6 +28,7 @@ from app.core.errors import TooMany
 from app.core.models import new_id
 from app.core.redis import fields
 from app.core.settings import Settings
+from app.core.tasks import end
 
 logger = structlog.get_logger()
 
@@ -62,9 +63,7 @@ class Places:
         try:
             yield
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end(*tasks)
             with suppress(RedisError, OSError):
                 await self._write(set(self._changed))
                 await self._redis.zrem(keys.WEBS, self._process)

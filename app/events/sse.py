@@ -98,6 +98,8 @@ class Stream:
         """Seconds until something other than an event is due."""
         if self._leaves is None:
             self._leaves = self._state["drain"].moment()
+        if self._lease.moved:
+            return 0.0
         due = [heartbeat, self._ends, self._reauth, self._leaves]
         return max(0.0, min(moment for moment in due if moment is not None) - self._loop.time())
 

@@ -20,6 +20,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from app.core.redis import connect, prepare
+from app.core.tasks import end
 
 logger = structlog.get_logger()
 
@@ -177,11 +178,7 @@ class Subscriptions:
             self._of("")
 
     async def stop(self) -> None:
-        # redis-py swallows a cancellation that comes at a bad moment of its reading: it is told until it hears.
-        while running := [task for task in self._tasks.values() if not task.done()]:
-            for task in running:
-                task.cancel()
-            await asyncio.wait(running, timeout=0.5)
+        await end(*self._tasks.values())
         await self._redis.aclose()
 
     def _of(self, channel: str) -> Subscriber:

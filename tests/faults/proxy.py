@@ -67,8 +67,9 @@ class RedisProxy:
             for pump in pumps:
                 pump.cancel()
             await asyncio.gather(*pumps, return_exceptions=True)
-            to_redis.close()
-            writer.close()
+            # Not `close`, which would wait for a peer that may be dead or frozen.
+            to_redis.transport.abort()
+            writer.transport.abort()
 
     async def _requests(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, waiting: list[_Trap]) -> None:
         while chunk := await source.read(1 << 20):
