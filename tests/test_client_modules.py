@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -31,6 +32,12 @@ def test_modules_do_what_their_tests_say(tmp_path: Path) -> None:
     command = ["node", "--test", "--experimental-test-coverage", *tests]
     # Node would take a test's own settings for its tests.
     clean = {name: value for name, value in os.environ.items() if not name.startswith("NODE_")}
-    done = subprocess.run(command, cwd=tmp_path, env=clean, capture_output=True, text=True, timeout=100)
-    assert done.returncode == 0, done.stdout
-    print("\n".join(re.findall(r"^.*\b(?:pass \d+|static/js/.*|line %.*)$", done.stdout, re.M)))
+    done = subprocess.Popen(command, cwd=tmp_path, env=clean, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        said, _ = done.communicate(timeout=90)
+    except subprocess.TimeoutExpired:
+        # Node runs each file in a process of its own, and leaves them behind when it is killed.
+        os.killpg(done.pid, signal.SIGKILL)
+        raise
+    assert done.returncode == 0, said
+    print("\n".join(re.findall(r"^.*\b(?:pass \d+|static/js/.*|line %.*)$", said, re.M)))

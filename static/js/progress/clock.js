@@ -2,7 +2,7 @@
 
 /**
  * @typedef {object} Clock
- * @property {() => number} now milliseconds; of the day, not since the start: only that one goes on while a machine sleeps
+ * @property {() => number} now milliseconds of the day, not since the start: only these go on while a machine sleeps
  * @property {(callback: () => void, ms: number) => number} setTimeout
  * @property {(timer: number) => void} clearTimeout
  */

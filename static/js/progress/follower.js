@@ -91,8 +91,8 @@ export class Follower {
   }
 
   /**
-   * Before the leader: something was missed. Past it: the leader has yet to come there, or this is a place in a log that
-   * is no more; the server knows, and is asked once.
+   * Before the leader: something was missed. Past it: the leader has yet to come there, or this is a place in a log
+   * that is no more; the server knows, and is asked once.
    *
    * @param {string | null} told the leader's cursor
    */

@@ -81,7 +81,7 @@ export class Leadership {
     this.#browser = browser;
     this.#timings = timings;
     // Not all followers at once.
-    this.#patienceMs = timings.steal * 1000 + Math.random() * JITTER_MS;
+    this.#patienceMs = Math.round(timings.steal * 1000 + Math.random() * JITTER_MS);
   }
 
   get leads() {
@@ -160,21 +160,22 @@ export class Leadership {
     this.#handlers.onLose();
   }
 
-  #beat() {
-    if (!this.#channel) return;
-    this.#tell();
-    this.#plan(this.#timings.beat * 1000, () => this.#beat());
+  /** Tells the others how things are, as each second. */
+  tell() {
+    this.post({ ...this.#handlers.beat(), kind: "beat" });
   }
 
-  #tell() {
-    this.post({ ...this.#handlers.beat(), kind: "beat" });
+  #beat() {
+    if (!this.#channel) return;
+    this.tell();
+    this.#plan(this.#timings.beat * 1000, () => this.#beat());
   }
 
   /** @param {any} message */
   #hear(message) {
     if (message.kind === "ask") {
       if (!this.#leads) return;
-      this.#tell();
+      this.tell();
       this.#handlers.onAsked();
     } else if (!this.#leads) {
       this.#heardAt = this.#browser.clock.now();

@@ -7,7 +7,7 @@
  *   the cursor. Its `ready` makes it the carrier.
  * - *refused, held back, silent*: the server is there, yet no stream comes through: the long poll carries on from the
  *   cursor. So it does when two streams in a row were cut before they had lasted.
- * - *probing*: beside the poll, a stream is tried from time to time. Its `ready` makes it the carrier, and ends the poll.
+ * - *probing*: beside the poll, a stream is tried from time to time. Its `ready` makes it the carrier and ends the poll.
  * - *cut*: a stream that had lasted is opened again, after a moment of jitter.
  * - *unreachable*: nothing carries; the server is asked again, later and later, and at once when the browser wakes up.
  * - *going away* (`goodbye`): it is opened again when the server said, and nobody is alarmed.
@@ -40,11 +40,13 @@ import { Trust } from "./trust.js";
  * @property {(error: SignedOut) => void} onSignedOut it is closed then
  */
 
+/** @typedef {{close(): void, check(): void}} Stream */
+
 /**
  * What it is made of; tests put others in their place.
  *
  * @typedef {object} Parts
- * @property {(address: string, handlers: import("./eventsource.js").StreamHandlers) => {close(): void, check(): void}} stream
+ * @property {(address: string, handlers: import("./eventsource.js").StreamHandlers) => Stream} stream
  * @property {import("./clock.js").Clock} clock
  * @property {import("./clock.js").Timings} timings
  * @property {() => number} random
@@ -60,9 +62,9 @@ export class Link {
   #retry;
   /** Each attempt has its number; what an earlier one still has under way is then ignored. */
   #turn = 0;
-  /** @type {{close(): void, check(): void} | null} a stream that has not said `ready` */
+  /** @type {Stream | null} a stream that has not said `ready` */
   #candidate = null;
-  /** @type {{close(): void, check(): void} | null} a stream that has */
+  /** @type {Stream | null} a stream that has */
   #stream = null;
   /** @type {LongPoll | null} */
   #poll = null;
@@ -160,7 +162,7 @@ export class Link {
   }
 
   /**
-   * @param {{close(): void, check(): void}} stream
+   * @param {Stream} stream
    * @param {string} type
    * @param {Record<string, any>} data
    */
@@ -172,7 +174,7 @@ export class Link {
   }
 
   /**
-   * @param {{close(): void, check(): void}} stream
+   * @param {Stream} stream
    * @param {Record<string, any>} data of its `ready`
    */
   #takeOver(stream, { cursor, connectionId }) {
@@ -189,7 +191,7 @@ export class Link {
   }
 
   /**
-   * @param {{close(): void, check(): void}} stream
+   * @param {Stream} stream
    * @param {import("./eventsource.js").StreamEnd} reason
    */
   #ended(stream, reason) {
@@ -223,7 +225,7 @@ export class Link {
     this.#handlers.onStatus({ state: "connecting", reason });
   }
 
-  /** @param {{close(): void, check(): void}} stream @param {number} seconds that the server chose for us */
+  /** @param {Stream} stream @param {number} seconds that the server chose for us */
   #leave(stream, seconds) {
     stream.close();
     if (stream === this.#stream) {

@@ -19,8 +19,8 @@ import { Wakeup } from "./wakeup.js";
  *
  * @typedef {object} Connection
  * @property {"closed" | "connecting" | "live" | "polling" | "offline" | "signed-out"} state
- *   `live`: by a stream; `polling`: by the long poll, nearly as soon; `offline`: the server is not reached, and is tried
- *   again; `signed-out`: there is nothing to try
+ *   `live`: by a stream; `polling`: by the long poll, nearly as soon; `offline`: the server is not reached, and is
+ *   tried again; `signed-out`: there is nothing to try
  * @property {boolean} leads whether this tab holds the connection for all tabs of the user in this browser
  * @property {number} [retryInSeconds] with `connecting` and `offline`: from now to the next try
  * @property {string} [reason] why it is no better: `refused`, `held-back`, `silent`, `cut`, `going-away`, `network`,
@@ -155,7 +155,10 @@ export class Member {
         onPlace: (cursor) => (this.#cursor = cursor),
         onEvent: (event) => this.#take(event),
         onReset: (reset) => this.#begin(reset),
-        onStatus: (status) => this.#become(status),
+        onStatus: (status) => {
+          this.#become(status);
+          this.#leadership?.tell();
+        },
         onSignedOut: (error) => this.#signOut(error),
       },
       { timings: this.#timings },

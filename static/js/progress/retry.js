@@ -33,7 +33,7 @@ export class Retry {
   /**
    * Tries again after a while.
    *
-   * @param {{atLeast?: number, exactly?: number}} [seconds] `atLeast`: as the server asked; `exactly`: as it chose for us
+   * @param {{atLeast?: number, exactly?: number}} [seconds] `atLeast`: as the server asked; `exactly`: as it chose
    */
   later({ atLeast = 0, exactly } = {}) {
     this.cancel();
