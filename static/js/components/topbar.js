@@ -5,6 +5,7 @@ import { onLocaleChange } from "../i18n.js";
 import { ConnectionLabel } from "./connection-label.js";
 import { wireLanguageButton } from "./language-button.js";
 import { byId } from "./parts.js";
+import { wireThemeButton } from "./theme-button.js";
 
 /** Goes to the sign-in page, from which one comes back here. */
 export function goToSignIn() {
@@ -17,6 +18,7 @@ export function goToSignIn() {
  */
 export function wireTopbar(client) {
   wireLanguageButton(byId("language"));
+  wireThemeButton(byId("theme"));
   byId("sign-out").addEventListener("click", async () => {
     client.disconnect();
     await api.signOut().catch(() => null);
