@@ -2,46 +2,95 @@
 
 /** What the server refused, or `code` `network` and status 0 where it was not reached at all. */
 export class ApiError extends Error {
-  /** @param {{status: number, code: string, detail: string}} problem */
-  constructor({ status, code, detail }) {
+  /** @param {{status: number, code: string, detail: string, limit?: number}} problem */
+  constructor({ status, code, detail, limit }) {
     super(detail || code);
     this.name = "ApiError";
     this.status = status;
     this.code = code;
     this.detail = detail;
+    this.limit = limit;
   }
 }
+
+const unreached = () => new ApiError({ status: 0, code: "network", detail: "" });
 
 /**
  * @param {string} method
  * @param {string} path
- * @param {object | FormData} [body] sent as JSON, or as multipart where it is a FormData
+ * @param {object} [body] sent as JSON
  * @returns {Promise<any>} the JSON of the answer, null where it is empty
  * @throws {ApiError}
  */
 async function request(method, path, body) {
   const response = await fetch(path, { method, ...encoded(body) }).catch(() => {
-    throw new ApiError({ status: 0, code: "network", detail: "" });
+    throw unreached();
   });
   const document = await response.json().catch(() => null);
   if (response.ok) return document;
-  throw new ApiError({
-    status: response.status,
-    code: document?.code ?? `http_${response.status}`,
-    detail: document?.detail ?? document?.title ?? "",
-  });
+  throw problemOf(response.status, document);
 }
 
 function encoded(body) {
   if (body === undefined) return { headers: { Accept: "application/json" } };
-  if (body instanceof FormData) return { headers: { Accept: "application/json" }, body };
   return {
     headers: { Accept: "application/json", "Content-Type": "application/json" },
     body: JSON.stringify(body),
   };
 }
 
+function problemOf(status, document) {
+  return new ApiError({
+    status,
+    code: document?.code ?? `http_${status}`,
+    detail: document?.detail ?? document?.title ?? "",
+    limit: document?.limit,
+  });
+}
+
+/**
+ * @typedef {object} UploadOptions
+ * @property {(share: number) => void} [onProgress] how much is sent, 0 to 1
+ * @property {AbortSignal} [signal] ends it; it then fails with `code` `cancelled`
+ */
+
+/**
+ * Posts a form. By XMLHttpRequest, since `fetch` does not tell how far a request is.
+ *
+ * @param {string} path
+ * @param {FormData} form
+ * @param {UploadOptions} options
+ * @returns {Promise<any>} the JSON of the answer
+ * @throws {ApiError}
+ */
+function upload(path, form, { onProgress, signal }) {
+  return new Promise((resolve, reject) => {
+    const sending = new XMLHttpRequest();
+    sending.open("POST", path);
+    sending.setRequestHeader("Accept", "application/json");
+    sending.upload.addEventListener("progress", ({ loaded, total }) => onProgress?.(total ? loaded / total : 0));
+    sending.addEventListener("error", () => reject(unreached()));
+    sending.addEventListener("abort", () => reject(new ApiError({ status: 0, code: "cancelled", detail: "" })));
+    sending.addEventListener("load", () => {
+      const document = parsed(sending.responseText);
+      if (sending.status < 300) resolve(document);
+      else reject(problemOf(sending.status, document));
+    });
+    signal?.addEventListener("abort", () => sending.abort());
+    sending.send(form);
+  });
+}
+
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
 const projectPath = (id) => `/api/projects/${encodeURIComponent(id)}`;
+const chapterPath = (id, chapterId) => `${projectPath(id)}/chapters/${encodeURIComponent(chapterId)}`;
 
 /** One method for each thing that the pages ask for; all of them throw `ApiError`. */
 export const api = {
@@ -55,13 +104,19 @@ export const api = {
 
   projects: async () => (await request("GET", "/api/projects")).projects,
   project: (id) => request("GET", projectPath(id)),
-  /** @param {{title?: string, text: string, language?: string} | FormData} manuscript */
-  createProject: (manuscript) => request("POST", "/api/projects", manuscript),
+  /** @param {{title?: string, text: string, language?: string}} text */
+  createFromText: (text) => request("POST", "/api/projects", text),
+  /** @param {FormData} form with the `file` @param {UploadOptions} [options] */
+  createFromFile: (form, options = {}) => upload("/api/projects", form, options),
+  /** @param {string} id @param {{title?: string, language?: string, voice?: string | null}} changes */
   changeProject: (id, changes) => request("PATCH", projectPath(id), changes),
   deleteProject: (id) => request("DELETE", projectPath(id)),
 
-  generateChapter: (id, chapterId) =>
-    request("POST", `${projectPath(id)}/chapters/${encodeURIComponent(chapterId)}/audio`),
+  /** With its `text`. */
+  chapter: (id, chapterId) => request("GET", chapterPath(id, chapterId)),
+  /** @param {string} id @param {string} chapterId @param {{title?: string, text?: string}} changes */
+  changeChapter: (id, chapterId, changes) => request("PATCH", chapterPath(id, chapterId), changes),
+  generateChapter: (id, chapterId) => request("POST", `${chapterPath(id, chapterId)}/audio`),
   generateAll: async (id) => (await request("POST", `${projectPath(id)}/audio`)).jobs,
   cancelJob: ({ queue, id }) => request("DELETE", `/api/jobs/${queue}/${encodeURIComponent(id)}`),
 

@@ -1,34 +1,33 @@
 /** The language of the pages: which it is, what is said in it, and numbers, sizes and times as it writes them. */
 
-import { messages } from "./messages.js";
+import { keep, recall } from "./storage.js";
 
-const STORED_AS = "smartvoice.locale";
+/** Each language's texts are fetched when they are wanted. */
+const CATALOGUES = {
+  en: () => import("./messages/en.js"),
+  "zh-CN": () => import("./messages/zh-CN.js"),
+};
 const listeners = new Set();
 let current = initialLocale();
 let written = { locale: "" };
+let { messages } = await CATALOGUES[current]();
 
 function initialLocale() {
-  const stored = storage()?.getItem(STORED_AS);
-  if (stored && stored in messages) return stored;
+  const stored = recall("locale");
+  if (stored && stored in CATALOGUES) return stored;
   return navigator.language.toLowerCase().startsWith("zh") ? "zh-CN" : "en";
-}
-
-/** Null where the browser denies storage: the choice then lasts as long as the page. */
-function storage() {
-  try {
-    return localStorage;
-  } catch {
-    return null;
-  }
 }
 
 /** @returns {"en" | "zh-CN"} */
 export const locale = () => current;
 
-/** @param {"en" | "zh-CN"} next */
-export function setLocale(next) {
+/** Where the texts cannot be fetched, all stays as it is. @param {"en" | "zh-CN"} next */
+export async function setLocale(next) {
+  const catalogue = await CATALOGUES[next]().catch(() => null);
+  if (!catalogue) return;
+  ({ messages } = catalogue);
   current = next;
-  storage()?.setItem(STORED_AS, next);
+  keep("locale", next);
   translate(document);
   for (const listener of [...listeners]) listener();
 }
@@ -40,7 +39,7 @@ export function onLocaleChange(listener) {
 }
 
 /** @param {string} key @returns {boolean} whether there is something to say under `key` */
-export const has = (key) => key in messages[current];
+export const has = (key) => key in messages;
 
 /**
  * @param {string} key
@@ -48,7 +47,7 @@ export const has = (key) => key in messages[current];
  * @returns {string}
  */
 export function t(key, values = {}) {
-  const entry = messages[current][key] ?? key;
+  const entry = messages[key] ?? key;
   const text = typeof entry === "string" ? entry : (entry[plural(values.count)] ?? entry.other);
   return text.replace(/\{(\w+)\}/g, (_, name) =>
     typeof values[name] === "number" ? formatNumber(values[name]) : String(values[name] ?? ""),
@@ -107,6 +106,9 @@ export function formatEta(seconds) {
   return t("eta.hours", { count: Math.round(seconds / 3600) });
 }
 
+/** @param {number} rate @returns {string} like 1.25× */
+export const formatRate = (rate) => t("player.rate", { rate: formatNumber(rate) });
+
 /** @param {string} at RFC 3339 @returns {string} that moment, seen from now */
 export function formatWhen(at) {
   const seconds = (new Date(at).getTime() - Date.now()) / 1000;
@@ -121,11 +123,14 @@ export function formatWhen(at) {
 /**
  * What to tell people of a failure: said in their language where its code is known, else as the server put it.
  *
- * @param {{code?: string, detail?: string, message?: string, status?: number}} error an ApiError or a job's error
+ * @param {{code?: string, detail?: string, message?: string, status?: number, limit?: number}} error an ApiError or a
+ *   job's error
  * @returns {string}
  */
 export function describeError(error) {
-  if (has(`error.${error.code}`)) return t(`error.${error.code}`);
+  const detail = error.detail || error.message || "";
+  const values = { detail, limit: error.limit ? formatSize(error.limit) : "" };
+  if (has(`error.${error.code}`)) return t(`error.${error.code}`, values);
   if (error.status === 503) return t("error.unavailable");
-  return error.detail || error.message || t("error.unexpected");
+  return detail || t("error.unexpected");
 }

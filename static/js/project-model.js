@@ -14,11 +14,28 @@ import { applyToJob } from "./progress/reducer.js";
  * @property {Job | null} job its latest
  * @property {string | null} audioUrl
  * @property {number | null} durationSeconds
+ * @property {number} estimatedSeconds how long it will about be
  * @property {boolean} outdated
+ */
+
+/**
+ * @typedef {object} Overall
+ * @property {number} count of chapters
+ * @property {number} ready how many have audio
+ * @property {number} running how many are waiting or under way
+ * @property {number} wanting how many have no audio of their present text, and none on its way
+ * @property {number} failed
+ * @property {number | null} percentage of the work under way; null where nothing runs
+ * @property {number | null} etaSeconds until it ends, where one can tell
+ * @property {number} seconds of audio there is
  */
 
 const MANUSCRIPT = "manuscript";
 const RUNNING = new Set(["waiting", "active"]);
+/** How fast voices read, about. */
+const SECONDS_PER_CHARACTER = { "zh-CN": 0.25, en: 0.065 };
+/** Below this share done, what is left cannot be told from what it took. */
+const TELLING_PERCENT = 5;
 
 export class ProjectModel {
   #project = null;
@@ -47,6 +64,17 @@ export class ProjectModel {
     const inOrder = [...chapters].sort((left, right) => left.position - right.position);
     this.#chapters = new Map(inOrder.map((chapter, index) => [chapter.id, { ...chapter, number: index + 1 }]));
     for (const known of [job, ...chapters.map((chapter) => chapter.job)]) if (known) this.putJob(known);
+  }
+
+  /** Takes in what the server answered to a change of the project. */
+  putProject({ job, ...project }) {
+    this.#project = { ...this.#project, ...project };
+  }
+
+  /** Takes in what the server answered to a change of a chapter. */
+  putChapter({ job, text, ...chapter }) {
+    const known = this.#chapters.get(chapter.id);
+    if (known) this.#chapters.set(chapter.id, { ...known, ...chapter });
   }
 
   /** Puts the server's jobs in the place of all that are known. @param {Job[]} jobs of this and other projects */
@@ -97,6 +125,7 @@ export class ProjectModel {
       job,
       audioUrl: made?.audioUrl ?? chapter.audioUrl,
       durationSeconds: made?.durationSeconds ?? chapter.durationSeconds,
+      estimatedSeconds: chapter.characters * SECONDS_PER_CHARACTER[this.#project.language],
       outdated: fresh ? false : chapter.outdated,
     };
   }
@@ -106,31 +135,39 @@ export class ProjectModel {
     return this.chapterIds.map((id) => this.chapter(id));
   }
 
-  /**
-   * All chapters taken together. `percentage` is of the work under way: what still runs, and what has ended since the
-   * first of that was asked for; null where nothing runs.
-   *
-   * @returns {{count: number, ready: number, running: number, percentage: number | null, seconds: number}}
-   */
+  /** All chapters taken together. @returns {Overall} */
   overall() {
     const chapters = this.chapters();
-    const jobs = chapters.flatMap(({ job }) => (job ? [job] : []));
-    const running = jobs.filter((job) => RUNNING.has(job.state));
+    const running = chapters.filter(isRunning);
     return {
       count: chapters.length,
       ready: chapters.filter((chapter) => chapter.audioUrl).length,
       running: running.length,
-      percentage: running.length ? shareDone(jobs, running) : null,
+      wanting: chapters.filter((chapter) => lacksAudio(chapter) && !isRunning(chapter)).length,
+      failed: chapters.filter(({ job }) => job?.state === "failed").length,
       seconds: chapters.reduce((sum, chapter) => sum + (chapter.durationSeconds ?? 0), 0),
+      ...howFar(chapters, running),
     };
   }
 }
 
 const ownerOf = (job) => job.chapterId ?? MANUSCRIPT;
+const isRunning = ({ job }) => job !== null && RUNNING.has(job.state);
+const lacksAudio = ({ audioUrl, outdated }) => !audioUrl || outdated;
 
-function shareDone(jobs, running) {
-  const since = running.reduce((first, job) => (job.createdAt < first ? job.createdAt : first), running[0].createdAt);
-  const batch = jobs.filter((job) => RUNNING.has(job.state) || job.updatedAt >= since);
-  const done = batch.reduce((sum, job) => sum + (RUNNING.has(job.state) ? (job.progress?.percentage ?? 0) : 100), 0);
-  return Math.floor(done / batch.length);
+/** How far the work under way is: all that still runs, and what has ended since the first of that was asked for. */
+function howFar(chapters, running) {
+  if (running.length === 0) return { percentage: null, etaSeconds: null };
+  const since = running.reduce((first, { job }) => (job.createdAt < first ? job.createdAt : first), "9");
+  const batch = chapters.filter(({ job }) => job && (RUNNING.has(job.state) || job.updatedAt >= since));
+  const whole = batch.reduce((sum, { characters }) => sum + characters, 0);
+  const done = batch.reduce((sum, chapter) => sum + (chapter.characters * shareOf(chapter)) / 100, 0);
+  const share = whole ? (done / whole) * 100 : 0;
+  // By the server's clock alone: from when the first was asked for to the latest that is known.
+  const latest = batch.reduce((last, { job }) => (job.updatedAt > last ? job.updatedAt : last), since);
+  const taken = (Date.parse(latest) - Date.parse(since)) / 1000;
+  const telling = share >= TELLING_PERCENT && taken > 0;
+  return { percentage: Math.floor(share), etaSeconds: telling ? (taken / share) * (100 - share) : null };
 }
+
+const shareOf = (chapter) => (isRunning(chapter) ? (chapter.job.progress?.percentage ?? 0) : 100);

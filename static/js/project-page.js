@@ -1,52 +1,45 @@
 /** The project page: one project, its chapters, and what is done with them, live. */
 
 import { api } from "./api.js";
-import { ChapterRow, fileName, titleOf } from "./components/chapter-row.js";
+import { ask } from "./components/dialog.js";
+import { fileName, titleOf } from "./components/chapter-row.js";
 import { isRunning, percentage, setText, stageText } from "./components/job-text.js";
-import { PaintQueue } from "./components/paint-queue.js";
 import { byId } from "./components/parts.js";
-import { Player } from "./components/player.js";
 import { factsOf } from "./components/project-item.js";
 import { goToSignIn } from "./components/topbar.js";
-import { VoiceSelect } from "./components/voice-select.js";
 import { describeError, formatDuration, t } from "./i18n.js";
+import { forgetPlace, keepPlace, recallPlace } from "./place.js";
 import { ProjectModel } from "./project-model.js";
 
-const TITLE_EVERY_MS = 250;
-const FRAME = "";
+/** @typedef {ReturnType<typeof import("./project.js").makeParts>} Parts */
+
+const FRAME_EVERY_MS = 250;
+const MANUSCRIPT = "";
+const CANCELLED_AT_ONCE = 6;
 
 export class ProjectPage {
   #id;
   #client;
-  #toaster;
-  #announcer;
-  #parsePanel;
-  #player;
-  #voices;
+  /** @type {Parts} */
+  #parts;
   #model = new ProjectModel();
-  /** @type {Map<string, ChapterRow>} */
-  #rows = new Map();
   /** @type {import("./api.js").ApiError | null} */
   #failure = null;
-  #titleTimer = 0;
-  #queue = new PaintQueue((keys) => this.#paint(keys));
+  #frameTimer = 0;
+  #wasRunning = 0;
+  /** Chapters whose text was changed while their audio was made: which text it has, only the server knows. */
+  #editedMeanwhile = new Set();
 
   /**
    * @param {object} options
    * @param {string} options.id the project's
    * @param {any} options.client a progress client, not yet connected
-   * @param {import("./components/toaster.js").Toaster} options.toaster
-   * @param {import("./components/announcer.js").Announcer} options.announcer
-   * @param {import("./components/parse-panel.js").ParsePanel} options.parsePanel
+   * @param {(page: ProjectPage) => Parts} options.makeParts
    */
-  constructor({ id, client, toaster, announcer, parsePanel }) {
+  constructor({ id, client, makeParts }) {
     this.#id = id;
     this.#client = client;
-    this.#toaster = toaster;
-    this.#announcer = announcer;
-    this.#parsePanel = parsePanel;
-    this.#player = this.#makePlayer();
-    this.#voices = new VoiceSelect(byId("voice-field"), byId("voice"), (voice) => this.#chooseVoice(voice));
+    this.#parts = makeParts(this);
     client.onEvent((event) => this.#hear(event));
     client.onReset(({ jobs }) => this.#reset(jobs));
   }
@@ -66,24 +59,89 @@ export class ProjectPage {
     this.render();
   }
 
-  async generateAll() {
-    const button = byId("generate-all");
-    button.disabled = true;
-    await this.#attempt(async () => {
-      const jobs = await api.generateAll(this.#id);
-      for (const job of jobs) this.#take(job);
-      if (jobs.length === 0) this.#toaster.show(t("project.nothingToDo"));
-    });
-    this.#queue.mark(FRAME);
+  /** Loads again what could not be loaded. */
+  retry() {
+    if (this.#failure) this.load();
   }
 
+  generate = (id) => this.#attempt(async () => this.#take(await api.generateChapter(this.#id, id)));
+
+  cancel = (id) => this.#attempt(async () => this.#take(await api.cancelJob(this.#model.chapter(id).job)));
+
+  generateAll = () =>
+    this.#attempt(async () => {
+      const jobs = await api.generateAll(this.#id);
+      for (const job of jobs) this.#take(job);
+      if (jobs.length === 0) this.#parts.toaster.show(t("project.nothingToDo"));
+      this.#paintFrame();
+    });
+
+  cancelAll = () =>
+    this.#attempt(async () => {
+      const waiting = this.#model.chapters().filter(({ job }) => isRunning(job));
+      // From the last: else what is freed by a cancelled one begins just to be cancelled.
+      const one = async () => {
+        for (let next = waiting.pop(); next; next = waiting.pop()) this.#take(await api.cancelJob(next.job));
+      };
+      await Promise.all(Array.from({ length: CANCELLED_AT_ONCE }, one));
+      this.#paintFrame();
+    });
+
+  play = (id) => this.#parts.player.toggle(this.#track(this.#model.chapter(id)));
+
+  editChapter = (id) => this.#attempt(() => this.#parts.editor.open(this.#id, id));
+
+  edit = () => this.#parts.dialog.open(this.#model.project);
+
   async delete() {
+    const { title } = this.#model.project;
+    setText(byId("delete-text"), t("delete.text", { title }));
+    if ((await ask(byId("delete-dialog"))) !== "delete") return;
     await this.#attempt(async () => {
       await api.deleteProject(this.#id);
       this.#client.disconnect();
+      this.#parts.player.close();
+      forgetPlace(this.#id);
       location.assign("/");
     });
   }
+
+  /** @param {string | null} voice @returns {Promise<boolean>} whether it was accepted */
+  chooseVoice(voice) {
+    return this.#attempt(async () => {
+      this.#model.putProject(await api.changeProject(this.#id, { voice }));
+      this.#parts.toaster.show(t("project.voiceSaved"));
+    });
+  }
+
+  /** Takes in a project that was changed. */
+  putProject(project) {
+    const other = project.language !== this.#model.project.language;
+    this.#model.putProject(project);
+    if (other) this.#parts.voices.load(this.#model.project);
+    this.render();
+  }
+
+  /** Takes in a chapter that was changed. */
+  putChapter(chapter, { text }) {
+    if (text !== undefined && isRunning(this.#jobOf(chapter.id))) this.#editedMeanwhile.add(chapter.id);
+    this.#model.putChapter(chapter);
+    this.#parts.toaster.show(t(chapter.outdated ? "editor.savedOutdated" : "project.saved"));
+    this.#parts.list.mark(chapter.id);
+    this.#paintFrame();
+  }
+
+  /** @param {string} id @returns {import("./project-model.js").Chapter | null} */
+  chapter = (id) => this.#model.chapter(id);
+
+  /** The chapter with audio after a chapter, or the one before it. @param {string} id @param {1 | -1} step */
+  neighbour = (id, step) => {
+    const withAudio = this.#model.chapters().filter((chapter) => chapter.audioUrl || chapter.id === id);
+    const found = withAudio[withAudio.findIndex((chapter) => chapter.id === id) + step];
+    return found ? this.#track(found) : null;
+  };
+
+  keepPlace = (chapterId, seconds) => keepPlace(this.#id, chapterId, seconds);
 
   /** Paints everything: after a load, and in another language. */
   render() {
@@ -94,15 +152,17 @@ export class ProjectPage {
     byId("load-error-text").textContent = this.#failure ? failureText(this.#failure) : "";
     byId("reload").hidden = this.#failure?.status === 404;
     if (!project) return;
-    this.#renderRows();
-    this.#paint(new Set(this.#model.chapterIds));
-    this.#renderTitle();
+    this.#parts.list.show(this.#model.chapterIds);
+    this.#paintFrame();
   }
 
   #begin({ cursor }) {
-    this.#voices.load(this.#model.project);
+    this.#parts.voices.load(this.#model.project);
     this.#client.connect({ after: cursor });
     this.#client.subscribeToProject(this.#id);
+    const place = recallPlace(this.#id);
+    const chapter = place && this.#model.chapter(place.chapterId);
+    if (chapter?.audioUrl) this.#parts.player.cue(this.#track(chapter), place.seconds);
   }
 
   #hear(event) {
@@ -112,12 +172,18 @@ export class ProjectPage {
     this.#speak(before, job);
     this.#changed(job);
     if (event.type === "parse:complete") this.load();
+    if (event.type === "audio:complete" && this.#editedMeanwhile.delete(job.chapterId)) this.#lookUp(job.chapterId);
   }
 
   async #reset(jobs) {
     this.#model.reset(jobs);
     await this.load();
-    this.#toaster.show(t("project.synced"));
+    this.#parts.toaster.show(t("project.synced"));
+  }
+
+  async #lookUp(id) {
+    await this.#attempt(async () => this.#model.putChapter(await api.chapter(this.#id, id)));
+    this.#parts.list.mark(id);
   }
 
   #take(job) {
@@ -126,9 +192,9 @@ export class ProjectPage {
   }
 
   #changed(job) {
-    this.#queue.mark(job.chapterId ?? FRAME);
+    if (job.chapterId) this.#parts.list.mark(job.chapterId);
     // By a timer: a tab in the background paints no frames, and its title is all one sees of it.
-    this.#titleTimer ||= setTimeout(() => this.#renderTitle(), TITLE_EVERY_MS);
+    this.#frameTimer ||= setTimeout(() => this.#paintFrame(), FRAME_EVERY_MS);
   }
 
   #jobOf(chapterId) {
@@ -139,112 +205,48 @@ export class ProjectPage {
   #speak(before, job) {
     const stage = job.progress?.stage;
     const same = before?.id === job.id && before.state === job.state && before.progress?.stage === stage;
-    if (same || job.state === "waiting" || (job.state === "active" && stage === "done")) return;
+    if (same || (job.state === "waiting" && stage === "queued") || (job.state === "active" && stage === "done")) return;
     const chapter = job.chapterId ? this.#model.chapter(job.chapterId) : null;
     const title = chapter ? titleOf(chapter) : this.#model.project.title;
-    this.#announcer.say(job.chapterId ?? FRAME, t("speak.stage", { title, stage: this.#spoken(job) }));
+    this.#parts.announcer.say(job.chapterId ?? MANUSCRIPT, t("speak.stage", { title, stage: spoken(job) }));
   }
 
-  #spoken(job) {
-    if (job.state === "active") return stageText(job);
-    return job.error && job.state === "failed"
-      ? `${t("state.failed")}. ${describeError(job.error)}`
-      : t(`state.${job.state}`);
-  }
-
-  #renderRows() {
-    const ids = this.#model.chapterIds;
-    const known = [...this.#rows.keys()];
-    if (ids.length === known.length && ids.every((id, index) => id === known[index])) return;
-    const actions = {
-      generate: (id) => this.#attempt(async () => this.#take(await api.generateChapter(this.#id, id))),
-      cancel: (id) => this.#attempt(async () => this.#take(await api.cancelJob(this.#model.chapter(id).job))),
-      play: (id) => this.#player.toggle(this.#track(this.#model.chapter(id))),
-    };
-    this.#rows = new Map(ids.map((id) => [id, this.#rows.get(id) ?? new ChapterRow(id, actions)]));
-    byId("chapter-list").replaceChildren(...[...this.#rows.values()].map((row) => row.root));
-  }
-
-  #paint(keys) {
-    if (!this.#model.project) return;
-    for (const id of keys) {
-      const chapter = this.#model.chapter(id);
-      if (chapter) this.#rows.get(id)?.update(chapter, this.#player.isPlaying(id));
-    }
-    this.#paintFrame();
-  }
-
+  /** All but the chapters' rows: what stands around them, and the tab's title. */
   #paintFrame() {
+    clearTimeout(this.#frameTimer);
+    this.#frameTimer = 0;
     const { project, parseJob } = this.#model;
     const overall = this.#model.overall();
     setText(byId("title"), project.title);
-    setText(byId("delete-text"), t("delete.text", { title: project.title }));
     const facts = factsOf({ ...project, chapterCount: overall.count });
     if (overall.seconds) facts.splice(-1, 0, formatDuration(overall.seconds));
     setText(byId("meta"), facts.join(" · "));
-    this.#parsePanel.update(parseJob);
-    byId("chapters").hidden = overall.count === 0 && parseJob?.state !== "completed";
-    byId("no-chapters").hidden = overall.count > 0;
-    this.#paintOverall(overall);
+    this.#parts.parsePanel.update(parseJob);
+    this.#parts.overallPanel.update(overall, parseJob?.state === "completed");
+    this.#parts.player.refresh();
+    this.#nameTab(overall);
+    this.#tellTheEnd(overall);
   }
 
-  #paintOverall({ count, ready, running, percentage: share }) {
-    const all = count > 0 && ready === count;
-    setText(byId("overall-text"), count ? t(all ? "project.allReady" : "project.ready", { count, done: ready }) : "");
-    const button = byId("generate-all");
-    const wanting = this.#model.chapters().some((chapter) => !chapter.audioUrl && !isRunning(chapter.job));
-    button.hidden = all || count === 0;
-    button.disabled = !wanting;
-    byId("overall-work").hidden = share === null;
-    if (share === null) return;
-    const bar = byId("overall-bar");
-    bar.value = share;
-    bar.textContent = t("unit.percent", { value: share });
-    setText(byId("overall-running"), t("project.generating", { count: running }));
-    setText(byId("overall-percent"), t("unit.percent", { value: share }));
-  }
-
-  #renderTitle() {
-    this.#titleTimer = 0;
+  #nameTab(overall) {
     const { project, parseJob } = this.#model;
-    const share = isRunning(parseJob) ? percentage(parseJob) : this.#model.overall().percentage;
+    const share = isRunning(parseJob) ? percentage(parseJob) : overall.percentage;
     const title = `${project.title} – SmartVoice`;
     document.title = share === null ? title : `${t("unit.percent", { value: share })} · ${title}`;
   }
 
-  #makePlayer() {
-    const parts = {
-      root: byId("player"),
-      audio: byId("audio"),
-      title: byId("player-title"),
-      download: byId("player-download"),
-      close: byId("player-close"),
-    };
-    return new Player(parts, {
-      next: (id) => this.#trackAfter(id),
-      onChange: (ids) => ids.forEach((id) => this.#queue.mark(id)),
-      onFail: () => this.#toaster.show(t("player.failed"), "error"),
-    });
+  #tellTheEnd({ running, ready, count, failed }) {
+    if (this.#wasRunning && !running) {
+      const body = [t("notify.done", { done: ready, count }), failed ? t("notify.failed", { count: failed }) : ""];
+      this.#parts.notifier.tell(this.#model.project.title, { body: body.filter(Boolean).join(" · "), tag: this.#id });
+    }
+    this.#wasRunning = running;
   }
 
   #track(chapter) {
     const { id, audioUrl } = chapter;
     const album = this.#model.project.title;
     return { id, audioUrl, title: titleOf(chapter), fileName: fileName(chapter), album };
-  }
-
-  #trackAfter(id) {
-    const chapters = this.#model.chapters();
-    const later = chapters.slice(chapters.findIndex((chapter) => chapter.id === id) + 1);
-    const next = later.find((chapter) => chapter.audioUrl);
-    return next ? this.#track(next) : null;
-  }
-
-  async #chooseVoice(voice) {
-    return this.#attempt(async () => {
-      await api.changeProject(this.#id, { voice });
-      this.#toaster.show(t("project.voiceSaved"));
-    });
   }
 
   /** @returns {Promise<boolean>} whether the server did it; where not, the reader is told why */
@@ -254,10 +256,17 @@ export class ProjectPage {
       return true;
     } catch (error) {
       if (error.status === 401) goToSignIn();
-      else this.#toaster.show(describeError(error), "error");
+      else this.#parts.toaster.show(describeError(error), "error");
       return false;
     }
   }
+}
+
+function spoken(job) {
+  if (isRunning(job)) return stageText(job);
+  return job.error && job.state === "failed"
+    ? `${t("state.failed")}. ${describeError(job.error)}`
+    : t(`state.${job.state}`);
 }
 
 function failureText(error) {

@@ -1,10 +1,19 @@
 /** The project page's wiring: the elements, the server and the live stream joined to `ProjectPage`. */
 
 import { Announcer } from "./components/announcer.js";
+import { ChapterEditor } from "./components/chapter-editor.js";
+import { ChapterList } from "./components/chapter-list.js";
+import { isConnected } from "./components/connection-label.js";
+import { Notifier } from "./components/notifier.js";
+import { OverallPanel } from "./components/overall-panel.js";
 import { ParsePanel } from "./components/parse-panel.js";
-import { byId } from "./components/parts.js";
+import { byId, byIds } from "./components/parts.js";
+import { wireKeys } from "./components/player-keys.js";
+import { Player } from "./components/player.js";
+import { ProjectDialog } from "./components/project-dialog.js";
 import { Toaster } from "./components/toaster.js";
 import { showUser, wireTopbar } from "./components/topbar.js";
+import { VoiceSelect } from "./components/voice-select.js";
 import { onLocaleChange, t, translate } from "./i18n.js";
 import { createProgressClient } from "./progress/client.js";
 import { ProjectPage } from "./project-page.js";
@@ -13,27 +22,54 @@ const client = createProgressClient({ url: "/api/events" });
 translate(document);
 wireTopbar(client);
 
-const page = new ProjectPage({
-  id: decodeURIComponent(location.pathname.split("/")[2] ?? ""),
-  client,
-  toaster: new Toaster(byId("toasts")),
-  announcer: new Announcer(byId("announcements"), (count) => t("speak.many", { count })),
-  parsePanel: new ParsePanel({
-    root: byId("parse"),
-    title: byId("parse-title"),
-    work: byId("parse-work"),
-    bar: byId("parse-bar"),
-    stage: byId("parse-stage"),
-    percent: byId("parse-percent"),
-    reason: byId("parse-reason"),
-    hint: byId("parse-hint"),
-  }),
-});
+/** @param {ProjectPage} page */
+export function makeParts(page) {
+  const toaster = new Toaster(byId("toasts"));
+  const player = makePlayer(page, toaster);
+  const list = new ChapterList(byId("chapter-list"), {
+    actions: { generate: page.generate, cancel: page.cancel, edit: page.editChapter, play: page.play },
+    look: page.chapter,
+    isPlaying: (id) => player.isPlaying(id),
+  });
+  player.onChange = (ids) => ids.forEach((id) => list.mark(id));
+  return {
+    toaster,
+    player,
+    list,
+    announcer: new Announcer(byId("announcements"), (count) => t("speak.many", { count })),
+    parsePanel: new ParsePanel(byIds("parse", ["title", "work", "bar", "stage", "percent", "reason", "hint"])),
+    overallPanel: new OverallPanel({
+      ...byIds("overall", ["text", "share", "percent", "eta", "bar"]),
+      root: byId("chapters"),
+      none: byId("no-chapters"),
+      generate: byId("generate-all"),
+      cancel: byId("cancel-all"),
+    }),
+    notifier: new Notifier(byId("notify"), toaster),
+    editor: new ChapterEditor(byId("chapter-dialog"), (chapter, changes) => page.putChapter(chapter, changes)),
+    dialog: new ProjectDialog(byId("project-dialog"), (project) => page.putProject(project)),
+    voices: new VoiceSelect(byId("voice-field"), byId("voice"), (voice) => page.chooseVoice(voice)),
+  };
+}
+
+function makePlayer(page, toaster) {
+  const names = ["title", "play", "previous", "next", "seek", "elapsed", "total", "speed", "download", "close"];
+  const player = new Player(
+    { ...byIds("player", names), audio: byId("audio") },
+    { neighbour: page.neighbour, onPlace: page.keepPlace, onFail: () => toaster.show(t("player.failed"), "error") },
+  );
+  wireKeys(player);
+  return player;
+}
+
+const page = new ProjectPage({ id: decodeURIComponent(location.pathname.split("/")[2] ?? ""), client, makeParts });
 onLocaleChange(() => page.render());
+// What failed for want of a connection is tried again as soon as there is one.
+client.onConnectionChange((connection) => isConnected(connection) && page.retry());
+addEventListener("online", () => page.retry());
 byId("reload").addEventListener("click", () => page.load());
-byId("generate-all").addEventListener("click", () => page.generateAll());
-byId("delete").addEventListener("click", () => byId("delete-dialog").showModal());
-byId("delete-dialog").addEventListener("close", ({ target }) => target.returnValue === "delete" && page.delete());
-// Escape closes the dialog without an answer: not with the one before.
-byId("delete-dialog").addEventListener("cancel", ({ target }) => (target.returnValue = ""));
+byId("generate-all").addEventListener("click", page.generateAll);
+byId("cancel-all").addEventListener("click", page.cancelAll);
+byId("edit").addEventListener("click", page.edit);
+byId("delete").addEventListener("click", () => page.delete());
 if (await showUser()) page.load();

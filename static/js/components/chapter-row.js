@@ -1,15 +1,16 @@
 /** One chapter's row: what there is of it, what is being done, and what one can do. */
 
-import { describeError, formatDuration, formatEta, t } from "../i18n.js";
-import { isRunning, percentText, setAttribute, setText, showProgress, stageText } from "./job-text.js";
+import { describeError, formatDuration, t } from "../i18n.js";
+import { etaText, isResting, isRunning, percentage, percentText, setAttribute, setText, showProgress, stageText } from "./job-text.js";
 import { iconHref, instantiate } from "./parts.js";
 
 /** @typedef {import("../project-model.js").Chapter} Chapter */
 
 /**
  * @typedef {object} RowActions
- * @property {(chapterId: string) => Promise<void>} generate
- * @property {(chapterId: string) => Promise<void>} cancel
+ * @property {(chapterId: string) => Promise<unknown>} generate
+ * @property {(chapterId: string) => Promise<unknown>} cancel
+ * @property {(chapterId: string) => void} edit
  * @property {(chapterId: string) => void} play
  */
 
@@ -26,6 +27,7 @@ export class ChapterRow {
     this.root = root;
     this.#parts = parts;
     parts.play.addEventListener("click", () => actions.play(id));
+    parts.edit.addEventListener("click", () => actions.edit(id));
     parts.generate.addEventListener("click", () => this.#whileBusy(() => actions.generate(id)));
     parts.cancel.addEventListener("click", (event) => {
       // The second click of a double click on "Generate audio", which stood in the same place.
@@ -39,55 +41,52 @@ export class ChapterRow {
    */
   update(chapter, playing) {
     const { job } = chapter;
-    const parts = this.#parts;
-    setText(parts.number, String(chapter.number));
-    setText(parts.title, titleOf(chapter));
-    this.#updateMeta(chapter);
-    this.#updateWork(chapter);
-    parts.reason.hidden = job?.state !== "failed";
-    setText(parts.reason, job?.state === "failed" && job.error ? describeError(job.error) : "");
-    this.#updateActions(chapter, playing);
+    const { number, title, meta, reason } = this.#parts;
+    setText(number, String(chapter.number));
+    setText(title, titleOf(chapter));
+    setText(meta, factsOf(chapter).join(" · "));
+    reason.hidden = job?.state !== "failed";
+    setText(reason, job?.state === "failed" && job.error ? describeError(job.error) : "");
+    this.#updateStatus(chapter);
+    this.#updateActions(chapter);
+    this.#updateAudio(chapter, playing);
   }
 
-  #updateMeta(chapter) {
-    const { state, meta, outdated } = this.#parts;
-    setAttribute(state, "data-state", stateOf(chapter));
-    setText(state, t(`state.${stateOf(chapter)}`));
-    const facts = [t("unit.characters", { count: chapter.characters })];
-    if (chapter.durationSeconds) facts.push(formatDuration(chapter.durationSeconds));
-    setText(meta, facts.join(" · "));
-    outdated.hidden = !chapter.outdated;
-    setText(outdated, t("chapter.outdated"));
-  }
-
-  #updateWork(chapter) {
-    const { work, bar, stage, eta, percent } = this.#parts;
+  /** Every row has room for its status at all times: nothing moves when it begins to work. */
+  #updateStatus(chapter) {
+    const { state, percent, note, bar } = this.#parts;
     const { job } = chapter;
-    work.hidden = job?.state !== "active";
-    if (work.hidden) return;
-    showProgress(bar, job, titleOf(chapter));
-    const retried = job.attempt > 1 ? ` (${t("chapter.attempt", { count: job.attempt })})` : "";
-    setText(stage, stageText(job) + retried);
-    setText(eta, job.progress?.etaSeconds ? formatEta(job.progress.etaSeconds) : "");
+    setAttribute(state, "data-state", stateOf(chapter));
+    setText(state, isRunning(job) ? stageText(job) : t(`state.${stateOf(chapter)}`));
+    percent.hidden = bar.hidden = job?.state !== "active";
+    setText(note, noteOf(chapter));
+    setAttribute(note, "data-kind", isRunning(job) ? "" : "outdated");
+    if (job?.state !== "active") return;
     setText(percent, percentText(job));
+    showProgress(bar, percentage(job), titleOf(chapter));
   }
 
-  #updateActions(chapter, playing) {
-    const { play, playIcon, download, generate, cancel } = this.#parts;
+  #updateActions(chapter) {
+    const { edit, generate, cancel } = this.#parts;
     const running = isRunning(chapter.job);
     const title = titleOf(chapter);
     const hadFocus = document.activeElement === generate || document.activeElement === cancel;
     label(generate, t(verbOf(chapter)), title);
+    generate.classList.toggle("button-quiet", Boolean(chapter.audioUrl) && !chapter.outdated);
     label(cancel, t("chapter.cancel"), title);
+    name(edit, t("chapter.edit"), title);
     generate.hidden = running;
     cancel.hidden = !running;
     // What one pressed goes away and its counterpart comes: the focus goes with it.
     if (hadFocus) (running ? cancel : generate).focus({ preventScroll: true });
+  }
 
+  #updateAudio(chapter, playing) {
+    const { play, playIcon, download } = this.#parts;
+    const title = titleOf(chapter);
     play.hidden = download.hidden = !chapter.audioUrl;
     name(play, t(playing ? "chapter.pause" : "chapter.play"), title);
     setAttribute(playIcon, "href", iconHref(playing ? "pause" : "play"));
-    setAttribute(play, "aria-pressed", String(playing));
     this.root.toggleAttribute("data-playing", playing);
     name(download, t("chapter.download"), title);
     if (!chapter.audioUrl) return;
@@ -119,10 +118,24 @@ export const titleOf = (chapter) => chapter.title || t("chapter.number", { numbe
 export const fileName = (chapter) =>
   `${String(chapter.number).padStart(2, "0")} - ${titleOf(chapter).replace(/[\\/:*?"<>|\p{Cc}]/gu, " ")}.mp3`;
 
+function factsOf({ characters, durationSeconds, estimatedSeconds }) {
+  const duration = durationSeconds
+    ? formatDuration(durationSeconds)
+    : t("chapter.about", { duration: formatDuration(estimatedSeconds) });
+  return [t("unit.characters", { count: characters }), duration];
+}
+
 function stateOf({ job, audioUrl }) {
+  if (isResting(job)) return "resting";
   if (isRunning(job) || job?.state === "failed") return job.state;
   if (audioUrl) return "completed";
   return job?.state === "cancelled" ? "cancelled" : "none";
+}
+
+function noteOf({ job, outdated }) {
+  if (!isRunning(job)) return outdated ? t("chapter.outdated") : "";
+  const again = job.attempt > 1 ? t("chapter.attempt", { count: job.attempt }) : "";
+  return [etaText(job), again].filter(Boolean).join(" · ");
 }
 
 function verbOf({ job, audioUrl }) {

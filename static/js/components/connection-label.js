@@ -2,6 +2,9 @@
 
 import { t } from "../i18n.js";
 
+/** What the client calls a lost connection that is to be tried again. */
+const OFFLINE = new Set(["offline", "retrying"]);
+
 export class ConnectionLabel {
   #root;
   #text;
@@ -18,19 +21,22 @@ export class ConnectionLabel {
     this.#text = text;
   }
 
-  /** @param {import("../progress/client.js").Connection} connection */
-  show({ state, seconds = 0 }) {
+  /** @param {{state: string, retryInSeconds?: number, seconds?: number}} connection */
+  show({ state, retryInSeconds, seconds }) {
     clearInterval(this.#timer);
-    this.#state = state;
-    this.#retryAt = Date.now() + seconds * 1000;
-    if (state === "retrying") this.#timer = setInterval(() => this.render(), 1000);
+    this.#state = OFFLINE.has(state) ? "offline" : state;
+    this.#retryAt = Date.now() + (retryInSeconds ?? seconds ?? 0) * 1000;
+    if (this.#state === "offline") this.#timer = setInterval(() => this.render(), 1000);
     this.render();
   }
 
   render() {
     const seconds = Math.ceil((this.#retryAt - Date.now()) / 1000);
-    const soon = this.#state === "retrying" && seconds <= 0;
+    const soon = this.#state === "offline" && seconds <= 0;
     this.#root.dataset.state = this.#state;
-    this.#text.textContent = t(soon ? "connection.retryingNow" : `connection.${this.#state}`, { seconds });
+    this.#text.textContent = t(soon ? "connection.offlineNow" : `connection.${this.#state}`, { seconds });
   }
 }
+
+/** @param {{state: string}} connection whether events come in, by whichever way */
+export const isConnected = ({ state }) => state === "live" || state === "polling";

@@ -1,11 +1,17 @@
 /** What is said of a job: its stage, its state, how far it is. */
 
-import { has, t } from "../i18n.js";
+import { formatEta, has, t } from "../i18n.js";
 
 /** @typedef {import("../progress/reducer.js").Job} Job */
 
+/** When a job that rests before its next attempt was first seen so: its `etaSeconds` count from then. */
+const restingSince = new WeakMap();
+
 /** @param {Job | null | undefined} job */
 export const isRunning = (job) => job?.state === "waiting" || job?.state === "active";
+
+/** @param {Job | null | undefined} job whether it waits to be tried again */
+export const isResting = (job) => job?.state === "waiting" && job.progress?.stage === "retrying";
 
 /**
  * The stage in the reader's language, or where it is not known here as the server put it.
@@ -18,6 +24,16 @@ export function stageText(job) {
   const { stage, message } = job.progress;
   const key = `${job.queue === "text-parsing" ? "parse" : "audio"}.stage.${stage}`;
   return has(key) ? t(key) : message;
+}
+
+/** What is left of the job, or of its rest, in words; empty where nobody knows. @param {Job} job @returns {string} */
+export function etaText(job) {
+  const seconds = job.progress?.etaSeconds;
+  if (!seconds) return "";
+  if (!isResting(job)) return formatEta(seconds);
+  if (!restingSince.has(job)) restingSince.set(job, performance.now());
+  const left = Math.ceil(seconds - (performance.now() - restingSince.get(job)) / 1000);
+  return left > 0 ? t("eta.again", { count: left }) : "";
 }
 
 /** @param {Job} job @returns {number} 0 to 100 */
@@ -43,11 +59,11 @@ export function setAttribute(element, name, value) {
 
 /**
  * @param {HTMLProgressElement} bar
- * @param {Job} job
+ * @param {number} value 0 to 100
  * @param {string} label what progresses
  */
-export function showProgress(bar, job, label) {
-  bar.value = percentage(job);
-  setText(bar, percentText(job));
+export function showProgress(bar, value, label) {
+  if (bar.value !== value || !bar.hasAttribute("value")) bar.value = value;
+  setText(bar, t("unit.percent", { value }));
   setAttribute(bar, "aria-label", label);
 }

@@ -1,6 +1,8 @@
 /** The form for a new project: a text that is pasted, or a file that is chosen or dropped anywhere on the page. */
 
 import { describeError, formatSize, onLocaleChange, t } from "../i18n.js";
+import { wireDrop } from "./drop.js";
+import { setText, showProgress } from "./job-text.js";
 
 const FORMATS = /\.(txt|md|markdown|epub|docx|odt|html?|xhtml|fb2|rtf)$/i;
 
@@ -12,19 +14,27 @@ const FORMATS = /\.(txt|md|markdown|epub|docx|odt|html?|xhtml|fb2|rtf)$/i;
  * @property {HTMLElement} fileTitle
  * @property {HTMLElement} error
  * @property {HTMLElement} veil shown while a file is dragged over the page
+ * @property {HTMLElement} work how the upload goes: its `bar`, `stage` and `percent`
+ * @property {HTMLProgressElement} bar
+ * @property {HTMLElement} stage
+ * @property {HTMLElement} percent
+ * @property {HTMLButtonElement} cancel
  */
+
+/** @typedef {(manuscript: {text: string} | FormData, options: import("../api.js").UploadOptions) => Promise<void>} Create */
 
 export class ManuscriptForm {
   #parts;
   #fields;
   #submit;
   #create;
-  #busy = false;
-  #dragDepth = 0;
+  /** What ends the upload that is under way. @type {AbortController | null} */
+  #sending = null;
+  #share = 0;
 
   /**
    * @param {FormParts} parts
-   * @param {(manuscript: {text: string} | FormData) => Promise<void>} create
+   * @param {Create} create
    */
   constructor(parts, create) {
     this.#parts = parts;
@@ -36,7 +46,8 @@ export class ManuscriptForm {
       event.preventDefault();
       this.#send();
     });
-    this.#wireDrop();
+    parts.cancel.addEventListener("click", () => this.#sending?.abort());
+    wireDrop(parts.veil, (files) => this.#take(files));
     onLocaleChange(() => this.render());
     this.render();
   }
@@ -57,49 +68,53 @@ export class ManuscriptForm {
     fileTitle.textContent = this.#file
       ? t("create.chosen", { name: this.#file.name, size: formatSize(this.#file.size) })
       : t("create.dropTitle");
-    this.#submit.textContent = t(this.#busy ? "create.busy" : "create.submit");
-    this.#submit.disabled = this.#busy;
+    setText(this.#submit, t(this.#sending ? "create.busy" : "create.submit"));
+    // Not `disabled`, which would drop the focus.
+    this.#submit.setAttribute("aria-disabled", String(Boolean(this.#sending)));
+    this.#renderUpload();
   }
 
-  #wireDrop() {
-    const files = (event) => event.dataTransfer?.types.includes("Files");
-    const track = (step) => (event) => {
-      if (!files(event)) return;
-      this.#dragDepth = step === 0 ? 0 : this.#dragDepth + step;
-      this.#parts.veil.hidden = this.#dragDepth <= 0;
-    };
-    addEventListener("dragenter", track(1));
-    addEventListener("dragleave", track(-1));
-    addEventListener("drop", track(0));
-    addEventListener("dragover", (event) => files(event) && event.preventDefault());
-    addEventListener("drop", (event) => {
-      if (!files(event)) return;
-      event.preventDefault();
-      this.#take(event.dataTransfer.files);
-    });
+  #renderUpload() {
+    const { work, bar, stage, percent, cancel } = this.#parts;
+    work.hidden = cancel.hidden = !this.#sending || !this.#uploads;
+    if (work.hidden) return;
+    const value = Math.floor(this.#share * 100);
+    const name = this.#file.name;
+    showProgress(bar, value, t("create.uploading", { name }));
+    setText(stage, value < 100 ? t("create.uploading", { name }) : t("create.uploaded"));
+    setText(percent, t("unit.percent", { value }));
   }
 
   #take(files) {
-    this.#fields.file.files = files;
+    if (this.#sending) return;
     this.#fields.source.value = "upload";
-    this.#fail("");
+    const one = files.length === 1;
+    if (one) this.#fields.file.files = files;
+    this.#fail(one ? "" : t("create.oneAtATime"));
     this.render();
     this.#submit.focus();
   }
 
   async #send() {
+    if (this.#sending) return;
     const problem = this.#problem();
     this.#fail(problem);
-    if (problem || this.#busy) return;
-    this.#busy = true;
+    if (problem) return;
+    this.#sending = new AbortController();
+    this.#share = 0;
     this.render();
     try {
-      await this.#create(this.#manuscript());
+      await this.#create(this.#manuscript(), { onProgress: (share) => this.#advance(share), signal: this.#sending.signal });
     } catch (error) {
-      this.#fail(describeError(error));
+      if (error.code !== "cancelled") this.#fail(describeError(error));
     }
-    this.#busy = false;
+    this.#sending = null;
     this.render();
+  }
+
+  #advance(share) {
+    this.#share = share;
+    this.#renderUpload();
   }
 
   #problem() {

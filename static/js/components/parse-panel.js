@@ -1,7 +1,7 @@
 /** How the reading of a manuscript goes, or why it failed. */
 
 import { describeError, t } from "../i18n.js";
-import { isRunning, percentText, setText, showProgress, stageText } from "./job-text.js";
+import { isRunning, percentage, percentText, setText, showProgress, stageText } from "./job-text.js";
 
 const TITLES = { failed: "project.parseFailed", cancelled: "project.parseCancelled" };
 
@@ -26,7 +26,7 @@ export class ParsePanel {
     reason.hidden = job.state !== "failed";
     setText(reason, job.error ? describeError(job.error) : "");
     work.hidden = !isRunning(job);
-    showProgress(bar, job, t("project.parsing"));
+    showProgress(bar, percentage(job), t("project.parsing"));
     setText(stage, stageText(job));
     setText(percent, percentText(job));
   }

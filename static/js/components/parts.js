@@ -20,3 +20,13 @@ export const iconHref = (name) => `/static/icons.svg#${name}`;
 
 /** @param {string} id @returns {any} the element of the page with that id */
 export const byId = (id) => document.getElementById(id);
+
+/**
+ * @param {string} prefix of ids such as `player-play`, and itself the id of the `root`
+ * @param {string[]} names what follows it
+ * @returns {Record<string, any>} the elements by those names
+ */
+export const byIds = (prefix, names) => ({
+  root: byId(prefix),
+  ...Object.fromEntries(names.map((name) => [name, byId(`${prefix}-${name}`)])),
+});

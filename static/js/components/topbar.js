@@ -5,6 +5,7 @@ import { onLocaleChange } from "../i18n.js";
 import { ConnectionLabel } from "./connection-label.js";
 import { wireLanguageButton } from "./language-button.js";
 import { byId } from "./parts.js";
+import { wireThemeButton } from "./theme-button.js";
 
 /** Where one signs out who has signed in elsewhere. @type {string | undefined} */
 let signOutUrl;
@@ -20,6 +21,7 @@ export function goToSignIn() {
  */
 export function wireTopbar(client) {
   wireLanguageButton(byId("language"));
+  wireThemeButton(byId("theme"));
   byId("sign-out").addEventListener("click", async () => {
     client.disconnect();
     if (signOutUrl) return location.assign(signOutUrl);

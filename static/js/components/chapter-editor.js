@@ -1,0 +1,110 @@
+/** The dialog in which a chapter's title and text are changed; it does not let go of changes unasked. */
+
+import { api } from "../api.js";
+import { onLocaleChange, t } from "../i18n.js";
+import { partsOf, saving, showError } from "./dialog.js";
+import { setText } from "./job-text.js";
+
+export class ChapterEditor {
+  #dialog;
+  #form;
+  #parts;
+  #onSaved;
+  /** As the server has it. @type {{projectId: string, id: string, title: string, text: string} | null} */
+  #chapter = null;
+
+  /**
+   * @param {HTMLDialogElement} dialog
+   * @param {(chapter: object, changes: {title?: string, text?: string}) => void} onSaved is told the chapter as it is then
+   */
+  constructor(dialog, onSaved) {
+    this.#dialog = dialog;
+    this.#form = dialog.querySelector("form");
+    this.#parts = partsOf(dialog);
+    this.#onSaved = onSaved;
+    this.#wire();
+    onLocaleChange(() => this.#renderCount());
+  }
+
+  /**
+   * @param {string} projectId
+   * @param {string} id the chapter's
+   * @throws {import("../api.js").ApiError} where its text is not to be had
+   */
+  async open(projectId, id) {
+    const { title, text } = await api.chapter(projectId, id);
+    this.#chapter = { projectId, id, title, text };
+    this.#form.elements.title.value = title;
+    this.#form.elements.text.value = text;
+    showError(this.#parts, "");
+    this.#askToLeave(false);
+    this.#renderCount();
+    this.#dialog.showModal();
+    this.#form.elements.text.setSelectionRange(0, 0);
+  }
+
+  #wire() {
+    const { leave, discard, keep } = this.#parts;
+    leave.addEventListener("click", () => this.#leave());
+    discard.addEventListener("click", () => this.#dialog.close());
+    keep.addEventListener("click", () => this.#askToLeave(false));
+    this.#form.addEventListener("input", () => this.#renderCount());
+    this.#form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#save();
+    });
+    // By the key and not by `cancel`, which a browser may make final the second time.
+    this.#dialog.addEventListener("keydown", (event) => {
+      if (event.key !== "Escape") return;
+      event.preventDefault();
+      this.#leave();
+    });
+    this.#dialog.addEventListener("cancel", (event) => this.#changed && event.preventDefault());
+    addEventListener("beforeunload", (event) => this.#dialog.open && this.#changed && event.preventDefault());
+  }
+
+  /** What differs from what the server has; null where nothing does. */
+  get #changes() {
+    const { title, text } = this.#form.elements;
+    const changes = {};
+    if (title.value.trim() !== this.#chapter.title) changes.title = title.value.trim();
+    if (text.value !== unified(this.#chapter.text)) changes.text = text.value;
+    return Object.keys(changes).length ? changes : null;
+  }
+
+  get #changed() {
+    return this.#changes !== null;
+  }
+
+  #leave() {
+    if (!this.#changed) this.#dialog.close();
+    else this.#askToLeave(this.#parts.unsaved.hidden);
+  }
+
+  #askToLeave(asking) {
+    const { usual, unsaved, keep } = this.#parts;
+    usual.hidden = asking;
+    unsaved.hidden = !asking;
+    if (asking) keep.focus();
+    else if (this.#dialog.open) this.#form.elements.text.focus();
+  }
+
+  async #save() {
+    const changes = this.#changes;
+    if (!changes) return this.#dialog.close();
+    if (changes.title === "") return showError(this.#parts, t("project.titleMissing"));
+    if (changes.text?.trim() === "") return showError(this.#parts, t("editor.textMissing"));
+    const { projectId, id } = this.#chapter;
+    const saved = await saving(this.#parts, async () => {
+      this.#onSaved(await api.changeChapter(projectId, id, changes), changes);
+    });
+    if (saved) this.#dialog.close();
+  }
+
+  #renderCount() {
+    setText(this.#parts.count, t("unit.characters", { count: [...this.#form.elements.text.value].length }));
+  }
+}
+
+/** As a textarea gives text back: its lines end with one character. */
+const unified = (text) => text.replace(/\r\n?/g, "\n");
