@@ -5,7 +5,7 @@ PORT ?= 8000
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run test lint soak chaos format clean
+.PHONY: help run test lint soak screenshots chaos format clean
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -26,6 +26,9 @@ lint: $(VENV)/.test ## style, types, and which way imports run
 
 soak: $(VENV)/.test ## readers, writers and faults in thousands of random histories (some minutes)
 	SMARTVOICE_SOAK_EXAMPLES=3000 $(BIN)/pytest -q tests/delivery
+
+screenshots: $(VENV)/.test ## pictures of the pages in every state, into build/screenshots, and the README's into docs/images
+	$(BIN)/python -m tests.browser.screenshots build/screenshots docs/images
 
 chaos: $(VENV)/.test ## kill something each second for a minute, and see that nothing is lost
 	SMARTVOICE_CHAOS_SECONDS=60 $(BIN)/pytest -q tests/faults/test_chaos.py

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
@@ -38,13 +39,15 @@ def _private(method: str, path: str, endpoint: Endpoint, *rates: Rate) -> Route:
     return Route(path, endpoint, methods=[method], middleware=[Middleware(RequireIdentity), *limits])
 
 
+# Files alone: what is streamed must not wait in a compressor.
+_PACKED = [Middleware(GZipMiddleware, compresslevel=6)]
 _CHAPTER = "/api/projects/{project}/chapters/{chapter}"
 
 PUBLIC: list[BaseRoute] = [
-    Route("/", pages.projects),
-    Route("/signin", pages.sign_in),
-    Route("/projects/{project}", pages.project),
-    Mount("/static", StaticFiles(directory=pages.STATIC)),
+    Route("/", pages.projects, middleware=_PACKED),
+    Route("/signin", pages.sign_in, middleware=_PACKED),
+    Route("/projects/{project}", pages.project, middleware=_PACKED),
+    Mount("/static", StaticFiles(directory=pages.STATIC), middleware=_PACKED),
     Route("/healthz", health.alive),
     Route("/readyz", health.ready),
     Route("/api/session", session.sign_in, methods=["POST"]),

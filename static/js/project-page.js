@@ -27,6 +27,7 @@ export class ProjectPage {
   #failure = null;
   #frameTimer = 0;
   #wasRunning = 0;
+  #starting = false;
   /** Chapters whose text was changed while their audio was made: which text it has, only the server knows. */
   #editedMeanwhile = new Set();
 
@@ -68,13 +69,17 @@ export class ProjectPage {
 
   cancel = (id) => this.#attempt(async () => this.#take(await api.cancelJob(this.#model.chapter(id).job)));
 
-  generateAll = () =>
-    this.#attempt(async () => {
+  generateAll = async () => {
+    this.#starting = true;
+    this.#paintFrame();
+    await this.#attempt(async () => {
       const jobs = await api.generateAll(this.#id);
       for (const job of jobs) this.#take(job);
       if (jobs.length === 0) this.#parts.toaster.show(t("project.nothingToDo"));
-      this.#paintFrame();
     });
+    this.#starting = false;
+    this.#paintFrame();
+  };
 
   cancelAll = () =>
     this.#attempt(async () => {
@@ -88,6 +93,18 @@ export class ProjectPage {
     });
 
   play = (id) => this.#parts.player.toggle(this.#track(this.#model.chapter(id)));
+
+  /** Goes on where one has stopped, or begins with the first chapter that has audio. */
+  listen = () => {
+    const { player } = this.#parts;
+    if (player.isOpen) return player.toggle();
+    const place = recallPlace(this.#id);
+    const left = place && this.#model.chapter(place.chapterId);
+    const chapter = left?.audioUrl ? left : this.#model.chapters().find(({ audioUrl }) => audioUrl);
+    if (!chapter) return;
+    player.cue(this.#track(chapter), chapter === left ? place.seconds : 0);
+    player.toggle();
+  };
 
   editChapter = (id) => this.#attempt(() => this.#parts.editor.open(this.#id, id));
 
@@ -222,7 +239,7 @@ export class ProjectPage {
     if (overall.seconds) facts.splice(-1, 0, formatDuration(overall.seconds));
     setText(byId("meta"), facts.join(" · "));
     this.#parts.parsePanel.update(parseJob);
-    this.#parts.overallPanel.update(overall, parseJob?.state === "completed");
+    this.#parts.overallPanel.update(overall, { parsed: parseJob?.state === "completed", starting: this.#starting });
     this.#parts.player.refresh();
     this.#nameTab(overall);
     this.#tellTheEnd(overall);

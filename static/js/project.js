@@ -44,6 +44,7 @@ export function makeParts(page) {
       none: byId("no-chapters"),
       generate: byId("generate-all"),
       cancel: byId("cancel-all"),
+      listen: byId("listen"),
     }),
     notifier: new Notifier(byId("notify"), toaster),
     editor: new ChapterEditor(byId("chapter-dialog"), (chapter, changes) => page.putChapter(chapter, changes)),
@@ -70,6 +71,7 @@ addEventListener("online", () => page.retry());
 byId("reload").addEventListener("click", () => page.load());
 byId("generate-all").addEventListener("click", page.generateAll);
 byId("cancel-all").addEventListener("click", page.cancelAll);
+byId("listen").addEventListener("click", page.listen);
 byId("edit").addEventListener("click", page.edit);
 byId("delete").addEventListener("click", () => page.delete());
 if (await showUser()) page.load();

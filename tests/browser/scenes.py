@@ -23,9 +23,9 @@ from tests.tts_ways import Call, Line, failing, good
 
 STATES = ("working", "failed", "done")
 
-_TITLES: dict[Language, tuple[str, list[str]]] = {
+_BOOKS: dict[Language, tuple[dict[str, str], list[str]]] = {
     "en": (
-        "The Lamp Keeper",
+        {"working": "Salt and Stars", "failed": "The Glass Harbour", "done": "The Lamp Keeper"},
         [
             "The Lighthouse",
             "A Letter Without a Name",
@@ -38,7 +38,7 @@ _TITLES: dict[Language, tuple[str, list[str]]] = {
         ],
     ),
     "zh-CN": (
-        "守灯人",
+        {"working": "盐与星", "failed": "玻璃港", "done": "守灯人"},
         ["灯塔", "没有署名的信", "来访者", "大雾", "海的收藏", "漫长的冬天", "内陆的灯", "归来"],
     ),
 }
@@ -111,9 +111,19 @@ async def placed(**settings: str) -> AsyncIterator[Place]:
             await asyncio.to_thread(stack.__exit__, None, None, None)
 
 
+async def scenes(place: Place, language: Language) -> dict[str, tuple[str, str]]:
+    """Every state as a user and the path of a page. What is at work stays so until the voice is released."""
+    user = f"reader-{language.lower()}"
+    async with place.client(user) as client:
+        # What is at work comes last: it holds the voice.
+        order = sorted(STATES, key=lambda state: state == "working")
+        made = {state: (user, f"/projects/{await make(place, client, state, language)}") for state in order}
+    return {"empty": ("newcomer", "/"), "projects": (user, "/"), **made}
+
+
 async def make(place: Place, client: Client, state: str, language: Language) -> str:
     """The id of a project in `state`, one of `STATES`."""
-    title, book = manuscript(language, slow=state == "working", bad=state == "failed")
+    title, book = manuscript(state, language)
     project = str((await client.create(book, title=title, language=language, voice="nova"))["id"])
     await until(lambda: _chapters(client, project))
     if state == "failed":
@@ -123,24 +133,25 @@ async def make(place: Place, client: Client, state: str, language: Language) -> 
     await client.http.post(f"/api/projects/{project}/audio")
     wanted = {"working": _two_are_held, "failed": _has_ended, "done": _has_ended}[state]
     await until(lambda: wanted(place, client, project), timeout=60)
+    place.voice.misbehave_always(None)
     if state == "done":
         await _change_a_text(client, project)
     return project
 
 
-def manuscript(language: Language, *, slow: bool = False, bad: bool = False) -> tuple[str, str]:
-    """Title and text of a book of eight chapters. From the third chapter on it is slow to speak; the fourth cannot."""
-    title, chapters = _TITLES[language]
+def manuscript(state: str, language: Language) -> tuple[str, str]:
+    """Title and text of a book of eight chapters that can come into `state`: slow from the third on, or the fourth bad."""
+    titles, chapters = _BOOKS[language]
     parts = []
     for number, name in enumerate(chapters, 1):
         heading = f"Chapter {number}: {name}" if language == "en" else f"第{'一二三四五六七八'[number - 1]}章 {name}"
         sentences = _SENTENCES[language][number % 5 :] + _SENTENCES[language] * (3 + number % 3)
-        if slow and number > 2:
+        if state == "working" and number > 2:
             sentences.insert(len(sentences) * (1 + number % 3) // 4, _SLOW[language].format(number=number))
-        if bad and number == 4:
+        if state == "failed" and number == 4:
             sentences.insert(3, _BAD[language])
         parts.append(f"{heading}\n\n{' '.join(sentences)}")
-    return title, "\n\n".join(parts)
+    return titles[state], "\n\n".join(parts)
 
 
 def _refuses(bad: str) -> Any:

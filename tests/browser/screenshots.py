@@ -1,4 +1,8 @@
-"""`python -m tests.browser.screenshots FOLDER`: pictures of every state, light and dark, wide and narrow, zh and en."""
+"""Pictures of the pages in every state, light and dark, wide and narrow, in Chinese and English.
+
+`python -m tests.browser.screenshots FOLDER [SHOWN]` writes them as `STATE-LANGUAGE-WIDTH-THEME.png`, and copies those
+that the documentation shows into SHOWN.
+"""
 
 from __future__ import annotations
 
@@ -13,38 +17,49 @@ from typing import Literal
 from playwright.async_api import Browser, Page, ViewportSize, async_playwright
 
 from app.core.messages import LANGUAGES, Language
-from tests.browser.scenes import STATES, Place, make, placed
+from tests.browser.scenes import Place, placed, scenes
 
 _WIDTHS: dict[str, ViewportSize] = {"wide": {"width": 1280, "height": 860}, "narrow": {"width": 360, "height": 760}}
 _THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 _CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
-async def main(folder: Path, only: str = "") -> None:
-    """Writes `STATE-LANGUAGE-WIDTH-THEME.png` into `folder`; of those alone whose names contain `only`."""
+_SHOWN = {
+    "working-en-wide-light": "project",
+    "playing-en-wide-dark": "player",
+    "working-zh-CN-wide-light": "project-zh",
+    "projects-en-wide-light": "projects",
+    "working-en-narrow-dark": "phone",
+}
+_LARGEST_SHOWN_BYTES = 150_000
+
+
+async def main(folder: Path, shown: Path | None) -> None:
+    """Writes all of them into `folder`, and the documentation's into `shown`."""
     folder.mkdir(parents=True, exist_ok=True)
     async with placed() as place, async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=_CHROMIUM, args=["--no-sandbox"])
         for language in LANGUAGES:
-            if not only or language in only or "-" not in only:
-                await _language(place, browser, language, folder, only)
+            await _language(place, browser, language, folder)
         await browser.close()
+    if shown is not None:
+        _show(folder, shown)
 
 
-async def _language(place: Place, browser: Browser, language: Language, folder: Path, only: str) -> None:
-    paths = {"empty": ("newcomer", "/"), "signin": ("", "/signin")}
-    user = f"reader-{language.lower()}"
-    async with place.client(user) as client:
-        # What is at work comes last: it holds the voice.
-        for state in sorted(STATES, key=lambda state: state == "working"):
-            project = await make(place, client, state, language)
-            paths[state] = (user, f"/projects/{project}")
-        paths |= {"projects": (user, "/"), "playing": paths["done"], "editing": paths["done"]}
-        for (state, (who, path)), width, theme in product(paths.items(), _WIDTHS, _THEMES):
-            name = f"{state}-{language}-{width}-{theme}"
-            if only in name:
-                await _picture(place, browser, (who, path), (language, width, theme), folder / f"{name}.png")
-    place.voice.misbehave_always(None)
+def _show(folder: Path, shown: Path) -> None:
+    shown.mkdir(parents=True, exist_ok=True)
+    for name, called in _SHOWN.items():
+        file = folder / f"{name}.png"
+        assert file.stat().st_size < _LARGEST_SHOWN_BYTES, file
+        shutil.copyfile(file, shown / f"{called}.png")
+
+
+async def _language(place: Place, browser: Browser, language: Language, folder: Path) -> None:
+    found = await scenes(place, language)
+    found |= {"playing": found["done"], "editing": found["done"], "signin": ("", "/signin")}
+    for (state, where), width, theme in product(found.items(), _WIDTHS, _THEMES):
+        file = folder / f"{state}-{language}-{width}-{theme}.png"
+        await _picture(place, browser, where, (language, width, theme), file)
     place.voice.release()
 
 
@@ -98,4 +113,4 @@ async def _settle(page: Page) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), *sys.argv[2:3]))
+    asyncio.run(main(Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else None))

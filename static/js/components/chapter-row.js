@@ -1,7 +1,18 @@
 /** One chapter's row: what there is of it, what is being done, and what one can do. */
 
 import { describeError, formatDuration, t } from "../i18n.js";
-import { etaText, isResting, isRunning, percentage, percentText, setAttribute, setText, showProgress, stageText } from "./job-text.js";
+import {
+  etaText,
+  isResting,
+  isRunning,
+  percentage,
+  percentText,
+  setAttribute,
+  setHidden,
+  setText,
+  showProgress,
+  stageText,
+} from "./job-text.js";
 import { iconHref, instantiate } from "./parts.js";
 
 /** @typedef {import("../project-model.js").Chapter} Chapter */
@@ -45,7 +56,7 @@ export class ChapterRow {
     setText(number, String(chapter.number));
     setText(title, titleOf(chapter));
     setText(meta, factsOf(chapter).join(" · "));
-    reason.hidden = job?.state !== "failed";
+    setHidden(reason, job?.state !== "failed");
     setText(reason, job?.state === "failed" && job.error ? describeError(job.error) : "");
     this.#updateStatus(chapter);
     this.#updateActions(chapter);
@@ -58,7 +69,7 @@ export class ChapterRow {
     const { job } = chapter;
     setAttribute(state, "data-state", stateOf(chapter));
     setText(state, isRunning(job) ? stageText(job) : t(`state.${stateOf(chapter)}`));
-    percent.hidden = bar.hidden = job?.state !== "active";
+    for (const part of [percent, bar]) setHidden(part, job?.state !== "active");
     setText(note, noteOf(chapter));
     setAttribute(note, "data-kind", isRunning(job) ? "" : "outdated");
     if (job?.state !== "active") return;
@@ -72,11 +83,11 @@ export class ChapterRow {
     const title = titleOf(chapter);
     const hadFocus = document.activeElement === generate || document.activeElement === cancel;
     label(generate, t(verbOf(chapter)), title);
-    generate.classList.toggle("button-quiet", Boolean(chapter.audioUrl) && !chapter.outdated);
+    setAttribute(generate, "class", chapter.audioUrl && !chapter.outdated ? "button button-quiet" : "button");
     label(cancel, t("chapter.cancel"), title);
     name(edit, t("chapter.edit"), title);
-    generate.hidden = running;
-    cancel.hidden = !running;
+    setHidden(generate, running);
+    setHidden(cancel, !running);
     // What one pressed goes away and its counterpart comes: the focus goes with it.
     if (hadFocus) (running ? cancel : generate).focus({ preventScroll: true });
   }
@@ -84,7 +95,7 @@ export class ChapterRow {
   #updateAudio(chapter, playing) {
     const { play, playIcon, download } = this.#parts;
     const title = titleOf(chapter);
-    play.hidden = download.hidden = !chapter.audioUrl;
+    for (const part of [play, download]) setHidden(part, !chapter.audioUrl);
     name(play, t(playing ? "chapter.pause" : "chapter.play"), title);
     setAttribute(playIcon, "href", iconHref(playing ? "pause" : "play"));
     this.root.toggleAttribute("data-playing", playing);

@@ -1,10 +1,10 @@
 /** All chapters taken together: how many are ready, how far the rest is, and the buttons for all. */
 
 import { formatEta, t } from "../i18n.js";
-import { setText, showProgress } from "./job-text.js";
+import { setHidden, setText, showProgress } from "./job-text.js";
 
 /**
- * @typedef {Record<"text" | "share" | "percent" | "eta" | "bar" | "generate" | "cancel" | "none" | "root", any>} OverallParts
+ * @typedef {Record<"text" | "share" | "percent" | "eta" | "bar" | "generate" | "cancel" | "listen" | "none" | "root", any>} OverallParts
  */
 
 export class OverallPanel {
@@ -17,25 +17,33 @@ export class OverallPanel {
 
   /**
    * @param {import("../project-model.js").Overall} overall
-   * @param {boolean} parsed whether there is nothing more to come
+   * @param {{parsed: boolean, starting: boolean}} state whether no chapters are to come any more, and whether all have
+   *   just been asked for
    */
-  update(overall, parsed) {
-    const { root, text, none, generate, cancel } = this.#parts;
-    const { count, running, wanting } = overall;
-    root.hidden = count === 0 && !parsed;
-    none.hidden = count > 0;
+  update(overall, { parsed, starting }) {
+    const { root, text, none } = this.#parts;
+    const { count } = overall;
+    setHidden(root, count === 0 && !parsed);
+    setHidden(none, count > 0);
     setText(text, count ? said(overall) : "");
-    const hadFocus = document.activeElement === generate || document.activeElement === cancel;
-    generate.hidden = wanting === 0;
-    cancel.hidden = running === 0;
-    const left = [cancel, generate].find((button) => !button.hidden);
-    if (hadFocus && document.activeElement !== left) left?.focus({ preventScroll: true });
+    this.#updateButtons(overall, starting);
     this.#updateShare(overall);
+  }
+
+  /** There is always one of them, so that nothing moves when the work ends; the focus goes with what takes its place. */
+  #updateButtons({ count, running, wanting }, starting) {
+    const { generate, cancel, listen } = this.#parts;
+    const buttons = [cancel, generate, listen];
+    const focused = buttons.find((button) => button === document.activeElement);
+    setHidden(cancel, running === 0 && !starting);
+    setHidden(generate, wanting === 0 || starting);
+    setHidden(listen, count === 0 || !cancel.hidden || !generate.hidden);
+    if (focused?.hidden) buttons.find((button) => !button.hidden)?.focus({ preventScroll: true });
   }
 
   #updateShare({ percentage, etaSeconds }) {
     const { share, percent, eta, bar } = this.#parts;
-    share.hidden = bar.hidden = percentage === null;
+    for (const part of [share, bar]) setHidden(part, percentage === null);
     if (percentage === null) return;
     setText(percent, t("unit.percent", { value: percentage }));
     setText(eta, etaSeconds === null ? "" : formatEta(etaSeconds));

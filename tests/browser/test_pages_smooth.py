@@ -1,0 +1,97 @@
+"""A book of 300 chapters stays smooth: a row is painted alone, and nothing moves while bars do."""
+
+from __future__ import annotations
+
+import statistics
+
+import pytest
+from playwright.async_api import BrowserContext, Page, expect
+
+from tests.browser.visitor import visit
+from tests.stack import Stack
+
+CHAPTERS = 300
+# Each frame's own work, with the style and layout that it makes necessary, and how many rows it has touched.
+FRAMES = """
+(() => {
+  window.frames = [];
+  const plain = window.requestAnimationFrame.bind(window);
+  window.requestAnimationFrame = (callback) => plain((time) => {
+    const begun = performance.now();
+    callback(time);
+    document.body.getBoundingClientRect();
+    window.frames.push(performance.now() - begun);
+  });
+})()
+"""
+WATCH = """
+() => {
+  window.shifts = [];
+  new PerformanceObserver((list) => {
+    for (const { value, sources, hadRecentInput } of list.getEntries()) {
+      const moved = sources.map(({ node, previousRect: before, currentRect: after }) =>
+        `${node?.className || node?.parentElement?.className} ${before.x},${before.y} → ${after.x},${after.y}`);
+      if (!hadRecentInput) window.shifts.push([value, ...moved]);
+    }
+  }).observe({ type: 'layout-shift' });
+  window.touched = new Set();
+  new MutationObserver((records) => {
+    for (const { target } of records) window.touched.add((target.closest ?? target.parentElement.closest)
+      .call(target.closest ? target : target.parentElement, '.chapter'));
+  }).observe(document.getElementById('chapter-list'), { subtree: true, childList: true, characterData: true, attributes: true });
+}
+"""
+
+
+def book(chapters: int) -> str:
+    return "\n\n".join(f"Chapter {number}\n\nThe wind rose, {number} times." for number in range(1, chapters + 1))
+
+
+@pytest.mark.timeout(300)
+async def test_rows_are_painted_alone_and_nothing_moves(
+    context: BrowserContext, stack: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = await visit(context, stack, "max")
+    await page.add_init_script(FRAMES)
+    await _open(page, CHAPTERS)
+    third = page.locator(".chapter").nth(2)
+    await third.get_by_role("button", name="Generate audio").click()
+    await expect(third.locator("[data-part=state]")).to_have_text("Ready")
+    alone = await page.evaluate("window.frames")
+    assert await page.evaluate("window.touched.size") == 1
+    await page.evaluate("window.frames.length = 0")
+    await _generate_all(page, CHAPTERS)
+    many = await page.evaluate("window.frames")
+    shifts = await page.evaluate("window.shifts")
+    with capsys.disabled():
+        print(
+            f"\n{CHAPTERS} chapters, script, style and layout of a frame: one row in {statistics.median(alone):.2f} ms, "
+            f"while all are generated {statistics.median(many):.2f} ms (median of {len(alone)} and {len(many)}); "
+            f"layout shifts: {len(shifts)}"
+        )
+    assert shifts == []
+
+
+async def test_nothing_moves_on_a_phone(context: BrowserContext, stack: Stack) -> None:
+    page = await visit(context, stack, "pia")
+    await page.set_viewport_size({"width": 360, "height": 760})
+    await page.add_init_script(FRAMES)
+    await _open(page, 12)
+    await _generate_all(page, 12)
+    assert await page.evaluate("window.shifts") == []
+    assert await page.evaluate("document.documentElement.scrollWidth") == 360
+
+
+async def _open(page: Page, chapters: int) -> None:
+    project = await (await page.request.post("/api/projects", data={"text": book(chapters)})).json()
+    await page.goto(f"/projects/{project['id']}")
+    await expect(page.locator(".chapter")).to_have_count(chapters)
+    await expect(page.locator("#connection")).to_have_attribute("data-state", "live")
+    await page.evaluate(WATCH)
+    await page.evaluate("window.frames.length = 0")
+
+
+async def _generate_all(page: Page, chapters: int) -> None:
+    await page.get_by_role("button", name="Generate all").click()
+    await expect(page.locator('.chapter [data-state="completed"]')).to_have_count(chapters, timeout=90_000)
+    await expect(page.locator("#overall-share")).to_be_hidden()
