@@ -140,7 +140,7 @@ async def make(place: Place, client: Client, state: str, language: Language) -> 
 
 
 def manuscript(state: str, language: Language) -> tuple[str, str]:
-    """Title and text of a book of eight chapters that can come into `state`: slow from the third on, or the fourth bad."""
+    """Title and text of eight chapters that can come into `state`: slow from the third on, or with a bad fourth."""
     titles, chapters = _BOOKS[language]
     parts = []
     for number, name in enumerate(chapters, 1):

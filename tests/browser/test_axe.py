@@ -24,7 +24,10 @@ async (tags) => {
 }
 """
 FADED_IN = """
-() => Promise.all(document.getAnimations().filter((one) => one.effect.getTiming().iterations === 1).map((one) => one.finished))
+() => {
+  const once = document.getAnimations().filter((animation) => animation.effect.getTiming().iterations === 1);
+  return Promise.all(once.map((animation) => animation.finished));
+}
 """
 
 

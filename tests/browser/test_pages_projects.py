@@ -15,8 +15,9 @@ DROP = """
 files => {
   const carried = new DataTransfer();
   for (const [name, text] of files) carried.items.add(new File([text], name));
+  const how = { dataTransfer: carried, bubbles: true, cancelable: true };
   for (const type of ['dragenter', 'dragover', 'drop']) {
-    document.querySelector('h1').dispatchEvent(new DragEvent(type, { dataTransfer: carried, bubbles: true, cancelable: true }));
+    document.querySelector('h1').dispatchEvent(new DragEvent(type, how));
     if (type === 'dragover') window.veiled = !document.getElementById('drop-veil').hidden;
   }
 }
