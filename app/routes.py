@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-
-from starlette.middleware import Middleware
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from app.auth.identity import RequireIdentity
 from app.core.rates import Rate
 from app.endpoints import (
     audios,
@@ -19,6 +13,7 @@ from app.endpoints import (
     health,
     jobs,
     oidc,
+    openapi,
     pages,
     projects,
     session,
@@ -26,25 +21,27 @@ from app.endpoints import (
     tickets,
     voices,
 )
-from app.endpoints.limits import Counted
-from app.state import State
+from app.openapi.operation import Endpoint
+from app.routing import Guarded
 
-Endpoint = Callable[[Request[State]], Awaitable[Response]]
+
+def _page(path: str, endpoint: Endpoint) -> Route:
+    return Route(path, endpoint, include_in_schema=False)
 
 
 def _private(method: str, path: str, endpoint: Endpoint, *rates: Rate) -> Route:
-    counted: tuple[Rate, ...] = ("changes", *rates) if method in {"POST", "PATCH"} else rates
-    limits = [Middleware(Counted, counted)] if counted else []
-    return Route(path, endpoint, methods=[method], middleware=[Middleware(RequireIdentity), *limits])
+    return Guarded(method, path, endpoint, *rates)
 
 
 _CHAPTER = "/api/projects/{project}/chapters/{chapter}"
 
 PUBLIC: list[BaseRoute] = [
-    Route("/", pages.projects),
-    Route("/signin", pages.sign_in),
-    Route("/projects/{project}", pages.project),
+    _page("/", pages.projects),
+    _page("/signin", pages.sign_in),
+    _page("/projects/{project}", pages.project),
+    _page("/docs", pages.docs),
     Mount("/static", StaticFiles(directory=pages.STATIC)),
+    Route("/openapi.json", openapi.openapi),
     Route("/healthz", health.alive),
     Route("/readyz", health.ready),
     Route("/api/session", session.sign_in, methods=["POST"]),
@@ -70,7 +67,7 @@ PRIVATE: list[Route] = [
     _private("POST", f"{_CHAPTER}/audio", chapters.narrate),
     _private("GET", "/api/jobs/{queue}/{job}", jobs.status),
     _private("DELETE", "/api/jobs/{queue}/{job}", jobs.cancel),
-    Route("/api/events", events.events, methods=["GET"], middleware=[Middleware(RequireIdentity, tickets=True)]),
+    Guarded("GET", "/api/events", events.events, tickets=True),
     _private("POST", "/api/events/tickets", tickets.issue),
     _private("GET", "/audios/{name}.mp3", audios.audio),
     _private("GET", "/api/voices", voices.voices),
