@@ -72,10 +72,8 @@ class NewText(NewProject):
 
 def _as_form(schema: dict[str, Any]) -> None:
     """In a form there is no null, and a field that is left empty counts as not sent."""
-    for field in schema["properties"].values():
-        field["anyOf"] = [*(one for one in field["anyOf"] if one != {"type": "null"}), {"const": ""}]
-        field.pop("default")
-    schema["properties"] = {"file": _FILE, **schema["properties"]}
+    texts = {name: [*field["anyOf"][:-1], {"maxLength": 0}] for name, field in schema["properties"].items()}
+    schema["properties"] = {"file": _FILE, **{name: {"type": "string", "anyOf": ways} for name, ways in texts.items()}}
     schema["required"] = ["file"]
 
 

@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Match
+from starlette.routing import Match, Route
 
 from app.core.errors import Problem, Unauthenticated
 from app.core.models import compact
@@ -80,9 +80,10 @@ async def on_http_exception(request: Request[State], error: Exception) -> Respon
 
 
 def _methods(request: Request[State]) -> list[str]:
-    """The methods of a path. Starlette names those of the first of its routes alone, and none for a folder."""
-    matching = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
-    return sorted({method for route in matching for method in getattr(route, "methods", None) or {"GET", "HEAD"}})
+    """The methods of a path. Starlette names those of the first of its routes alone, and none for a file."""
+    routes = [route for route in request.app.routes if isinstance(route, Route)]
+    matching = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+    return sorted({method for route in matching for method in route.methods or ()} or {"GET", "HEAD"})
 
 
 async def on_error(request: Request[State], error: Exception) -> Response:
