@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from app.auth.identity import RequireIdentity
 from app.core.rates import Rate
 from app.endpoints import (
     audios,
@@ -20,6 +15,7 @@ from app.endpoints import (
     health,
     jobs,
     oidc,
+    openapi,
     pages,
     projects,
     session,
@@ -27,27 +23,30 @@ from app.endpoints import (
     tickets,
     voices,
 )
-from app.endpoints.limits import Counted
-from app.state import State
-
-Endpoint = Callable[[Request[State]], Awaitable[Response]]
-
-
-def _private(method: str, path: str, endpoint: Endpoint, *rates: Rate) -> Route:
-    counted: tuple[Rate, ...] = ("changes", *rates) if method in {"POST", "PATCH"} else rates
-    limits = [Middleware(Counted, counted)] if counted else []
-    return Route(path, endpoint, methods=[method], middleware=[Middleware(RequireIdentity), *limits])
-
+from app.openapi.operation import Endpoint
+from app.routing import Guarded
 
 # Files alone: what is streamed must not wait in a compressor.
 _PACKED = [Middleware(GZipMiddleware, compresslevel=6)]
+
+
+def _page(path: str, endpoint: Endpoint) -> Route:
+    return Route(path, endpoint, include_in_schema=False, middleware=_PACKED)
+
+
+def _private(method: str, path: str, endpoint: Endpoint, *rates: Rate) -> Route:
+    return Guarded(method, path, endpoint, *rates)
+
+
 _CHAPTER = "/api/projects/{project}/chapters/{chapter}"
 
 PUBLIC: list[BaseRoute] = [
-    Route("/", pages.projects, middleware=_PACKED),
-    Route("/signin", pages.sign_in, middleware=_PACKED),
-    Route("/projects/{project}", pages.project, middleware=_PACKED),
+    _page("/", pages.projects),
+    _page("/signin", pages.sign_in),
+    _page("/projects/{project}", pages.project),
+    _page("/docs", pages.docs),
     Mount("/static", StaticFiles(directory=pages.STATIC), middleware=_PACKED),
+    Route("/openapi.json", openapi.openapi),
     Route("/healthz", health.alive),
     Route("/readyz", health.ready),
     Route("/api/session", session.sign_in, methods=["POST"]),
@@ -73,7 +72,7 @@ PRIVATE: list[Route] = [
     _private("POST", f"{_CHAPTER}/audio", chapters.narrate),
     _private("GET", "/api/jobs/{queue}/{job}", jobs.status),
     _private("DELETE", "/api/jobs/{queue}/{job}", jobs.cancel),
-    Route("/api/events", events.events, methods=["GET"], middleware=[Middleware(RequireIdentity, tickets=True)]),
+    Guarded("GET", "/api/events", events.events, tickets=True),
     _private("POST", "/api/events/tickets", tickets.issue),
     _private("GET", "/audios/{name}.mp3", audios.audio),
     _private("GET", "/api/voices", voices.voices),

@@ -37,5 +37,10 @@ def clear(request: Request[State], response: Response, name: str) -> None:
     response.delete_cookie(_name(request, name), path="/", httponly=True, samesite="lax", secure=is_secure(request))
 
 
+def name_of(name: str, *, secure: bool) -> str:
+    """What a cookie is called in the browser."""
+    return f"__Host-{name}" if secure else name
+
+
 def _name(request: Request[State], name: str) -> str:
-    return f"__Host-{name}" if is_secure(request) else name
+    return name_of(name, secure=is_secure(request))

@@ -8,6 +8,7 @@ Problem                      something that the one who asked can be told
 ├── Conflict          409    at odds with the state of things
 ├── TooLarge          413    more than a limit allows
 ├── UnsupportedMedia  415    a format that SmartVoice cannot read
+├── OutOfRange        416    a part of something that has no such part
 ├── Unprocessable     422    well-formed, but not usable
 ├── TooMany           429    a rate or a quota is spent
 └── Unavailable       503    something that SmartVoice depends on is away: try again
@@ -78,6 +79,10 @@ class TooLarge(Problem):
 
 class UnsupportedMedia(Problem):
     status, title, default_code = 415, "Format not supported", "unsupported_media"
+
+
+class OutOfRange(Problem):
+    status, title, default_code = 416, "No such part", "out_of_range"
 
 
 class Unprocessable(Problem):

@@ -54,13 +54,13 @@ _BY_SUFFIX = {suffix: name for name, row in FORMATS.items() for suffix in row.su
 
 
 def format_of(filename: str | None, head: bytes) -> str:
-    """The name in `FORMATS` of a file that is called `filename` and begins with `head`; `txt` for pasted text.
+    """The name in `FORMATS` of a file that is called `filename` and begins with `head`; `txt` where no suffix tells.
 
     Raises UnsupportedMedia (`unsupported_format` by the name, `wrong_magic` by the bytes).
     """
-    if not filename:
+    suffix = PurePosixPath(filename or "").suffix.lower()
+    if not suffix:
         return "txt"
-    suffix = PurePosixPath(filename).suffix.lower()
     name = _BY_SUFFIX.get(suffix)
     if name is None:
         known = ", ".join(FORMATS)

@@ -18,7 +18,7 @@ NARRATION: Queue = "audio-generation"
 
 
 class Progress(BaseModel):
-    """How far a job is: `percentage` 0 to 100, `stage` stable, `message` and `current_step` in the job's language."""
+    """How far a job is: `percentage` 0 to 100, `stage` stable, the texts in the job's language."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
 

@@ -9,7 +9,10 @@ from starlette.responses import Response, StreamingResponse
 
 from app.auth.identity import identity_of
 from app.core import storage
-from app.core.errors import NotFound
+from app.core.errors import NotFound, OutOfRange
+from app.endpoints.replies import problem
+from app.openapi.operation import Answer, JsonSchema, Operation, Operations, Parameter
+from app.openapi.parameters import ETAG, IF_NONE_MATCH
 from app.state import State
 
 _NAME = re.compile(r"[0-9a-f]{20}(-[0-9a-f]{20}){2}")
@@ -37,7 +40,9 @@ async def audio(request: Request[State]) -> Response:
         return _part(request, path, 0, size, 200, headers)
     span = _span(asked[1], asked[2], size)
     if span is None:
-        return Response(status_code=416, headers=headers | {"Content-Range": f"bytes */{size}"})
+        refused = problem(OutOfRange(f"The audio has {size} bytes."))
+        refused.headers["Content-Range"] = f"bytes */{size}"
+        return refused
     start, end = span
     return _part(request, path, start, end, 206, headers | {"Content-Range": f"bytes {start}-{end - 1}/{size}"})
 
@@ -55,3 +60,25 @@ def _span(first: str, last: str, size: int) -> tuple[int, int] | None:
     start = int(first) if first else max(0, size - int(last))
     end = min(size, int(last) + 1) if first and last else size
     return (start, end) if start < end else None
+
+
+_SOUND: dict[str, JsonSchema] = {"audio/mpeg": {"type": "string", "format": "binary"}}
+_LENGTH: JsonSchema = {"type": "string", "pattern": r"^bytes \d+-\d+/\d+$"}
+
+OPERATIONS: Operations = {
+    audio: Operation(
+        "The audio of a chapter, whole or in part",
+        description="One range of bytes is answered; whatever else `Range` says is left out of account.",
+        parameters=(
+            Parameter("Range", {"type": "string", "examples": ["bytes=0-1023"]}, "The part that is wanted."),
+            Parameter("If-Range", {"type": "string"}, "`ETag` of the parts one has: the whole where it has changed."),
+            IF_NONE_MATCH,
+        ),
+        answers={
+            200: Answer("The whole.", _SOUND, (ETAG,)),
+            206: Answer("The part.", _SOUND, (ETAG, Parameter("Content-Range", _LENGTH, "Which.", required=True))),
+            304: Answer("What one has still holds.", headers=(ETAG,)),
+        },
+        problems={416: ["out_of_range"], 503: ["storage_unavailable"]},
+    ),
+}

@@ -23,6 +23,11 @@ class Body(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid")
 
 
+def absent() -> Any:
+    """The default of a field that may be left out but not be null; its schema then says so."""
+    return None
+
+
 BodyT = TypeVar("BodyT", bound=Body)
 
 

@@ -10,25 +10,39 @@ from app.auth.identity import identity_of
 from app.core import text
 from app.core.jobs import Order
 from app.core.messages import NARRATION, Language
-from app.core.models import Chapter, Job
-from app.endpoints.body import Body, read_json
+from app.core.models import Chapter, Job, Model
+from app.endpoints.body import Body, absent, read_json
 from app.endpoints.idempotency import id_of, once
-from app.endpoints.projects import Title
+from app.endpoints.projects import ChapterWithJob, Text, Title
 from app.endpoints.replies import reply
+from app.openapi.operation import Answer, Operation, Operations
+from app.openapi.parameters import IDEMPOTENCY_KEY, RETRY_AFTER, location
 from app.state import State
 
 
 class ChapterChanges(Body):
     """What can be changed of a chapter."""
 
-    title: Title | None = None
-    text: str | None = Field(None, min_length=1)
+    title: Title = Field(default_factory=absent)
+    text: Text = Field(default_factory=absent)
 
 
 class Narration(Body):
     """How a narration is to be done; its project's own ways where nothing is said."""
 
     language: Language | None = None
+
+
+class ChapterText(ChapterWithJob):
+    """One chapter with its text."""
+
+    text: str
+
+
+class StartedJobs(Model):
+    """The jobs that were started, or were under way."""
+
+    jobs: list[Job]
 
 
 async def one(request: Request[State]) -> Response:
@@ -94,3 +108,47 @@ async def _narration(request: Request[State]) -> Narration:
 
 def _named(request: Request[State]) -> tuple[str, str, str]:
     return identity_of(request).user, request.path_params["project"], request.path_params["chapter"]
+
+
+_AS_ONE_SAYS = "`language` is the one that the job speaks; the project's where none is said."
+_STARTING = {
+    400: ["bad_idempotency_key"],
+    409: ["idempotency_in_progress"],
+    422: ["idempotency_mismatch"],
+    429: ["too_many_jobs"],
+}
+
+OPERATIONS: Operations = {
+    one: Operation(
+        "One chapter with its text",
+        answers={200: Answer("The chapter.", ChapterText)},
+        problems={503: ["storage_unavailable"]},
+    ),
+    change: Operation(
+        "Change a chapter's title or text",
+        description="Audio of an earlier text stays, and is `outdated`.",
+        body=ChapterChanges,
+        answers={200: Answer("The chapter as it is now.", Chapter)},
+        problems={422: ["empty_text", "too_many_characters"], 503: ["storage_unavailable"]},
+    ),
+    narrate: Operation(
+        "Have a chapter read aloud",
+        description=f"While a job is open for the chapter, that one is answered. {_AS_ONE_SAYS}",
+        parameters=(IDEMPOTENCY_KEY,),
+        body=Narration,
+        body_required=False,
+        answers={
+            202: Answer("The job.", Job, (location("^/api/jobs/audio-generation/", "The job."), RETRY_AFTER)),
+        },
+        problems=_STARTING,
+    ),
+    narrate_all: Operation(
+        "Have every chapter read aloud that lacks audio of its present text",
+        description=_AS_ONE_SAYS,
+        parameters=(IDEMPOTENCY_KEY,),
+        body=Narration,
+        body_required=False,
+        answers={202: Answer("The jobs.", StartedJobs)},
+        problems=_STARTING,
+    ),
+}

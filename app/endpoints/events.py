@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from typing import Any
@@ -21,13 +22,17 @@ from app.core.cursor import Cursor, parse
 from app.core.errors import BadRequest, NotFound
 from app.events.admission import admitted
 from app.events.longpoll import answer, poll
+from app.events.schemas import POLLED, STREAMED
 from app.events.sse import HEADERS, Stream
+from app.openapi.operation import JSON, STREAM, Answer, Operation, Operations, Parameter, Setting
+from app.openapi.parameters import CURSOR, ID
 from app.protocol import abort
 from app.state import State
 
 logger = structlog.get_logger()
 
 _WAIT_SECONDS = 25.0
+_NUMBER = re.compile(r"[0-9]{1,20}(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,3})?")
 
 
 async def events(request: Request[State]) -> Response:
@@ -135,8 +140,8 @@ def _wants_json(request: Request[State]) -> bool:
 
 def _after(request: Request[State]) -> Cursor | None:
     """What a reconnecting EventSource says in its header is newer than what stood in its URL from the start."""
-    told = request.headers.get("last-event-id") or request.query_params.get("after")
-    return parse(told) if told else None
+    told = request.headers.get("last-event-id", request.query_params.get("after"))
+    return None if told is None else parse(told)
 
 
 async def _projects(request: Request[State], identity: Identity) -> frozenset[str] | None:
@@ -154,14 +159,46 @@ async def _projects(request: Request[State], identity: Identity) -> frozenset[st
 
 
 def _wait(request: Request[State]) -> float:
+    longest = request.state["settings"].max_wait_seconds
     told = request.query_params.get("wait")
     if told is None:
-        return _WAIT_SECONDS
-    longest = request.state["settings"].max_wait_seconds
-    try:
-        wait = float(told)
-    except ValueError:
-        wait = math.nan
+        return min(_WAIT_SECONDS, longest)
+    wait = float(told) if _NUMBER.fullmatch(told) else math.nan
     if not 0 <= wait <= longest:
         raise BadRequest(f"`wait` is seconds, from 0 to {longest:g}.", code="bad_wait")
     return wait
+
+
+OPERATIONS: Operations = {
+    events: Operation(
+        "One's events: as a stream, or by long poll",
+        description=(
+            "With `Accept: application/json` the long poll, which answers as soon as anything is newer than `after`, "
+            "and without `after` at once; else the stream, which goes on until the credential or the connection ends. "
+            "Both tell the same events under the same ids. On the stream the first event is `ready`; the schema of "
+            "`text/event-stream` is that of one event, of which there is no end."
+        ),
+        parameters=(
+            Parameter("after", CURSOR, "The last event seen; what comes after it is told.", "query"),
+            Parameter("Last-Event-ID", CURSOR, "The same, as an EventSource says it; it goes before `after`."),
+            Parameter("project", {"type": "array", "items": ID}, "Only what concerns these projects.", "query"),
+            Parameter(
+                "wait",
+                {"type": "number", "minimum": 0, "maximum": Setting("max_wait_seconds")},
+                "How many seconds the long poll may wait; 25 where nothing is said.",
+                "query",
+            ),
+        ),
+        answers={
+            200: Answer("The events.", {JSON: POLLED, STREAM: STREAMED}),
+            204: Answer("All the projects are deleted: nothing can come, and an EventSource is to stop."),
+        },
+        problems={
+            400: ["bad_cursor", "bad_wait", "too_many_projects"],
+            401: ["ticket_used"],
+            404: ["not_found"],
+            429: ["too_many_streams"],
+            503: ["draining", "too_many_streams"],
+        },
+    ),
+}

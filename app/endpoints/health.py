@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from starlette.requests import Request
 from starlette.responses import Response
 
 from app.core.errors import Unavailable
+from app.core.models import Model
 from app.endpoints.replies import reply
+from app.openapi.operation import Answer, Operation, Operations
+from app.openapi.problems import REDIS
 from app.state import State
+
+
+class Health(Model):
+    """All is well."""
+
+    status: Literal["ok"]
 
 
 async def alive(request: Request[State]) -> Response:
@@ -21,3 +32,13 @@ async def ready(request: Request[State]) -> Response:
     await request.state["redis"].ping()
     await request.state["storage"].check()
     return reply({"status": "ok"})
+
+
+OPERATIONS: Operations = {
+    alive: Operation("Whether the process lives", answers={200: Answer("It does.", Health)}),
+    ready: Operation(
+        "Whether it can serve",
+        answers={200: Answer("It can: Redis and the storage are within reach, and it is not going away.", Health)},
+        problems={503: ["draining", "storage_unavailable", *REDIS]},
+    ),
+}

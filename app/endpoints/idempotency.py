@@ -7,6 +7,7 @@ that follows from the key, and whoever asks again finds it.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Awaitable, Callable
 
 from starlette.requests import Request
@@ -20,7 +21,7 @@ from app.state import State
 
 _DAY = 86400
 _BEGUN_SECONDS = 15
-_LONGEST = 255
+_KEY = re.compile(r"[!-~]([ -~]{0,253}[!-~])?")
 
 
 async def once(request: Request[State], body: str, act: Callable[[], Awaitable[Response]]) -> Response:
@@ -32,8 +33,8 @@ async def once(request: Request[State], body: str, act: Callable[[], Awaitable[R
     key = request.headers.get("idempotency-key")
     if key is None:
         return await act()
-    if not 0 < len(key) <= _LONGEST:
-        raise BadRequest(f"An Idempotency-Key has 1 to {_LONGEST} characters.", code="bad_idempotency_key")
+    if not _KEY.fullmatch(key):
+        raise BadRequest("An Idempotency-Key has 1 to 255 characters of ASCII.", code="bad_idempotency_key")
     redis = request.state["redis"]
     name = keys.idempotency(identity_of(request).user, key)
     asked = keys.digest(f"{request.method} {request.url.path}\n{body}")

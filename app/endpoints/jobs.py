@@ -15,6 +15,8 @@ from app.core.models import Job
 from app.endpoints.replies import reply
 from app.events.admission import admitted
 from app.events.hub import Gone
+from app.openapi.operation import Answer, Operation, Operations, Parameter
+from app.openapi.parameters import ETAG, IF_NONE_MATCH, RETRY_AFTER
 from app.state import State
 
 _WAIT = re.compile(r"(?:^|,)\s*wait\s*=\s*\"?([0-9]{1,6})\"?\s*(?:,|;|$)")
@@ -91,3 +93,29 @@ def _matches(request: Request[State], job: Job) -> bool:
 def _unchanged(request: Request[State], job: Job) -> bool:
     """Without an ETag the client waits for a change from now on; with one, for a change from what it has."""
     return "if-none-match" not in request.headers or _matches(request, job)
+
+
+_APPLIED = Parameter("Preference-Applied", {"type": "string"}, "Says that the wish to wait was granted.")
+
+OPERATIONS: Operations = {
+    status: Operation(
+        "How a job is",
+        parameters=(
+            IF_NONE_MATCH,
+            Parameter(
+                "Prefer",
+                {"type": "string", "examples": ["wait=20"]},
+                "`wait=20` answers as soon as the job changes, or after 20 seconds (RFC 7240).",
+            ),
+        ),
+        answers={
+            200: Answer("The job.", Job, (ETAG, RETRY_AFTER, _APPLIED)),
+            304: Answer("What one has still holds.", headers=(ETAG, RETRY_AFTER, _APPLIED)),
+        },
+    ),
+    cancel: Operation(
+        "Call a job off",
+        description="Again and again the same. The job stays there to be asked for.",
+        answers={202: Answer("The job, which has ended.", Job)},
+    ),
+}

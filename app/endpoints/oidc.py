@@ -14,13 +14,31 @@ from app.auth import audit, cookies, oidc, site
 from app.auth.oidc import Begun, Person, Provider
 from app.auth.seal import seal, unseal
 from app.core.errors import Forbidden, NotFound, Problem
+from app.core.models import Model
 from app.endpoints.replies import reply
+from app.openapi.operation import Answer, Operation, Operations, Parameter
+from app.openapi.parameters import location
+from app.openapi.problems import REDIS
 from app.state import State
 
 _COOKIE = "smartvoice_oidc"
 _LARGEST_HINT = 8192
 
 Endpoint = Callable[[Request[State]], Awaitable[Response]]
+
+
+class SignInPlace(Model):
+    """The OpenID provider, and where one goes to sign in there."""
+
+    name: str
+    url: str
+
+
+class SignInOptions(Model):
+    """How one may sign in."""
+
+    password: bool
+    oidc: SignInPlace | None
 
 
 async def options(request: Request[State]) -> Response:
@@ -104,3 +122,35 @@ def _provider(request: Request[State]) -> Provider:
     if provider is None:
         raise NotFound("No OpenID provider is configured here.")
     return provider
+
+
+_TO_SIGN_IN = "Refused, and a browser is sent to the sign-in page, which says why."
+_AWAY = ["provider_unavailable", *REDIS]
+
+OPERATIONS: Operations = {
+    options: Operation("How one may sign in", answers={200: Answer("The ways.", SignInOptions)}),
+    login: Operation(
+        "Sign in at the OpenID provider",
+        parameters=(Parameter("next", {"type": "string"}, "Where to go afterwards: a path of this site.", "query"),),
+        answers={
+            302: Answer("On to the provider.", headers=(location("^https?://", "The provider."),)),
+            303: Answer(_TO_SIGN_IN, headers=(location("^/signin", "The sign-in page."),)),
+        },
+        problems={404: ["not_found"], 503: _AWAY},
+    ),
+    callback: Operation(
+        "Come back from the OpenID provider",
+        description="The provider sends browsers here; nobody else has a reason to come.",
+        parameters=(
+            Parameter("state", {"type": "string"}, "What the sign-in began with.", "query"),
+            Parameter("code", {"type": "string"}, "What the provider lets us in for.", "query"),
+        ),
+        answers={303: Answer("Signed in, or refused: on to a page.", headers=(location("^/", "A page of ours."),))},
+        problems={400: ["bad_state"], 401: ["account_disabled", "provider_refused"], 404: ["not_found"], 503: _AWAY},
+    ),
+    logout: Operation(
+        "Sign out here and at the OpenID provider",
+        answers={303: Answer("Signed out: on to a page.", headers=(location("^(/|https?://)", "Where to."),))},
+        problems={403: ["foreign_origin"], 404: ["not_found"], 503: _AWAY},
+    ),
+}

@@ -23,3 +23,7 @@ async def project(request: Request[State]) -> Response:
 
 async def sign_in(request: Request[State]) -> Response:
     return FileResponse(STATIC / "signin.html", headers=_NO_CACHE)
+
+
+async def docs(request: Request[State]) -> Response:
+    return FileResponse(STATIC / "docs.html", headers=_NO_CACHE)

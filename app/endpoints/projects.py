@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from io import BytesIO
 from pathlib import PurePath
 from typing import Annotated, Any, BinaryIO
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
+from pydantic_core import PydanticCustomError
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 from starlette.responses import Response
@@ -18,15 +20,34 @@ from starlette.responses import Response
 from app.auth.identity import identity_of
 from app.core import archive, markup, text
 from app.core.errors import TooLarge, Unprocessable
-from app.core.formats import HEAD_BYTES, format_of
+from app.core.formats import FORMATS, HEAD_BYTES, format_of
 from app.core.messages import Language
-from app.core.models import MANUSCRIPT, VOICE_ID, Job, Project
+from app.core.models import MANUSCRIPT, VOICE_ID, Chapter, Job, Model, Project
 from app.core.projects import Manuscript
-from app.endpoints.body import Body, check, read_form, read_json
+from app.endpoints.body import Body, absent, check, read_form, read_json
 from app.endpoints.replies import reply
+from app.openapi.operation import FORM, JSON, Answer, Operation, Operations
+from app.openapi.parameters import location
 from app.state import State
 
-Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300)]
+# Neither white space nor a control character, whosever idea of white space it is.
+_VISIBLE = r"[^\s\u0000-\u001f\u0085\ufeff]"
+
+
+def _trimmed(title: str) -> str:
+    if not re.search(_VISIBLE, title):
+        raise PydanticCustomError("blank", "Should have at least one visible character")
+    return title.strip()
+
+
+Title = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=300),
+    AfterValidator(_trimmed),
+    Field(json_schema_extra={"pattern": _VISIBLE}),
+]
+Text = Annotated[str, StringConstraints(min_length=1), Field(json_schema_extra={"pattern": r"[\p{L}\p{N}]"})]
+"""Something to read aloud: a letter or a digit. What has none is refused by `app.core.text`, as it is in files."""
 Voice = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=rf"^{VOICE_ID}$")]
 
 _UNTITLED: dict[Language, str] = {"zh-CN": "未命名", "en": "Untitled"}
@@ -46,15 +67,60 @@ class NewProject(Body):
 class NewText(NewProject):
     """A project from text that is sent along."""
 
-    text: str = Field(min_length=1)
+    text: Text
 
 
-class Changes(Body):
-    """What can be changed of a project."""
+def _as_form(schema: dict[str, Any]) -> None:
+    """In a form there is no null, and a field that is left empty counts as not sent."""
+    texts = {name: [*field["anyOf"][:-1], {"maxLength": 0}] for name, field in schema["properties"].items()}
+    schema["properties"] = {"file": _FILE, **{name: {"type": "string", "anyOf": ways} for name, ways in texts.items()}}
+    schema["required"] = ["file"]
 
-    title: Title | None = None
+
+_FILE = {
+    "type": "string",
+    "format": "binary",
+    "description": f"The manuscript. Its name tells the format: {', '.join(FORMATS)}; without a suffix it is text.",
+}
+
+
+class NewFile(NewProject):
+    """A project from a file that is sent along."""
+
+    model_config = ConfigDict(json_schema_extra=_as_form)
+
+
+class ProjectChanges(Body):
+    """What can be changed of a project; a `voice` of null is the engine's own choice."""
+
+    title: Title = Field(default_factory=absent)
     voice: Voice | None = None
-    language: Language | None = None
+    language: Language = Field(default_factory=absent)
+
+
+class ProjectWithJob(Project):
+    """A project with its parse job."""
+
+    job: Job | None
+
+
+class ProjectList(Model):
+    """One's projects, newest first."""
+
+    projects: list[ProjectWithJob]
+
+
+class ChapterWithJob(Chapter):
+    """A chapter with its latest job."""
+
+    job: Job | None
+
+
+class ProjectSnapshot(ProjectWithJob):
+    """A project with its chapters, and the cursor past which events bring it up to date."""
+
+    chapters: list[ChapterWithJob]
+    cursor: str
 
 
 async def create(request: Request[State]) -> Response:
@@ -91,7 +157,7 @@ async def one(request: Request[State]) -> Response:
 
 async def change(request: Request[State]) -> Response:
     user, id = identity_of(request).user, request.path_params["project"]
-    changes = await read_json(request, Changes)
+    changes = await read_json(request, ProjectChanges)
     said = changes.model_dump(exclude_unset=True)
     project = await request.state["projects"].change(user, id, {name: value or "" for name, value in said.items()})
     return reply(_document(project, (await request.state["jobs"].latest(user, id)).get(MANUSCRIPT)))
@@ -106,12 +172,13 @@ async def delete(request: Request[State]) -> Response:
 async def _manuscript(request: Request[State]) -> AsyncIterator[Manuscript]:
     """What was sent, to be read while the context is open; of a file there is never more in memory than a piece."""
     settings = request.state["settings"]
-    if request.headers.get("content-type", "").startswith("multipart/form-data"):
+    if request.headers.get("content-type", "").lower().startswith(FORM):
         async with read_form(request, settings.max_upload_bytes) as form:
             yield await _uploaded(request, form)
     else:
         asked = await read_json(request, NewText, largest=min(settings.max_json_bytes, settings.max_upload_bytes))
-        content = BytesIO(asked.text.encode("utf-8", "surrogatepass"))
+        # No bytes of unknown encoding here: what is read as UTF-8 again must not look like anything else.
+        content = BytesIO(text.clean(asked.text).encode())
         yield await _checked(request, asked, content, "txt", asked.title)
 
 
@@ -119,8 +186,8 @@ async def _uploaded(request: Request[State], form: FormData) -> Manuscript:
     file = form.get("file")
     if not isinstance(file, UploadFile):
         raise Unprocessable("Send the manuscript as the form's `file`.", code="no_file")
-    said: dict[str, Any] = {name: form[name] for name in ("title", "language", "voice") if form.get(name)}
-    asked = check(NewProject, said)
+    said: dict[str, Any] = {name: value for name, value in form.items() if name != "file" and value != ""}
+    asked = check(NewFile, said)
     format = format_of(file.filename, await file.read(HEAD_BYTES))
     stem = PurePath((file.filename or "").replace("\\", "/")).stem
     return await _checked(request, asked, file.file, format, asked.title or text.title_of(stem))
@@ -167,3 +234,41 @@ def _document(project: Project, job: Job | None) -> dict[str, Any]:
 
 def _job(job: Job | None) -> dict[str, Any] | None:
     return None if job is None else job.json_dict()
+
+
+OPERATIONS: Operations = {
+    all_of_user: Operation("One's projects", answers={200: Answer("The newest first.", ProjectList)}),
+    create: Operation(
+        "A new project from a manuscript",
+        description="From text as JSON, or from a file as a form. What shows at a look is refused at once; what turns "
+        "out wrong while the manuscript is read ends its parse job, with the same code.",
+        body={JSON: NewText, FORM: NewFile},
+        answers={201: Answer("The project.", ProjectWithJob, (location("^/api/projects/", "The project."),))},
+        problems={
+            413: ["inflated_too_large", "too_many_characters", "too_many_entries"],
+            415: ["unsupported_format", "wrong_magic"],
+            422: [
+                *("bad_archive", "empty_text", "encrypted", "nested_archive"),
+                *("no_file", "not_text", "unsafe_name", "unsafe_xml"),
+            ],
+            429: ["too_many_jobs", "too_many_projects"],
+            503: ["storage_unavailable"],
+        },
+    ),
+    one: Operation(
+        "A project with its chapters",
+        description="A snapshot: events past its `cursor` bring it up to date.",
+        answers={200: Answer("The project.", ProjectSnapshot)},
+    ),
+    change: Operation(
+        "Rename a project, change its voice or language",
+        body=ProjectChanges,
+        answers={200: Answer("The project as it is now.", ProjectWithJob)},
+    ),
+    delete: Operation(
+        "Delete a project with all its files",
+        description="What runs for it is cancelled.",
+        answers={204: Answer("Deleted.")},
+        problems={503: ["storage_unavailable"]},
+    ),
+}

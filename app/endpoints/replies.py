@@ -10,6 +10,7 @@ from redis.exceptions import RedisError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match, Route
 
 from app.core.errors import Problem, Unauthenticated
 from app.core.models import compact
@@ -62,6 +63,7 @@ async def on_http_exception(request: Request[State], error: Exception) -> Respon
     """What Starlette itself refuses: unknown paths and methods."""
     assert isinstance(error, HTTPException)
     code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http_error")
+    headers = {"Allow": ", ".join(_methods(request))} if error.status_code == 405 else error.headers
     document = {
         "type": "about:blank",
         "title": error.detail,
@@ -73,8 +75,15 @@ async def on_http_exception(request: Request[State], error: Exception) -> Respon
         compact(document),
         status_code=error.status_code,
         media_type="application/problem+json",
-        headers=error.headers,
+        headers=headers,
     )
+
+
+def _methods(request: Request[State]) -> list[str]:
+    """The methods of a path. Starlette names those of the first of its routes alone, and none for a file."""
+    routes = [route for route in request.app.routes if isinstance(route, Route)]
+    matching = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+    return sorted({method for route in matching for method in route.methods or ()} or {"GET", "HEAD"})
 
 
 async def on_error(request: Request[State], error: Exception) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pydantic import ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -9,17 +10,32 @@ from app.auth import audit, cookies, devices
 from app.auth.identity import check_origin, identity_of
 from app.auth.signin import Caller
 from app.core.errors import Unprocessable
-from app.endpoints.body import Body, read_json
+from app.core.models import Model
+from app.endpoints.body import Body, absent, read_json
 from app.endpoints.replies import reply
+from app.openapi.operation import Answer, Operation, Operations, Parameter
+from app.openapi.problems import REDIS
 from app.state import State
 
 
 class SignIn(Body):
     """Name and password, or the token of a one-time link."""
 
-    username: str | None = None
-    password: str | None = None
-    link: str | None = None
+    model_config = ConfigDict(
+        json_schema_extra={"anyOf": [{"required": ["username", "password"]}, {"required": ["link"]}]}
+    )
+
+    username: str = Field(default_factory=absent, min_length=1)
+    password: str = Field(default_factory=absent, min_length=1)
+    link: str = Field(default_factory=absent, min_length=1)
+
+
+class Who(Model):
+    """Who one is; `signOutUrl` where one has signed in at the OpenID provider."""
+
+    user: str
+    name: str
+    sign_out_url: str | None = None
 
 
 async def sign_in(request: Request[State]) -> Response:
@@ -55,3 +71,25 @@ async def who(request: Request[State]) -> Response:
     identity = identity_of(request)
     more = {"signOutUrl": "/auth/oidc/logout"} if identity.at_provider else {}
     return reply({"user": identity.user, "name": identity.name} | more)
+
+
+_COOKIE = Parameter("Set-Cookie", {"type": "string"}, "The session; HttpOnly.", required=True)
+
+OPERATIONS: Operations = {
+    sign_in: Operation(
+        "Sign in by name and password, or by a one-time link",
+        body=SignIn,
+        answers={204: Answer("Signed in.", headers=(_COOKIE,))},
+        problems={
+            401: ["account_disabled", "bad_password", "link_used"],
+            403: ["foreign_origin"],
+            429: ["too_many_sign_ins"],
+            503: ["too_busy", *REDIS],
+        },
+    ),
+    sign_out: Operation(
+        "Sign out, and end the streams of this sign-in",
+        answers={204: Answer("Signed out.")},
+    ),
+    who: Operation("Who one is", answers={200: Answer("Oneself.", Who)}),
+}

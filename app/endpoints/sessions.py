@@ -10,9 +10,27 @@ from starlette.responses import Response
 from app.auth import audit, cookies
 from app.auth.identity import identity_of
 from app.auth.sessions import Session
-from app.core.models import moment
+from app.core.models import Model, moment
 from app.endpoints.replies import reply
+from app.openapi.operation import Answer, Operation, Operations
 from app.state import State
+
+
+class SignedIn(Model):
+    """A browser that one is signed in with; `current` is the one that asks."""
+
+    id: str
+    created_at: str
+    last_used_at: str
+    expires_at: str
+    user_agent: str
+    current: bool
+
+
+class SignIns(Model):
+    """One's sign-ins."""
+
+    sessions: list[SignedIn]
 
 
 async def all_of_user(request: Request[State]) -> Response:
@@ -41,3 +59,11 @@ def _told(session: Session, current: str | None) -> dict[str, Any]:
         "userAgent": session.agent,
         "current": session.digest == current,
     }
+
+
+OPERATIONS: Operations = {
+    all_of_user: Operation(
+        "The browsers one is signed in with", answers={200: Answer("The one that ends last first.", SignIns)}
+    ),
+    end: Operation("Sign a browser out, and end its streams", answers={204: Answer("Signed out.")}),
+}

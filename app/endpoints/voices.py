@@ -9,8 +9,24 @@ from starlette.responses import Response
 
 from app.core import keys
 from app.core.errors import Unavailable
+from app.core.models import Model
 from app.endpoints.replies import reply
+from app.openapi.operation import Answer, Operation, Operations
 from app.state import State
+
+
+class Voice(Model):
+    """A voice; a project's `voice` is its `id`."""
+
+    id: str
+    name: str
+
+
+class Voices(Model):
+    """The voices of the engine by language; those of `mul` read any."""
+
+    engine: str
+    voices: dict[str, list[Voice]]
 
 
 async def voices(request: Request[State]) -> Response:
@@ -18,3 +34,12 @@ async def voices(request: Request[State]) -> Response:
     if told is None:
         raise Unavailable("No worker has started yet.", code="engine_not_ready", retry_after=2)
     return reply(json.loads(told), headers={"Cache-Control": "private, max-age=60"})
+
+
+OPERATIONS: Operations = {
+    voices: Operation(
+        "The voices there are",
+        answers={200: Answer("By language.", Voices)},
+        problems={503: ["engine_not_ready"]},
+    ),
+}

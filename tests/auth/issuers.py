@@ -70,15 +70,20 @@ class PublishingIssuer:
 async def publishing() -> AsyncIterator[PublishingIssuer]:
     """The issuer on a port of its own."""
     issuer = PublishingIssuer()
-    app = Starlette(routes=[Route("/keys", issuer.publish)])
+    async with listening(Starlette(routes=[Route("/keys", issuer.publish)])) as issuer.address:
+        yield issuer
+
+
+@asynccontextmanager
+async def listening(app: Starlette) -> AsyncIterator[str]:
+    """An application of the tests on a port of its own; its address."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=0))
         task = asyncio.create_task(server.serve([listener]))
         await until(lambda: server.started or task.done())
-        issuer.address = f"http://127.0.0.1:{listener.getsockname()[1]}"
         try:
-            yield issuer
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
             server.should_exit = True
             await task

@@ -1,0 +1,171 @@
+"""What events look like on the wire, for the description of the interface: each type's data, on a stream and polled."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel
+
+from app.core.messages import Progress
+from app.core.models import ErrorDetail, Job, Model
+from app.openapi.parameters import CURSOR
+
+_ID = {**CURSOR, "description": "Id of the event, and the cursor behind it."}
+
+
+class EventData(Model):
+    """What the data of every stored event has. `at` is RFC 3339 in UTC."""
+
+    project_id: str
+    job_id: str
+    attempt: int
+    at: str
+
+
+class ParseProgress(EventData):
+    """How far the parsing of a manuscript is."""
+
+    progress: Progress
+
+
+class ParseComplete(EventData):
+    """A manuscript was parsed into so many chapters, with so many characters in all."""
+
+    chapters: int
+    characters: int
+
+
+class ParseFailed(EventData):
+    """A manuscript could not be parsed."""
+
+    error: ErrorDetail
+
+
+class ParseCancelled(EventData):
+    """The parsing of a manuscript was called off."""
+
+
+class AudioProgress(EventData):
+    """How far the narration of a chapter is."""
+
+    chapter_id: str
+    progress: Progress
+
+
+class AudioComplete(EventData):
+    """The audio of a chapter is there, at `audioUrl`."""
+
+    chapter_id: str
+    audio_url: str
+    duration_seconds: float
+
+
+class AudioFailed(EventData):
+    """A chapter could not be narrated."""
+
+    chapter_id: str
+    error: ErrorDetail
+
+
+class AudioCancelled(EventData):
+    """The narration of a chapter was called off."""
+
+    chapter_id: str
+
+
+class Ready(Model):
+    """First on every stream: from where on it tells, and how long it is silent at most."""
+
+    cursor: str
+    connection_id: str
+    heartbeat_seconds: float
+
+
+class Heartbeat(Model):
+    """Nothing has happened; the stream lives."""
+
+
+class Reset(Model):
+    """What was asked for is gone: the state of all jobs, and the cursor that goes on from it."""
+
+    cursor: str
+    jobs: list[Job]
+
+
+class Goodbye(Model):
+    """The server is going away: connect again after so many milliseconds."""
+
+    retry_ms: int
+
+
+class Reauth(Model):
+    """The credential ends in so many seconds."""
+
+    seconds_left: int
+
+
+STORED: dict[str, type[EventData]] = {
+    "parse:progress": ParseProgress,
+    "parse:complete": ParseComplete,
+    "parse:failed": ParseFailed,
+    "parse:cancelled": ParseCancelled,
+    "audio:progress": AudioProgress,
+    "audio:complete": AudioComplete,
+    "audio:failed": AudioFailed,
+    "audio:cancelled": AudioCancelled,
+}
+"""The types of the events that a log keeps."""
+
+CONTROL: dict[str, type[Model]] = {
+    "ready": Ready,
+    "heartbeat": Heartbeat,
+    "reset": Reset,
+    "goodbye": Goodbye,
+    "reauth": Reauth,
+}
+"""The types that only a stream has. Those that move the cursor have an id."""
+
+EVENT_MODELS: list[type[BaseModel]] = [*STORED.values(), *CONTROL.values()]
+
+
+def _ref(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _framed(type: str, data: type[BaseModel]) -> dict[str, Any]:
+    """An event's fields on a stream, of which `data` is JSON within a text."""
+    content = {"type": "string", "contentMediaType": "application/json", "contentSchema": _ref(data.__name__)}
+    wanted = ["event", "data", "id"] if type in STORED or type in {"ready", "reset"} else ["event", "data"]
+    retry = {"type": "integer", "minimum": 0, "description": "Milliseconds to wait before coming back."}
+    fields = {"event": {"const": type}, "id": _ID, "data": content, "retry": retry}
+    return {"type": "object", "properties": fields, "required": wanted}
+
+
+def _polled(type: str, data: type[BaseModel]) -> dict[str, Any]:
+    fields = {"id": _ID, "type": {"const": type}, "data": _ref(data.__name__)}
+    return {"type": "object", "properties": fields, "required": [*fields]}
+
+
+EVENT_SCHEMAS: dict[str, Any] = {
+    "Event": {
+        "description": "An event as the long poll has it.",
+        "oneOf": [_polled(type, data) for type, data in STORED.items()],
+    },
+    "ServerSentEvent": {
+        "description": "An event as the stream has it: the fields that stand before the colons. Its `data` is JSON.",
+        "oneOf": [_framed(type, data) for type, data in {**CONTROL, **STORED}.items()],
+    },
+    "Polled": {
+        "description": "What has happened past a cursor; `reset` where that is gone.",
+        "type": "object",
+        "properties": {
+            "events": {"type": "array", "items": _ref("Event")},
+            "cursor": CURSOR,
+            "reset": {"anyOf": [_ref("Reset"), {"type": "null"}]},
+        },
+        "required": ["events", "cursor", "reset"],
+    },
+}
+"""Schemas that no model has: an event's type decides what its data is."""
+
+STREAMED, POLLED = _ref("ServerSentEvent"), _ref("Polled")
