@@ -5,7 +5,7 @@ PORT ?= 8000
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run test lint soak screenshots chaos format clean
+.PHONY: help run test lint soak screenshots chaos fuzz format clean
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -32,6 +32,9 @@ screenshots: $(VENV)/.test ## pictures of the pages in every state, into build/s
 
 chaos: $(VENV)/.test ## kill something each second for a minute, and see that nothing is lost
 	SMARTVOICE_CHAOS_SECONDS=60 $(BIN)/pytest -q tests/faults/test_chaos.py
+
+fuzz: $(VENV)/.test ## send each operation of the interface hundreds of requests that nobody would think of
+	SMARTVOICE_FUZZ_EXAMPLES=500 $(BIN)/pytest -q tests/openapi/test_schemathesis.py
 
 format: $(VENV)/.test ## put the code into form
 	$(BIN)/ruff check --fix .

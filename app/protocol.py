@@ -15,18 +15,25 @@ from typing import cast
 from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from app.core.models import compact
+
 _EXTENSION = "smartvoice.abort"
 _BUFFER_BYTES = 8 * 1024
 _LARGEST_HEAD = 64 * 1024
 _MOST_UNREAD = 256 * 1024 * 1024
-_PROBLEM = (
-    b'{"type":"about:blank","title":"Too large","status":431,"code":"head_too_large",'
-    b'"detail":"The head of a request has at most 64 KiB."}'
+
+
+def _refusal(status: int, title: str, code: str, detail: str) -> bytes:
+    """A whole answer with a problem document, after which the connection is closed."""
+    problem = compact({"type": "about:blank", "title": title, "status": status, "code": code, "detail": detail})
+    head = f"HTTP/1.1 {status} {title}\r\ncontent-type: application/problem+json\r\ncontent-length: {len(problem)}\r\n"
+    return f"{head}connection: close\r\n\r\n{problem}".encode()
+
+
+_HEAD_TOO_LARGE = _refusal(
+    431, "Request Header Fields Too Large", "head_too_large", "The head of a request has at most 64 KiB."
 )
-_HEAD_TOO_LARGE = (
-    b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: application/problem+json\r\n"
-    b"content-length: %d\r\nconnection: close\r\n\r\n%b" % (len(_PROBLEM), _PROBLEM)
-)
+_BAD_HTTP = _refusal(400, "Bad Request", "bad_http", "This is not HTTP as it should be.")
 
 
 class Protocol(HttpToolsProtocol):
@@ -73,6 +80,11 @@ class Protocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         if not self.transport.is_closing():
             super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """What the parser cannot read is refused like everything else."""
+        self.transport.write(_BAD_HTTP)
+        self.transport.close()
 
     def _refuse_head(self) -> None:
         if not self.transport.is_closing():

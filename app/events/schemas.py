@@ -11,6 +11,7 @@ from app.core.models import ErrorDetail, Job, Model
 from app.openapi.parameters import CURSOR
 
 _ID = {**CURSOR, "description": "Id of the event, and the cursor behind it."}
+_RETRY = {"type": "integer", "minimum": 0, "description": "Milliseconds to wait before coming back."}
 
 
 class EventData(Model):
@@ -135,10 +136,12 @@ def _ref(name: str) -> dict[str, str]:
 def _framed(type: str, data: type[BaseModel]) -> dict[str, Any]:
     """An event's fields on a stream, of which `data` is JSON within a text."""
     content = {"type": "string", "contentMediaType": "application/json", "contentSchema": _ref(data.__name__)}
-    wanted = ["event", "data", "id"] if type in STORED or type in {"ready", "reset"} else ["event", "data"]
-    retry = {"type": "integer", "minimum": 0, "description": "Milliseconds to wait before coming back."}
-    fields = {"event": {"const": type}, "id": _ID, "data": content, "retry": retry}
-    return {"type": "object", "properties": fields, "required": wanted}
+    fields: dict[str, Any] = {"event": {"const": type}, "data": content}
+    if type in STORED or type in {"ready", "reset"}:
+        fields["id"] = _ID
+    if type in {"ready", "goodbye"}:
+        fields["retry"] = _RETRY
+    return {"type": "object", "properties": fields, "required": [*fields]}
 
 
 def _polled(type: str, data: type[BaseModel]) -> dict[str, Any]:

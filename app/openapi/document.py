@@ -23,7 +23,7 @@ _REF = "#/components/schemas/{model}"
 _DESCRIPTION = """Manuscripts into narrated audio, chapter by chapter, watched live.
 
 JSON in camelCase. Errors are `application/problem+json` (RFC 9457) with a stable `code`. What is not yours is 404.
-Everywhere: 405 `method_not_allowed`, and 431 `head_too_large` for a head of more than 64 KiB."""
+Everywhere: 400 `bad_http`, 405 `method_not_allowed`, and 431 `head_too_large` for a head of more than 64 KiB."""
 
 Mode = Literal["validation", "serialization"]
 Refs = Mapping[tuple[type[BaseModel], Mode], Mapping[str, Any]]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
 from collections.abc import AsyncIterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from redis.asyncio import Redis
@@ -150,3 +153,36 @@ async def test_text_that_looks_like_markup_or_framing_stays_text(alice: Client) 
     title = "<script>alert(1)</script> \u2028 event: x"
     project = await alice.create("Hello.\n\nevent: x\ndata: y\n\n", title=title)
     assert (await alice.project(project["id"]))["title"] == title
+
+
+@pytest.mark.parametrize("sent", [b"nonsense\r\n\r\n", b"GET / HTTP/1.1\r\nHost\r\n\r\n", b"\x00\xff\x00\r\n\r\n"])
+async def test_what_is_no_http_is_a_clear_problem(address: str, sent: bytes) -> None:
+    source, sink = await asyncio.open_connection("127.0.0.1", urlsplit(address).port)
+    sink.write(sent)
+    async with asyncio.timeout(20):
+        head, _, body = (await source.read()).partition(b"\r\n\r\n")
+    sink.close()
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert b"content-type: application/problem+json" in head
+    assert json.loads(body)["code"] == "bad_http"
+
+
+@pytest.mark.parametrize("title", ["", " \u3000", "\ufeff", "\x85", "\x00\x1f"])
+async def test_title_of_nothing_that_can_be_seen_is_refused(alice: Client, title: str) -> None:
+    answer = await alice.http.post("/api/projects", json={"text": "Hello.", "title": title})
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
+
+
+@pytest.mark.parametrize("changes", [{"language": None}, {"title": None}])
+async def test_project_cannot_lose_its_title_or_language(alice: Client, changes: dict[str, None]) -> None:
+    project = await alice.create(title="A book")
+    answer = await alice.http.patch(f"/api/projects/{project['id']}", json=changes)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
+    kept = await alice.project(project["id"])
+    assert (kept["title"], kept["language"]) == ("A book", "en")
+
+
+async def test_control_characters_in_json_do_not_make_it_another_encoding(alice: Client, settings: Settings) -> None:
+    created = await alice.create("\x00H\x00e\x00l\x00l\x00o\x00.")
+    stored = settings.data_dir / "storage" / "u-alice" / "projects" / created["id"] / "manuscript"
+    assert stored.read_text() == "Hello."

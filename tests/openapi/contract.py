@@ -47,10 +47,12 @@ class Contract:
         if isinstance(event, dict):
             self._fits(event, {"$ref": f"{_COMPONENTS}Event"}, event["type"])
             return
-        found = {"event": event.event, "data": event.data} | ({"id": event.id} if event.id else {})
-        self._fits(found, {"$ref": f"{_COMPONENTS}ServerSentEvent"}, event.event)
         ways = self._closed["schemas"]["ServerSentEvent"]["oneOf"]
         own = next(way for way in ways if way["properties"]["event"]["const"] == event.event)
+        said = {"event": event.event, "data": event.data, "id": event.id, "retry": event.retry}
+        # As a browser does, this parser gives an event without an id the last one's.
+        named = {name: value for name, value in said.items() if name != "id" or "id" in own["properties"]}
+        self._fits({name: value for name, value in named.items() if value is not None}, own, event.event)
         self._fits(data(event), own["properties"]["data"]["contentSchema"], event.event)
 
     def _operation(self, method: str, path: str) -> tuple[str, dict[str, Any]]:

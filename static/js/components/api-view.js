@@ -21,9 +21,10 @@ export function element(name, attributes = {}, ...children) {
  * @returns {HTMLElement}
  */
 export function paragraph(text) {
-  const parts = text.split("`").map((part, index) => (index % 2 ? element("code", {}, part) : part));
-  return element("p", {}, ...parts);
+  return element("p", {}, ...worded(text));
 }
+
+const worded = (text) => text.split("`").map((part, index) => (index % 2 ? element("code", {}, part) : part));
 
 /**
  * @param {import("../openapi.js").Operation} operation
@@ -52,7 +53,7 @@ export function operationView({ id, method, path, said }) {
  * @returns {HTMLElement}
  */
 export function schemaView(name, schema) {
-  const summary = element("summary", {}, element("code", {}, name), element("span", {}, schema.description ?? ""));
+  const summary = element("summary", {}, element("code", {}, name), element("span", {}, ...worded(schema.description ?? "")));
   const body = element("div", { class: "docs-body" }, ...shape(schema));
   return element("details", { class: "docs-entry", id: `schema-${name}` }, summary, body);
 }
