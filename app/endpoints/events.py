@@ -33,6 +33,7 @@ logger = structlog.get_logger()
 
 _WAIT_SECONDS = 25.0
 _NUMBER = re.compile(r"[0-9]{1,20}(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,3})?")
+_INSIST_SECONDS = 0.1
 
 
 async def events(request: Request[State]) -> Response:
@@ -71,6 +72,7 @@ class _StreamResponse(EventSourceResponse):
         super().__init__(stream.frames(), headers=HEADERS, ping=0, send_timeout=send_timeout)
         self._held = held
         self._streaming: asyncio.Task[None] | None = None
+        self._cancels = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Lets go of its reader when it ends, however it ends."""
@@ -93,14 +95,19 @@ class _StreamResponse(EventSourceResponse):
         except asyncio.CancelledError:
             if not watching.done() or self._streaming is None:
                 raise
-            self._streaming.uncancel()
+            for _ in range(self._cancels):
+                self._streaming.uncancel()
         finally:
             self._streaming = None
             watching.cancel()
 
     def _client_gone(self, watching: asyncio.Task[None]) -> None:
-        if self._streaming is not None and not watching.cancelled():
-            self._streaming.cancel()
+        if self._streaming is None or watching.cancelled():
+            return
+        self._cancels += 1
+        self._streaming.cancel()
+        # redis-py swallows a cancellation that comes at a bad moment of its reading: it is told until it hears.
+        asyncio.get_running_loop().call_later(_INSIST_SECONDS, self._client_gone, watching)
 
 
 async def _poll(

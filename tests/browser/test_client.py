@@ -139,9 +139,8 @@ async def test_stream_goes_on_with_a_fresh_token_before_the_last_one_ends(world:
     async def renewed() -> bool:
         return bool((await watcher.connection()).get("connectionId") != first["connectionId"])
 
-    publishing = asyncio.create_task(world.publish(100_000, rate=50))
-    await until(renewed)
-    publishing.cancel()
+    async with world.publishing(rate=50):
+        await until(renewed)
     await world.agree([watcher])
     assert await watcher.states() == ["connecting", "live"]
     await context.close()

@@ -78,9 +78,8 @@ async def test_twelve_tabs_share_one_connection_which_outlives_the_tab_that_hold
     watchers = await _tabs(world, context, 12)
     await _one_connection(world)
     assert len(await _leaders(watchers)) == 1
-    publishing = asyncio.create_task(world.publish(100_000, rate=25))
     took = []
-    try:
+    async with world.publishing(rate=25):
         for _ in range(5):
             [leader] = await _leaders(watchers)
             watchers.remove(leader)
@@ -88,8 +87,6 @@ async def test_twelve_tabs_share_one_connection_which_outlives_the_tab_that_hold
             await leader.page.close()
             await _new_leader(watchers)
             took.append(f"{time.monotonic() - began:.2f} s")
-    finally:
-        publishing.cancel()
     await world.agree(watchers)
     await _one_connection(world)
     print("handed on within", ", ".join(took))
@@ -138,13 +135,10 @@ async def test_tab_whose_script_hangs_gives_way(world: World, context: BrowserCo
 async def test_tab_that_comes_late_begins_where_its_snapshot_ends(world: World, context: BrowserContext) -> None:
     early = await world.watch(context)
     await early.becomes("live")
-    publishing = asyncio.create_task(world.publish(100_000, rate=100))
-    try:
+    async with world.publishing(rate=100):
         late = [await world.watch(context) for _ in range(3)]
         for watcher in late:
             await watcher.becomes("live", leads=False)
-    finally:
-        publishing.cancel()
     await world.agree([early, *late])
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,6 +91,25 @@ class World:
     async def publish(self, steps: int, rate: float = 100) -> None:
         """So many steps of jobs, each an event or two."""
         await self.publisher.run(steps, rate)
+
+    @asynccontextmanager
+    async def publishing(self, rate: float) -> AsyncIterator[None]:
+        """So many steps a second for as long as the context is open; all of them are in the log when it is left."""
+        left = asyncio.Event()
+
+        async def publish() -> None:
+            while not left.is_set():
+                await self.publish(1)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(left.wait(), 1 / rate)
+
+        publishing = asyncio.create_task(publish())
+        try:
+            yield
+        finally:
+            # Not by cancelling it, which would leave a step half done.
+            left.set()
+            await publishing
 
     async def fresh(self) -> tuple[str, dict[str, reducer.Job]]:
         """A snapshot as it is now: what a reader from nowhere is told. Its cursor, and the jobs by id."""

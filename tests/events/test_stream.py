@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from typing import Any
 
 import httpx
@@ -13,9 +14,11 @@ from app.auth.tokens import Tokens
 from app.core import keys
 from app.core.cursor import Cursor
 from app.core.eventlog import EventLog
+from app.core.jobs import Jobs
 from app.core.settings import Settings
 from app.events.hub import Hub
 from tests.conftest import serve, signed_in
+from tests.events.test_foreign_clients import USER, say
 from tests.support import Client, HandWorker, data, until
 
 
@@ -289,6 +292,31 @@ async def test_long_poll_that_is_given_up_gives_its_place_back(alice: Client, re
     await until(lambda: heard_by(1))
     waiting.cancel()
     await until(lambda: heard_by(0))
+
+
+async def test_stream_that_is_left_at_any_moment_gives_its_place_back(
+    address: str, settings: Settings, redis: Redis, jobs: Jobs
+) -> None:
+    """Also in the middle of a command to Redis, whose client may swallow the cancellation."""
+    await say(jobs, redis, ["Hello."] * 30)
+    token = Tokens(settings.signing_key()).sign(USER, 3600)
+    port = int(address.rsplit(":", 1)[1])
+
+    async def come_and_go() -> None:
+        source, sink = await asyncio.open_connection("127.0.0.1", port)
+        lines = ["GET /api/events?after=1-1 HTTP/1.1", "Host: localhost", f"Authorization: Bearer {token}", "", ""]
+        sink.write("\r\n".join(lines).encode())
+        await source.readuntil(b"\r\n\r\n")
+        await asyncio.sleep(random.random() * 0.02)
+        sink.transport.abort()
+
+    for _ in range(10):
+        await asyncio.gather(*(come_and_go() for _ in range(20)))
+
+    async def none() -> bool:
+        return not await redis.hvals(keys.streams(USER))
+
+    await until(none)
 
 
 @pytest.mark.parametrize("cursor", ["$", "abc", "1-2-3", "9" * 4096])
