@@ -61,7 +61,7 @@ class Job(Model):
 
 
 class Project(Model):
-    """A manuscript on its way to being a book."""
+    """A manuscript on its way to being a book. `cover_type`: the media type of its cover; empty where it has none."""
 
     id: str
     title: str
@@ -72,6 +72,8 @@ class Project(Model):
     chapter_count: int
     created_at: str
     updated_at: str
+    author: str = ""
+    cover_type: str = ""
 
     @classmethod
     def from_record(cls, record: Mapping[str, str]) -> Self:

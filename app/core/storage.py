@@ -130,6 +130,11 @@ def manuscript_path(user: str, project: str) -> str:
     return f"{project_prefix(user, project)}/manuscript"
 
 
+def cover_path(user: str, project: str) -> str:
+    """The picture on the cover of the book, if its manuscript has one."""
+    return f"{project_prefix(user, project)}/cover"
+
+
 def text_path(user: str, project: str, chapter: str, digest: str) -> str:
     """The text of a chapter, by what it says: an edit writes a new object and never changes one that is being read."""
     return f"{project_prefix(user, project)}/text/{chapter}-{digest}.txt"

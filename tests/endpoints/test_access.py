@@ -49,7 +49,7 @@ FOREIGN = {
 }
 PUBLIC = {
     *("/", "/signin", "/projects/{project}", "/static", "/healthz", "/readyz", "/api/session", "/api/sign-in-options"),
-    *("/auth/oidc/login", "/auth/oidc/callback", "/auth/oidc/logout"),
+    *("/auth/oidc/login", "/auth/oidc/callback", "/auth/oidc/logout", "/docs", "/openapi.json"),
 }
 
 
