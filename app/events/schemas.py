@@ -139,9 +139,11 @@ def _framed(type: str, data: type[BaseModel]) -> dict[str, Any]:
     fields: dict[str, Any] = {"event": {"const": type}, "data": content}
     if type in STORED or type in {"ready", "reset"}:
         fields["id"] = _ID
+    required = [*fields]
     if type in {"ready", "goodbye"}:
+        # Comes with these, but it is the connection's: few parsers hand it on with the event.
         fields["retry"] = _RETRY
-    return {"type": "object", "properties": fields, "required": [*fields]}
+    return {"type": "object", "properties": fields, "required": required}
 
 
 def _polled(type: str, data: type[BaseModel]) -> dict[str, Any]:
