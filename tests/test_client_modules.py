@@ -9,16 +9,21 @@ import signal
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.measured import Measured
 from tests.npm import missing, node_modules
 
 _ROOT = Path(__file__).parents[1]
 
 
-def test_types_are_sound() -> None:
+@pytest.mark.parametrize("project", ["tsconfig.json", "tsconfig.pages.json"])
+def test_types_are_sound(project: str) -> None:
+    """The client's strictly; the pages', where their JSDoc tells types."""
     tsc = node_modules("typescript", "^7.0.2") / ".bin" / "tsc"
-    project = _ROOT / "tests" / "js" / "tsconfig.json"
-    done = subprocess.run([tsc, "--project", project], capture_output=True, text=True, timeout=100)
+    done = subprocess.run(
+        [tsc, "--project", _ROOT / "tests" / "js" / project], capture_output=True, text=True, timeout=100
+    )
     assert done.returncode == 0, done.stdout
 
 
