@@ -140,7 +140,7 @@ export class ProjectPage {
   }
 
   /** Takes in a chapter that was changed. */
-  putChapter(chapter, { text }) {
+  putChapter(chapter, /** @type {{text?: string}} */ { text }) {
     if (text !== undefined && isRunning(this.#jobOf(chapter.id))) this.#editedMeanwhile.add(chapter.id);
     this.#model.putChapter(chapter);
     this.#parts.toaster.show(t(chapter.outdated ? "editor.savedOutdated" : "project.saved"));

@@ -15,7 +15,7 @@ export class ChapterEditor {
 
   /**
    * @param {HTMLDialogElement} dialog
-   * @param {(chapter: object, changes: {title?: string, text?: string}) => void} onSaved is told the chapter as it is then
+   * @param {(chapter: any, changes: {title?: string, text?: string}) => void} onSaved is told the chapter as it is then
    */
   constructor(dialog, onSaved) {
     this.#dialog = dialog;

@@ -13,7 +13,7 @@ export class ProjectDialog {
 
   /**
    * @param {HTMLDialogElement} dialog
-   * @param {(project: object) => void} onSaved is told the project as it is then
+   * @param {(project: any) => void} onSaved is told the project as it is then
    */
   constructor(dialog, onSaved) {
     this.#dialog = dialog;
