@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from app.core.messages import Language, Progress, Queue
@@ -60,8 +60,18 @@ class Job(Model):
         return cls.model_validate({**plain, "chapterId": record.get("chapterId") or None, **nested})
 
 
+class LeftOut(Model):
+    """How many characters of a manuscript are not read aloud for a reason, such as `notes` or `code`."""
+
+    reason: str
+    characters: int
+
+
 class Project(Model):
-    """A manuscript on its way to being a book. `cover_type`: the media type of its cover; empty where it has none."""
+    """A manuscript on its way to being a book. `cover_type`: the media type of its cover; empty where it has none.
+
+    `characters_in`, `characters_spoken` and `left_out` count the visible characters of the manuscript as it was parsed.
+    """
 
     id: str
     title: str
@@ -74,14 +84,21 @@ class Project(Model):
     updated_at: str
     author: str = ""
     cover_type: str = ""
+    characters_in: int = 0
+    characters_spoken: int = 0
+    left_out: list[LeftOut] = Field(default_factory=list)
 
     @classmethod
     def from_record(cls, record: Mapping[str, str]) -> Self:
-        return cls.model_validate({**record, "voice": record.get("voice") or None})
+        left_out = json.loads(record.get("leftOut") or "[]")
+        return cls.model_validate({**record, "voice": record.get("voice") or None, "leftOut": left_out})
 
 
 class Chapter(Model):
-    """One chapter without its text. `outdated`: the audio is of an earlier text."""
+    """One chapter without its text. `outdated`: the audio is of an earlier text.
+
+    `confidence`: how sure it is that a chapter begins here; `low` where its heading is but a guess.
+    """
 
     id: str
     project_id: str
@@ -91,6 +108,7 @@ class Chapter(Model):
     audio_url: str | None
     duration_seconds: float | None
     outdated: bool
+    confidence: Literal["high", "low"] = "high"
 
     @classmethod
     def from_record(cls, record: Mapping[str, str]) -> Self:
