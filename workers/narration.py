@@ -9,7 +9,7 @@ import tempfile
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -18,7 +18,8 @@ from app.core.errors import JobError
 from app.core.messages import Language
 from app.core.tasks import end
 from app.core.text import language_of
-from workers.audio.encode import BIT_RATE, Mp3Writer, Tags
+from workers.audio.encode import Cover, Encoding, SoundWriter, Tags
+from workers.audio.level import Level, Leveller, Piece
 from workers.report import Pace, Report
 from workers.speech.engine import Engine, Pcm
 from workers.speech.kept import Kept, Spoken, name_of
@@ -30,7 +31,15 @@ _PAUSE_AFTER_PARAGRAPH = 0.35
 _PAUSE = 0.1
 _DIGEST_CHARACTERS = 20
 # Raise this with every change of this pipeline that makes another file of the same script.
-_EDITION = 1
+_EDITION = 2
+
+
+@dataclass(frozen=True)
+class Sound:
+    """How the file of a chapter is to sound, and how it is written."""
+
+    level: Level = field(default_factory=Level)
+    encoding: Encoding = field(default_factory=Encoding)
 
 
 @dataclass(frozen=True)
@@ -48,6 +57,8 @@ class Script:
     tracks: int
     language: Language
     voice: str | None
+    cover: Cover | None = None
+    sound: Sound = field(default_factory=Sound)
 
 
 @dataclass(frozen=True)
@@ -86,11 +97,11 @@ async def narrate(
     await report("synthesis", 0, len(utterances))
     with tempfile.TemporaryDirectory(prefix="smartvoice-") as folder:
         path = Path(folder, "chapter.mp3")
-        async with _Recording(path, _tags(script)) as recording, aclosing(_sounds(utterances, engine, kept)) as sounds:
+        async with _Recording(path, script) as recording, aclosing(_sounds(utterances, engine, kept)) as sounds:
             number = voiced = 0
             async for utterance, pcm in sounds:
                 if pcm:
-                    await recording.add(pcm, utterance.pause)
+                    await recording.add(Piece(pcm, utterance.pause, utterance.said.voice if utterance.said else ""))
                 number += 1
                 voiced += utterance.cost
                 await report("synthesis", number, len(utterances), Pace(voiced, total))
@@ -101,18 +112,22 @@ async def narrate(
 
 def digest(script: Script, engine: Engine) -> str:
     """20 hexadecimal digits that differ wherever the file of `script` by `engine` would."""
-    parts = [_EDITION, BIT_RATE, engine.name, engine.fingerprint, engine.max_characters, asdict(script)]
+    cover = hashlib.sha256(script.cover.data).hexdigest() if script.cover else ""
+    said = asdict(replace(script, cover=None)) | {"cover": cover}
+    parts = [_EDITION, engine.name, engine.fingerprint, engine.max_characters, said]
     text = json.dumps(parts, sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_CHARACTERS]
 
 
 class _Recording:
-    """An mp3 file whose last piece is encoded while the next one is being spoken."""
+    """An mp3 file whose last piece is levelled and encoded while the next one is being spoken."""
 
-    def __init__(self, path: Path, tags: Tags) -> None:
+    def __init__(self, path: Path, script: Script) -> None:
         self._path = path
-        self._tags = tags
-        self._writer: Mp3Writer | None = None
+        self._script = script
+        encoding, level = script.sound.encoding, script.sound.level
+        self._leveller = Leveller(replace(level, lufs=level.lufs + encoding.gain))
+        self._writer: SoundWriter | None = None
         self._rate = 0
         self._pending: asyncio.Task[None] | None = None
 
@@ -120,16 +135,17 @@ class _Recording:
     def seconds(self) -> float:
         return self._writer.seconds if self._writer else 0.0
 
-    async def add(self, pcm: Pcm, pause: float) -> None:
-        """Appends `pcm` and `pause` seconds of silence, as soon as what was added before is encoded."""
+    async def add(self, piece: Piece) -> None:
+        """Appends a piece, as soon as what was added before is encoded."""
         await self._settle()
         if self._writer is None:
             # Only the first sound tells the engine's sample rate.
-            self._rate = pcm.sample_rate
-            self._writer = Mp3Writer(self._path, pcm.sample_rate, self._tags)
-        if pcm.sample_rate != self._rate:
+            self._rate = piece.pcm.sample_rate
+            script = self._script
+            self._writer = SoundWriter(self._path, self._rate, _tags(script), script.sound.encoding, script.cover)
+        if piece.pcm.sample_rate != self._rate:
             raise JobError("engine_failed", "The voice engine changed its sample rate within a chapter.")
-        self._pending = asyncio.create_task(asyncio.to_thread(_write, self._writer, pcm, pause))
+        self._pending = asyncio.create_task(asyncio.to_thread(self._write, self._writer, piece))
 
     async def __aenter__(self) -> Self:
         return self
@@ -140,11 +156,16 @@ class _Recording:
         try:
             if error is None:
                 await self._settle()
+                if self._writer:
+                    await asyncio.to_thread(_put, self._writer, self._leveller.rest())
             elif self._pending:
                 await asyncio.wait([self._pending])
         finally:
             if self._writer:
                 await asyncio.to_thread(self._writer.close)
+
+    def _write(self, writer: SoundWriter, piece: Piece) -> None:
+        _put(writer, self._leveller.add(piece))
 
     async def _settle(self) -> None:
         if self._pending:
@@ -152,9 +173,10 @@ class _Recording:
             await pending
 
 
-def _write(writer: Mp3Writer, pcm: Pcm, pause: float) -> None:
-    writer.write(pcm)
-    writer.silence(pause)
+def _put(writer: SoundWriter, pieces: Sequence[Piece]) -> None:
+    for piece in pieces:
+        writer.write(piece.pcm)
+        writer.silence(piece.pause)
 
 
 async def _sounds(

@@ -15,12 +15,15 @@ from redis.exceptions import RedisError
 
 from app.core import storage
 from app.core.archive import Bounds
-from app.core.errors import JobError, Problem, Refused, Unavailable
+from app.core.errors import JobError, NotFound, Problem, Refused, Unavailable
 from app.core.jobs import Claim
-from app.core.models import audio_url
+from app.core.models import Project, audio_url
 from app.core.projects import ParsedChapter, audio_record
+from app.core.settings import Settings
+from workers.audio.encode import Cover, Encoding
+from workers.audio.level import Level
 from workers.hold import while_ours
-from workers.narration import Script, digest, narrate
+from workers.narration import Script, Sound, digest, narrate
 from workers.parsing import parse
 from workers.report import Report
 from workers.reporter import Reporter
@@ -180,11 +183,13 @@ async def narrate_chapter(runtime: Runtime, claim: Claim, report: Report) -> Mad
         text=text,
         title=chapter.title,
         album=project.title,
-        artist=_ARTIST,
+        artist=project.author or _ARTIST,
         track=chapter.position,
         tracks=project.chapter_count,
         language=project.language,
         voice=project.voice,
+        cover=await _cover(runtime, user, project),
+        sound=_sound(runtime.settings),
     )
     name = f"{id}-{chapter_id}-{digest(script, runtime.engine)}"
 
@@ -197,3 +202,24 @@ async def narrate_chapter(runtime: Runtime, claim: Claim, report: Report) -> Mad
         {"audioUrl": audio_url(name), "durationSeconds": seconds},
         audio_record(user, chapter_id, name, seconds, text_digest),
     )
+
+
+def _sound(settings: Settings) -> Sound:
+    """How this installation's audio sounds."""
+    encoding = Encoding(
+        sample_rate=settings.audio_sample_rate,
+        bit_rate=settings.audio_kilobits * 1000,
+        variable=settings.audio_mode == "vbr",
+    )
+    return Sound(Level(settings.loudness, settings.true_peak), encoding)
+
+
+async def _cover(runtime: Runtime, user: str, project: Project) -> Cover | None:
+    """The cover that the manuscript had, if it is one that players can show."""
+    if not project.cover_type:
+        return None
+    try:
+        data = await runtime.storage.get(storage.cover_path(user, project.id))
+    except NotFound:
+        return None
+    return await asyncio.to_thread(Cover.of, data, project.cover_type)

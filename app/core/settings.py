@@ -77,6 +77,16 @@ class Settings(BaseSettings):
     tts_timeout_seconds: float = Field(60, gt=0, description="longest that one call to it may take, from end to end")
     tts_tries: int = Field(4, ge=1, description="calls to it for one segment before the segment has failed")
 
+    audio_sample_rate: Literal[24000, 44100] = Field(24000, description="samples a second of the audio")
+    audio_kilobits: Literal[32, 40, 48, 56, 64, 80, 96, 112, 128, 160] = Field(
+        64, description="kilobits a second of the audio"
+    )
+    audio_mode: Literal["cbr", "vbr"] = Field(
+        "cbr", description="whether that rate is constant (`cbr`) or an average (`vbr`)"
+    )
+    loudness: float = Field(-19, ge=-36, le=-12, description="loudness of the audio in LUFS")
+    true_peak: float = Field(-3, ge=-9, le=-1, description="highest true peak of the audio in dB of full scale")
+
     oidc_issuer: str = Field("", description="address of the OpenID provider that people may sign in at; empty: none")
     oidc_client_id: str = Field("", description="what we are called there")
     oidc_client_secret: SecretStr = Field(SecretStr(""), description="our secret there; empty: a client without one")
