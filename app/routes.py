@@ -70,6 +70,7 @@ PRIVATE: list[Route] = [
     _private("GET", _CHAPTER, chapters.one),
     _private("PATCH", _CHAPTER, chapters.change),
     _private("POST", f"{_CHAPTER}/audio", chapters.narrate),
+    _private("GET", f"{_CHAPTER}/report", chapters.report),
     _private("GET", "/api/jobs/{queue}/{job}", jobs.status),
     _private("DELETE", "/api/jobs/{queue}/{job}", jobs.cancel),
     Guarded("GET", "/api/events", events.events, tickets=True),

@@ -17,7 +17,7 @@ from app.core import storage
 from app.core.archive import Bounds
 from app.core.errors import JobError, NotFound, Problem, Refused, Unavailable
 from app.core.jobs import Claim
-from app.core.models import Project, audio_url
+from app.core.models import Project, audio_url, compact, ways_of
 from app.core.projects import ParsedChapter, audio_record
 from app.core.settings import Settings
 from workers.audio.encode import Cover, Encoding
@@ -29,6 +29,7 @@ from workers.report import Report
 from workers.reporter import Reporter
 from workers.runtime import Runtime
 from workers.speech.kept import ProjectSegments
+from workers.speech.pauses import Pauses
 
 logger = structlog.get_logger()
 
@@ -187,20 +188,26 @@ async def narrate_chapter(runtime: Runtime, claim: Claim, report: Report) -> Mad
         track=chapter.position,
         tracks=project.chapter_count,
         language=project.language,
-        voice=project.voice,
+        voice=chapter.voice or project.voice,
+        speed=chapter.speed or project.speed,
+        dialogue_voice=project.dialogue_voice,
+        pronunciations=project.pronunciations,
+        take=chapter.take,
         cover=await _cover(runtime, user, project),
         sound=_sound(runtime.settings),
     )
     name = f"{id}-{chapter_id}-{digest(script, runtime.engine)}"
 
-    async def save(file: Path) -> None:
+    async def save(file: Path, report: dict[str, Any]) -> None:
+        # The report first: there is no audio without one.
+        await runtime.storage.put(storage.report_path(user, name), compact(report).encode())
         await runtime.storage.put(storage.audio_path(user, name), file)
 
     kept = ProjectSegments(runtime.storage, user, id)
     seconds = round(await narrate(script, runtime.engine, kept, save, report), 3)
     return Made(
         {"audioUrl": audio_url(name), "durationSeconds": seconds},
-        audio_record(user, chapter_id, name, seconds, text_digest),
+        audio_record(user, chapter_id, name, seconds, text_digest, ways_of(project, chapter)),
     )
 
 
@@ -211,7 +218,13 @@ def _sound(settings: Settings) -> Sound:
         bit_rate=settings.audio_kilobits * 1000,
         variable=settings.audio_mode == "vbr",
     )
-    return Sound(Level(settings.loudness, settings.true_peak), encoding)
+    pauses = Pauses(
+        sentence=settings.pause_sentence,
+        paragraph=settings.pause_paragraph,
+        heading=settings.pause_heading,
+        scene=settings.pause_scene,
+    )
+    return Sound(Level(settings.loudness, settings.true_peak), encoding, pauses)
 
 
 async def _cover(runtime: Runtime, user: str, project: Project) -> Cover | None:

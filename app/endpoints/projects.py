@@ -56,6 +56,20 @@ _LOOK_BYTES = 256 * 1024
 _WIDEST_CHARACTER = 4
 
 
+Speed = Annotated[float, Field(ge=0.5, le=2)]
+"""Times as fast as the voice usually is."""
+_MOST_TERMS = 500
+_LARGEST_CHANGES = 1024 * 1024
+
+
+class Term(Body):
+    """How a term is said; of two for the same term the first holds."""
+
+    term: Annotated[Title, StringConstraints(max_length=100)]
+    respelling: Annotated[Title, StringConstraints(max_length=200)]
+    match_case: bool = False
+
+
 class NewProject(Body):
     """What may be said of a new project."""
 
@@ -91,11 +105,18 @@ class NewFile(NewProject):
 
 
 class ProjectChanges(Body):
-    """What can be changed of a project; a `voice` of null is the engine's own choice."""
+    """What can be changed of a project; a `voice` of null is the engine's own choice.
+
+    `dialogueVoice` reads what stands between quotation marks; null: the voice of the rest. `pronunciations` is the
+    whole dictionary: what is said in place of a term wherever it stands as a whole word.
+    """
 
     title: Title = Field(default_factory=absent)
     voice: Voice | None = None
     language: Language = Field(default_factory=absent)
+    speed: Speed = Field(default_factory=absent)
+    dialogue_voice: Voice | None = None
+    pronunciations: list[Term] = Field(default_factory=absent, max_length=_MOST_TERMS)
 
 
 class ProjectWithJob(Project):
@@ -157,9 +178,12 @@ async def one(request: Request[State]) -> Response:
 
 async def change(request: Request[State]) -> Response:
     user, id = identity_of(request).user, request.path_params["project"]
-    changes = await read_json(request, ProjectChanges)
-    said = changes.model_dump(exclude_unset=True)
-    project = await request.state["projects"].change(user, id, {name: value or "" for name, value in said.items()})
+    changes = await read_json(request, ProjectChanges, largest=_LARGEST_CHANGES)
+    said = changes.model_dump(exclude_unset=True, by_alias=True)
+    most = request.state["settings"].max_pronunciations
+    if len(said.get("pronunciations", [])) > most:
+        raise Unprocessable(f"There may be {most} pronunciations.", code="too_many_pronunciations")
+    project = await request.state["projects"].change(user, id, said)
     return reply(_document(project, (await request.state["jobs"].latest(user, id)).get(MANUSCRIPT)))
 
 
@@ -261,9 +285,11 @@ OPERATIONS: Operations = {
         answers={200: Answer("The project.", ProjectSnapshot)},
     ),
     change: Operation(
-        "Rename a project, change its voice or language",
+        "Rename a project, change its language and how it is read",
+        description="Audio that was made in another way stays, and is `outdated`.",
         body=ProjectChanges,
         answers={200: Answer("The project as it is now.", ProjectWithJob)},
+        problems={422: ["too_many_pronunciations"]},
     ),
     delete: Operation(
         "Delete a project with all its files",

@@ -33,6 +33,7 @@ FOREIGN = {
     ("GET", "/api/projects/{project}/chapters/{chapter}"): 404,
     ("PATCH", "/api/projects/{project}/chapters/{chapter}"): 404,
     ("POST", "/api/projects/{project}/chapters/{chapter}/audio"): 404,
+    ("GET", "/api/projects/{project}/chapters/{chapter}/report"): 404,
     ("GET", "/api/jobs/{queue}/{job}"): 404,
     ("DELETE", "/api/jobs/{queue}/{job}"): 404,
     ("GET", "/audios/{name}.mp3"): 404,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ class Copy:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    async def __call__(self, path: Path) -> None:
+    async def __call__(self, path: Path, report: dict[str, Any]) -> None:
         self.path.write_bytes(path.read_bytes())
 
 
@@ -144,8 +145,6 @@ def test_file_shows_its_tags_and_its_cover(tmp_path: Path, form: Form, codec: st
     assert float(found["format"]["duration"]) == pytest.approx(3, abs=0.2)
 
 
-@pytest.mark.parametrize(
-    ("data", "type"), [(b"none", "image/png"), (b"", "image/jpeg"), (b"<svg/>", "image/svg")]
-)
+@pytest.mark.parametrize(("data", "type"), [(b"none", "image/png"), (b"", "image/jpeg"), (b"<svg/>", "image/svg")])
 def test_what_is_no_picture_is_no_cover(data: bytes, type: str) -> None:
     assert Cover.of(data, type) is None
