@@ -73,6 +73,7 @@ PRIVATE: list[Route] = [
     _private("POST", f"{_CHAPTER}/audio", chapters.narrate),
     _private("POST", f"{_CHAPTER}/split", chapters.split),
     _private("POST", f"{_CHAPTER}/merge", chapters.merge),
+    _private("GET", f"{_CHAPTER}/report", chapters.report),
     _private("GET", "/api/jobs/{queue}/{job}", jobs.status),
     _private("DELETE", "/api/jobs/{queue}/{job}", jobs.cancel),
     Guarded("GET", "/api/events", events.events, tickets=True),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 from app.core.messages import LANGUAGES, Language
 from app.core.settings import Settings
@@ -36,7 +37,7 @@ async def _silent(stage: str, done: int, total: int, pace: Pace | None = None) -
     """Nobody listens."""
 
 
-async def _drop(file: Path) -> None:
+async def _drop(file: Path, report: dict[str, Any]) -> None:
     """Nobody keeps it."""
 
 

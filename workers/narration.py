@@ -9,160 +9,80 @@ import tempfile
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+from typing import Any
 
 from app.core.errors import JobError
-from app.core.messages import Language
 from app.core.tasks import end
 from app.core.text import language_of
-from workers.audio.encode import BIT_RATE, Mp3Writer, Tags
+from workers.audio.level import Piece
+from workers.audio.recording import Recording
 from workers.report import Pace, Report
+from workers.speech.completeness import Take, heard, report_of
 from workers.speech.engine import Engine, Pcm
-from workers.speech.kept import Kept, Spoken, name_of
+from workers.speech.kept import Kept, Spoken
 from workers.speech.plausible import check_duration
-from workers.speech.segments import ends_paragraph, segments, speakable
+from workers.speech.script import Script, Sound, Utterance, utterances
+from workers.speech.segments import segments
 
-_PAUSE_AFTER_TITLE = 0.8  # seconds
-_PAUSE_AFTER_PARAGRAPH = 0.35
-_PAUSE = 0.1
+__all__ = ["Save", "Script", "Sound", "digest", "narrate"]
+
 _DIGEST_CHARACTERS = 20
 # Raise this with every change of this pipeline that makes another file of the same script.
-_EDITION = 1
+_EDITION = 2
+
+Save = Callable[[Path, dict[str, Any]], Awaitable[None]]
+"""Takes the finished file, and the report on it (see `workers.speech.completeness`)."""
 
 
-@dataclass(frozen=True)
-class Script:
-    """What is read aloud, and the tags of its file: `artist`, and chapter `track` of the `tracks` of an `album`.
-
-    `language` is what a segment counts as that does not show its own; `voice` is what was asked for, if anything.
-    """
-
-    text: str
-    title: str
-    album: str
-    artist: str
-    track: int
-    tracks: int
-    language: Language
-    voice: str | None
-
-
-@dataclass(frozen=True)
-class Utterance:
-    """A segment, and the silence that follows it in seconds; `said` is None where there is nothing to say.
-
-    `name` is the one that the sound of it is kept by; `kept` whether it is, as far as is known.
-    """
-
-    text: str
-    pause: float
-    said: Spoken | None = None
-    name: str = ""
-    kept: bool = False
-
-    @property
-    def cost(self) -> int:
-        """How much work it is, in characters to be voiced."""
-        return len(self.said.text) if self.said and not self.kept else 0
-
-
-async def narrate(
-    script: Script, engine: Engine, kept: Kept, save: Callable[[Path], Awaitable[None]], report: Report
-) -> float:
-    """Speaks `script`, hands the mp3 file to `save`, and returns its length in seconds.
+async def narrate(script: Script, engine: Engine, kept: Kept, save: Save, report: Report) -> float:
+    """Speaks `script`, hands the mp3 file and the report on it to `save`, and returns its length in seconds.
 
     Segments that are `kept` are not spoken again, the others are kept as soon as they are. The file is gone when this
     returns. Reports `start`, `synthesis` with the segments done and in all, and `upload` once it is saved.
     Raises JobError: `nothing_to_say`, `implausible_audio`, what `engine` raises; Unavailable where nothing can be kept.
     """
     await report("start", 0, 0)
-    utterances = await _prepared(script, engine, kept)
-    if not any(utterance.said for utterance in utterances):
+    planned = await _prepared(script, engine, kept)
+    if not any(utterance.said for utterance in planned):
         raise JobError("nothing_to_say", "There is no text in this chapter that could be read aloud.")
-    total = sum(utterance.cost for utterance in utterances)
-    await report("synthesis", 0, len(utterances))
+    total = sum(utterance.cost for utterance in planned)
+    await report("synthesis", 0, len(planned))
+    takes: list[Take] = []
     with tempfile.TemporaryDirectory(prefix="smartvoice-") as folder:
         path = Path(folder, "chapter.mp3")
-        async with _Recording(path, _tags(script)) as recording, aclosing(_sounds(utterances, engine, kept)) as sounds:
-            number = voiced = 0
+        sound = script.sound
+        recording = Recording(path, script.tags, sound.encoding, sound.level, script.cover)
+        async with recording, aclosing(_sounds(planned, engine, kept)) as sounds:
+            voiced = 0
             async for utterance, pcm in sounds:
-                if pcm:
-                    await recording.add(pcm, utterance.pause)
-                number += 1
+                if pcm and utterance.said:
+                    await recording.add(Piece(pcm, utterance.pause, utterance.said.voice))
+                takes.append(_take(utterance, pcm))
                 voiced += utterance.cost
-                await report("synthesis", number, len(utterances), Pace(voiced, total))
-        await save(path)
+                await report("synthesis", len(takes), len(planned), Pace(voiced, total))
+        await save(path, report_of(takes))
     await report("upload", 0, 0)
     return recording.seconds
 
 
 def digest(script: Script, engine: Engine) -> str:
     """20 hexadecimal digits that differ wherever the file of `script` by `engine` would."""
-    parts = [_EDITION, BIT_RATE, engine.name, engine.fingerprint, engine.max_characters, asdict(script)]
+    cover = hashlib.sha256(script.cover.data).hexdigest() if script.cover else ""
+    terms = [one.json_dict() for one in script.pronunciations]
+    said = asdict(replace(script, cover=None, pronunciations=())) | {"cover": cover, "pronunciations": terms}
+    parts = [_EDITION, engine.name, engine.fingerprint, engine.max_characters, engine.wants_words, said]
     text = json.dumps(parts, sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_CHARACTERS]
 
 
-class _Recording:
-    """An mp3 file whose last piece is encoded while the next one is being spoken."""
-
-    def __init__(self, path: Path, tags: Tags) -> None:
-        self._path = path
-        self._tags = tags
-        self._writer: Mp3Writer | None = None
-        self._rate = 0
-        self._pending: asyncio.Task[None] | None = None
-
-    @property
-    def seconds(self) -> float:
-        return self._writer.seconds if self._writer else 0.0
-
-    async def add(self, pcm: Pcm, pause: float) -> None:
-        """Appends `pcm` and `pause` seconds of silence, as soon as what was added before is encoded."""
-        await self._settle()
-        if self._writer is None:
-            # Only the first sound tells the engine's sample rate.
-            self._rate = pcm.sample_rate
-            self._writer = Mp3Writer(self._path, pcm.sample_rate, self._tags)
-        if pcm.sample_rate != self._rate:
-            raise JobError("engine_failed", "The voice engine changed its sample rate within a chapter.")
-        self._pending = asyncio.create_task(asyncio.to_thread(_write, self._writer, pcm, pause))
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            if error is None:
-                await self._settle()
-            elif self._pending:
-                await asyncio.wait([self._pending])
-        finally:
-            if self._writer:
-                await asyncio.to_thread(self._writer.close)
-
-    async def _settle(self) -> None:
-        if self._pending:
-            pending, self._pending = self._pending, None
-            await pending
-
-
-def _write(writer: Mp3Writer, pcm: Pcm, pause: float) -> None:
-    writer.write(pcm)
-    writer.silence(pause)
-
-
 async def _sounds(
-    utterances: Sequence[Utterance], engine: Engine, kept: Kept
+    planned: Sequence[Utterance], engine: Engine, kept: Kept
 ) -> AsyncGenerator[tuple[Utterance, Pcm | None]]:
     """Each utterance with its sound, in order; as many are on their way as the engine voices at once."""
     coming: deque[tuple[Utterance, asyncio.Task[Pcm | None]]] = deque()
-    waiting = iter(utterances)
+    waiting = iter(planned)
     try:
         while True:
             while len(coming) < engine.at_once and (utterance := next(waiting, None)):
@@ -185,48 +105,46 @@ async def _sound(utterance: Utterance, engine: Engine, kept: Kept) -> Pcm | None
     if utterance.kept and (pcm := await kept.get(utterance.name)):
         return pcm
     said = utterance.said
-    pcm = await engine.speak(said.text, said.voice)
-    check_duration(said.text, pcm)
+    pcm = await _voiced(said, engine)
+    check_duration(said.text, pcm, said.speed)
     await kept.put(utterance.name, pcm)
     return pcm
+
+
+async def _voiced(said: Spoken, engine: Engine) -> Pcm:
+    """The sound of what is said; what respelling and writing out made too long for one call is several of them."""
+    if len(said.text) <= engine.max_characters:
+        return await engine.speak(said.text, said.voice, said.speed)
+    parts = segments(said.text, language_of(said.text, "en"), engine.max_characters)
+    sounds = [await engine.speak(part, said.voice, said.speed) for part in parts]
+    if len({pcm.sample_rate for pcm in sounds}) > 1:
+        raise JobError("engine_failed", "The voice engine changed its sample rate within a segment.")
+    return Pcm(b"".join(pcm.samples for pcm in sounds), sounds[0].sample_rate)
 
 
 async def _prepared(script: Script, engine: Engine, kept: Kept) -> list[Utterance]:
     """What is to be said, by which voice, and what of it need not be voiced: it is kept, or will be by then."""
     # In a thread: it is work, and an engine may have to ask which voices there are.
-    utterances = await asyncio.to_thread(_planned, script, engine)
-    known = await kept.known(utterance.name for utterance in utterances if utterance.said)
+    found = await asyncio.to_thread(utterances, script, engine)
+    known = await kept.known(utterance.name for utterance in found if utterance.said)
     planned = []
-    for utterance in utterances:
+    for utterance in found:
         planned.append(replace(utterance, kept=utterance.name in known))
         known.add(utterance.name)
     return planned
 
 
-def _planned(script: Script, engine: Engine) -> list[Utterance]:
-    return [_cast(utterance, script, engine) for utterance in _utterances(script, engine.max_characters)]
-
-
-def _cast(utterance: Utterance, script: Script, engine: Engine) -> Utterance:
-    """The utterance with the voice that says it, if there is anything to say."""
-    if not speakable(utterance.text):
-        return utterance
-    text = utterance.text.strip()
-    said = Spoken(text, engine.voice_for(language_of(text, script.language), script.voice))
-    return replace(utterance, said=said, name=name_of(said, engine))
-
-
-def _utterances(script: Script, limit: int) -> list[Utterance]:
-    """The title, unless the text begins with it, and the segments of the text."""
-    title = script.title.strip()
-    spoken = []
-    if not script.text.lstrip().startswith(title):
-        *most, last = segments(title, script.language, limit)
-        spoken = [*(Utterance(text, _PAUSE) for text in most), Utterance(last, _PAUSE_AFTER_TITLE)]
-    for text in segments(script.text, script.language, limit):
-        spoken.append(Utterance(text, _PAUSE_AFTER_PARAGRAPH if ends_paragraph(text) else _PAUSE))
-    return spoken
-
-
-def _tags(script: Script) -> Tags:
-    return Tags(script.title, script.album, script.artist, script.track, script.tracks, script.language)
+def _take(utterance: Utterance, pcm: Pcm | None) -> Take:
+    said = utterance.said
+    seconds, silent, clipped = heard(pcm)
+    return Take(
+        start=utterance.start,
+        end=utterance.end,
+        text=utterance.text,
+        said=said.text if said else "",
+        name=utterance.name,
+        seconds=seconds,
+        silent=silent,
+        clipped=clipped,
+        speed=said.speed if said else 1.0,
+    )

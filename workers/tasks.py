@@ -15,20 +15,24 @@ from redis.exceptions import RedisError
 
 from app.core import storage
 from app.core.archive import Bounds
-from app.core.errors import JobError, Problem, Refused, Unavailable
+from app.core.errors import JobError, NotFound, Problem, Refused, Unavailable
 from app.core.jobs import Claim
 from app.core.messages import Language
-from app.core.models import audio_url, compact
+from app.core.models import Project, audio_url, compact, ways_of
 from app.core.projects import ParsedChapter, audio_record
+from app.core.settings import Settings
 from app.core.text import language_of
+from workers.audio.encode import Cover, Encoding
+from workers.audio.level import Level
 from workers.hold import while_ours
 from workers.manuscript import cover
-from workers.narration import Script, digest, narrate
+from workers.narration import Script, Sound, digest, narrate
 from workers.parsing import Parsed, parse
 from workers.report import Report
 from workers.reporter import Reporter
 from workers.runtime import Runtime
 from workers.speech.kept import ProjectSegments
+from workers.speech.pauses import Pauses
 
 logger = structlog.get_logger()
 
@@ -215,20 +219,55 @@ async def narrate_chapter(runtime: Runtime, claim: Claim, report: Report) -> Mad
         text=text,
         title=chapter.title,
         album=project.title,
-        artist=_ARTIST,
+        artist=project.author or _ARTIST,
         track=chapter.position,
         tracks=project.chapter_count,
         language=project.language,
-        voice=project.voice,
+        voice=chapter.voice or project.voice,
+        speed=chapter.speed or project.speed,
+        dialogue_voice=project.dialogue_voice,
+        pronunciations=project.pronunciations,
+        take=chapter.take,
+        cover=await _cover(runtime, user, project),
+        sound=_sound(runtime.settings),
     )
     name = f"{id}-{chapter_id}-{digest(script, runtime.engine)}"
 
-    async def save(file: Path) -> None:
+    async def save(file: Path, report: dict[str, Any]) -> None:
+        # The report first: there is no audio without one.
+        await runtime.storage.put(storage.report_path(user, name), compact(report).encode())
         await runtime.storage.put(storage.audio_path(user, name), file)
 
     kept = ProjectSegments(runtime.storage, user, id)
     seconds = round(await narrate(script, runtime.engine, kept, save, report), 3)
     return Made(
         {"audioUrl": audio_url(name), "durationSeconds": seconds},
-        audio_record(user, chapter_id, name, seconds, text_digest),
+        audio_record(user, chapter_id, name, seconds, text_digest, ways_of(project, chapter)),
     )
+
+
+def _sound(settings: Settings) -> Sound:
+    """How this installation's audio sounds."""
+    encoding = Encoding(
+        sample_rate=settings.audio_sample_rate,
+        bit_rate=settings.audio_kilobits * 1000,
+        variable=settings.audio_mode == "vbr",
+    )
+    pauses = Pauses(
+        sentence=settings.pause_sentence,
+        paragraph=settings.pause_paragraph,
+        heading=settings.pause_heading,
+        scene=settings.pause_scene,
+    )
+    return Sound(Level(settings.loudness, settings.true_peak), encoding, pauses)
+
+
+async def _cover(runtime: Runtime, user: str, project: Project) -> Cover | None:
+    """The cover that the manuscript had, if it is one that players can show."""
+    if not project.cover_type:
+        return None
+    try:
+        data = await runtime.storage.get(storage.cover_path(user, project.id))
+    except NotFound:
+        return None
+    return await asyncio.to_thread(Cover.of, data, project.cover_type)

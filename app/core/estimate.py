@@ -18,10 +18,10 @@ class Estimate(NamedTuple):
     cost: float | None
 
 
-def estimate(characters: int, language: Language, settings: Settings) -> Estimate:
-    """What to expect of so many characters in a language."""
-    # The embedded voice has one speed.
-    speed = settings.tts_speed if settings.tts_engine == "openai" else 1.0
+def estimate(characters: int, language: Language, settings: Settings, speed: float = 1.0) -> Estimate:
+    """What to expect of so many characters in a language, read at `speed` times the voice's own."""
+    if settings.tts_engine == "openai":
+        speed *= settings.tts_speed
     price = settings.price_per_million_characters
     cost = round(characters * price / 1_000_000, 6) if price else None
     return Estimate(round(characters * SECONDS_PER_CHARACTER[language] / speed, 1), cost)

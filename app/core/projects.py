@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -106,10 +107,11 @@ class Projects:
         there, deleted = await self._exist(keys.project(user, project), keys.deleted(user, project))
         return "there" if there else "deleted" if deleted else "unknown"
 
-    async def change(self, user: str, project: str, changes: Mapping[str, str]) -> Project:
-        """Sets fields (`title`, `voice`, `language`) of a project."""
+    async def change(self, user: str, project: str, changes: Mapping[str, Any]) -> Project:
+        """Sets fields (`title`, `voice`, `language`, `speed`, `dialogueVoice`, `pronunciations`) of a project."""
         await self.get(user, project)
-        said = {**changes, "unsaid": "", "updatedAt": now()}
+        said = {name: _field(value) for name, value in changes.items()}
+        said |= {"unsaid": "", "updatedAt": now()}
         await self._redis.hset(keys.project(user, project), mapping=fields(said))
         return await self.get(user, project)
 
@@ -120,25 +122,29 @@ class Projects:
 
     async def chapters(self, user: str, project: str) -> list[Chapter]:
         """The chapters of a project in their order."""
+        whole = decoded(await self._redis.hgetall(keys.project(user, project)))
+        owner = Project.from_record(whole) if whole else None
         ids = names(await self._redis.zrange(keys.chapters(user, project), 0, -1))
         records = await self._hashes([keys.chapter(user, id) for id in ids])
         there = (record for record in records if record)
-        return [Chapter.from_record({**record, "position": str(place)}) for place, record in enumerate(there, 1)]
+        return [Chapter.from_record({**record, "position": str(place)}, owner) for place, record in enumerate(there, 1)]
 
     async def chapter(self, user: str, project: str, chapter: str) -> Chapter:
-        return Chapter.from_record(await self._chapter(user, project, chapter))
+        record = await self._chapter(user, project, chapter)
+        return Chapter.from_record(record, await self.get(user, project))
 
     async def text(self, user: str, project: str, chapter: str) -> tuple[Chapter, str, str]:
         """A chapter, its text, and the digest that names this text."""
         record = await self._chapter(user, project, chapter)
-        return Chapter.from_record(record), await self._text(user, record), record["text"]
+        owner = await self.get(user, project)
+        return Chapter.from_record(record, owner), await self._text(user, record), record["text"]
 
     async def change_chapter(
-        self, user: str, project: str, chapter: str, *, title: str | None, text: str | None
+        self, user: str, project: str, chapter: str, changes: Mapping[str, str], *, text: str | None = None
     ) -> Chapter:
-        """Sets a chapter's title, its text, or both."""
+        """Sets fields (`title`, `voice`, `speed`) of a chapter, its text, or both."""
         before = await self._chapter(user, project, chapter)
-        changes = {} if title is None else {"title": title}
+        changes = dict(changes)
         if text is not None:
             changes |= await self._store_text(user, project, chapter, text)
         if changes:
@@ -190,6 +196,22 @@ class Projects:
             with suppress(Unavailable):
                 await self._store.delete([storage.audio_path(user, gone["audio"])])
         return await self.chapter(user, project, id)
+
+    async def next_take(self, user: str, project: str, chapter: str) -> None:
+        """From now on the chapter's audio is outdated: some of it is to be said anew."""
+        await self._chapter(user, project, chapter)
+        await self._redis.hincrby(keys.chapter(user, chapter), "take", 1)
+
+    async def report(self, user: str, project: str, chapter: str) -> dict[str, Any]:
+        """The completeness report of the chapter's audio, as `workers.speech.completeness` wrote it.
+
+        Raises NotFound where there is none, Unavailable.
+        """
+        record = await self._chapter(user, project, chapter)
+        if not (name := record.get("audio")):
+            raise NotFound("There is no audio of this chapter yet.")
+        report: dict[str, Any] = json.loads(await self._store.get(storage.report_path(user, name)))
+        return report
 
     async def add_chapters(
         self, claim: Claim, parsed: Sequence[ParsedChapter], found: Mapping[str, str] | None = None
@@ -273,11 +295,12 @@ class Projects:
         return [decoded(record) for record in found]
 
 
-def audio_record(user: str, chapter: str, name: str, seconds: float, text: str) -> dict[str, dict[str, str]]:
-    """What changes in a chapter when its audio `name`, made from the text with digest `text`, is there."""
-    return {
-        keys.chapter(user, chapter): {"audio": name, "durationSeconds": f"{seconds:.3f}", "audioText": text},
-    }
+def audio_record(
+    user: str, chapter: str, name: str, seconds: float, text: str, ways: str = ""
+) -> dict[str, dict[str, str]]:
+    """What changes in a chapter when its audio `name`, made from the text with digest `text` in `ways`, is there."""
+    told = {"audio": name, "durationSeconds": f"{seconds:.3f}", "audioText": text, "audioWays": ways}
+    return {keys.chapter(user, chapter): told}
 
 
 def _fresh(manuscript: Manuscript) -> Project:
@@ -297,5 +320,11 @@ def _fresh(manuscript: Manuscript) -> Project:
 
 def _record(project: Project) -> dict[str, str]:
     values: dict[str, Any] = project.json_dict()
-    values["leftOut"] = compact(values["leftOut"])
-    return {name: "" if value is None else str(value) for name, value in values.items()}
+    return {name: _field(value) for name, value in values.items()}
+
+
+def _field(value: Any) -> str:
+    """A value as a field of a hash."""
+    if value is None:
+        return ""
+    return compact(value) if isinstance(value, list | dict) else str(value)

@@ -71,6 +71,9 @@ class Settings(BaseSettings):
     tts_model: str = Field("tts-1", min_length=1, description="the voice service's model")
     tts_voices: str = Field("", description="its voices, `id` or `id=language`, separated by commas; empty: asks it")
     tts_speed: float = Field(1.0, ge=0.25, le=4, description="how fast it speaks")
+    tts_write_out: bool = Field(
+        False, description="whether numbers, dates and units are written out for it; `espeak` always needs it"
+    )
     tts_format: Literal["wav", "flac", "mp3", "opus", "aac"] = Field("wav", description="the form it sends sound in")
     tts_max_characters: int = Field(1800, ge=100, description="most characters of one call to it")
     tts_concurrency: int = Field(4, ge=1, description="calls to it at once from each worker process")
@@ -80,6 +83,20 @@ class Settings(BaseSettings):
     )
     price_currency: str = Field("USD", pattern="^[A-Z]{3}$", description="currency of that price, by ISO 4217")
     tts_tries: int = Field(4, ge=1, description="calls to it for one segment before the segment has failed")
+
+    audio_sample_rate: Literal[24000, 44100] = Field(24000, description="samples a second of the audio")
+    audio_kilobits: Literal[32, 40, 48, 56, 64, 80, 96, 112, 128, 160] = Field(
+        64, description="kilobits a second of the audio"
+    )
+    audio_mode: Literal["cbr", "vbr"] = Field(
+        "cbr", description="whether that rate is constant (`cbr`) or an average (`vbr`)"
+    )
+    loudness: float = Field(-19, ge=-36, le=-12, description="loudness of the audio in LUFS")
+    pause_sentence: float = Field(0.4, ge=0, le=10, description="seconds of silence after a sentence")
+    pause_paragraph: float = Field(0.8, ge=0, le=10, description="seconds of silence after a paragraph")
+    pause_heading: float = Field(1.2, ge=0, le=10, description="seconds of silence after a title or heading")
+    pause_scene: float = Field(2.0, ge=0, le=10, description="seconds of silence where a scene ends")
+    true_peak: float = Field(-3, ge=-9, le=-1, description="highest true peak of the audio in dB of full scale")
 
     oidc_issuer: str = Field("", description="address of the OpenID provider that people may sign in at; empty: none")
     oidc_client_id: str = Field("", description="what we are called there")
@@ -134,6 +151,7 @@ class Settings(BaseSettings):
     )
     max_chapters: int = Field(2000, ge=1, description="most chapters of a project")
     max_characters: int = Field(5_000_000, ge=1, description="most characters of a project")
+    max_pronunciations: int = Field(500, ge=0, le=500, description="most terms in a project's pronunciation dictionary")
     max_projects: int = Field(1000, ge=1, description="most projects of a user")
     max_changes_per_minute: int = Field(600, ge=1, description="requests of a user that change something, a minute")
     max_uploads_per_minute: int = Field(60, ge=1, description="projects that a user may create, a minute")

@@ -151,6 +151,16 @@ def audio_path(user: str, name: str) -> str:
     return f"{project_prefix(user, project)}/audio/{rest}.mp3"
 
 
+def report_path(user: str, name: str) -> str:
+    """The completeness report of the audio called `name`."""
+    return audio_path(user, name).removesuffix(".mp3") + ".json"
+
+
+def segment_path(user: str, project: str, name: str) -> str:
+    """The sound of a segment of a project."""
+    return f"{segments_prefix(user, project)}/{name}.flac"
+
+
 def _open(url: str) -> ObjectStore:
     parts = urlsplit(url)
     if parts.scheme == "file":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field
 from starlette.requests import Request
@@ -13,20 +13,26 @@ from app.core import text
 from app.core.jobs import Order
 from app.core.messages import NARRATION, Language
 from app.core.models import Chapter, Job, Model
+from app.core.storage import segment_path
 from app.endpoints.body import Body, absent, read_json
 from app.endpoints.idempotency import id_of, once
-from app.endpoints.projects import ChapterWithJob, EstimatedChapter, Text, Title, estimated
+from app.endpoints.projects import ChapterWithJob, EstimatedChapter, Speed, Text, Title, Voice, estimated
 from app.endpoints.replies import reply
 from app.openapi.operation import Answer, Operation, Operations
 from app.openapi.parameters import IDEMPOTENCY_KEY, RETRY_AFTER, location
 from app.state import State
 
+_MOST_REDONE = 10_000
+_LARGEST_REQUEST = 256 * 1024
+
 
 class ChapterChanges(Body):
-    """What can be changed of a chapter."""
+    """What can be changed of a chapter; a `voice` or `speed` of null is the project's."""
 
     title: Title = Field(default_factory=absent)
     text: Text = Field(default_factory=absent)
+    voice: Voice | None = None
+    speed: Speed | None = None
 
 
 class Narration(Body):
@@ -46,6 +52,40 @@ class SplitChapter(Model):
     """The chapter that was split, and the new one behind it."""
 
     chapters: list[EstimatedChapter]
+
+
+class ChapterNarration(Narration):
+    """`redo`: segments, by their `index` in the report, that are to be said anew although they are kept."""
+
+    redo: list[Annotated[int, Field(ge=0)]] = Field(default_factory=list, max_length=_MOST_REDONE)
+
+
+NarrationT = TypeVar("NarrationT", bound=Narration)
+
+
+class Segment(Model):
+    """A segment of a chapter as it was said: `start` and `end` are its place in the text (both 0 for the title).
+
+    `text` is its beginning. `flags`: `implausible` (too short or too long to be all of it), `fast` or `slow` (far from
+    the chapter's usual pace), `silent` (no sound, or a long gap), `clipped`.
+    """
+
+    index: int
+    start: int
+    end: int
+    text: str
+    seconds: float
+    characters_per_second: float
+    flags: list[Literal["implausible", "fast", "slow", "silent", "clipped"]]
+
+
+class Report(Model):
+    """How completely a chapter's audio says its text. `suspicious`: the indexes of the segments with flags."""
+
+    audio_url: str
+    outdated: bool
+    suspicious: list[int]
+    segments: list[Segment]
 
 
 class ChapterText(ChapterWithJob):
@@ -70,8 +110,10 @@ async def one(request: Request[State]) -> Response:
 async def change(request: Request[State]) -> Response:
     user, project, id = _named(request)
     changes = await read_json(request, ChapterChanges, largest=request.state["settings"].max_json_bytes)
+    said = changes.model_dump(exclude_unset=True, exclude={"text"})
+    record = {name: "" if value is None else str(value) for name, value in said.items()}
     content = None if changes.text is None else text.clean(changes.text)
-    chapter = await request.state["projects"].change_chapter(user, project, id, title=changes.title, text=content)
+    chapter = await request.state["projects"].change_chapter(user, project, id, record, text=content)
     return reply(await _estimated(request, chapter))
 
 
@@ -104,9 +146,11 @@ async def merge(request: Request[State]) -> Response:
 async def narrate(request: Request[State]) -> Response:
     """202 with the job; while one is open for the chapter, that one."""
     user, project, id = _named(request)
-    asked = await _narration(request)
+    asked = await _narration(request, ChapterNarration)
 
     async def start() -> Response:
+        if asked.redo:
+            await _forget(request, project, id, set(asked.redo))
         chapter = await request.state["projects"].chapter(user, project, id)
         [job] = await _start(request, project, [chapter], asked)
         return reply(job.json_dict(), 202, {"Location": f"/api/jobs/{job.queue}/{job.id}", "Retry-After": "1"})
@@ -114,10 +158,30 @@ async def narrate(request: Request[State]) -> Response:
     return await once(request, asked.model_dump_json(), start)
 
 
+async def report(request: Request[State]) -> Response:
+    """How completely the chapter's audio says its text, segment by segment."""
+    user, project, id = _named(request)
+    found = await request.state["projects"].report(user, project, id)
+    chapter = await request.state["projects"].chapter(user, project, id)
+    segments = [{name: value for name, value in one.items() if name != "name"} for one in found["segments"]]
+    suspicious = [one["index"] for one in segments if one["flags"]]
+    about = {"audioUrl": chapter.audio_url, "outdated": chapter.outdated, "suspicious": suspicious}
+    return reply(about | {"segments": segments})
+
+
+async def _forget(request: Request[State], project: str, chapter: str, indexes: set[int]) -> None:
+    """Drops the kept sound of some segments; those that the report does not have are left out of account."""
+    user = identity_of(request).user
+    found = await request.state["projects"].report(user, project, chapter)
+    names = {one["name"] for one in found["segments"] if one["index"] in indexes and one["name"]}
+    await request.state["storage"].delete([segment_path(user, project, name) for name in sorted(names)])
+    await request.state["projects"].next_take(user, project, chapter)
+
+
 async def narrate_all(request: Request[State]) -> Response:
     """202 with a job for every chapter that lacks audio of its present text."""
     user, project = identity_of(request).user, request.path_params["project"]
-    asked = await _narration(request)
+    asked = await _narration(request, Narration)
 
     async def start() -> Response:
         await request.state["projects"].get(user, project)
@@ -142,14 +206,14 @@ async def _start(request: Request[State], project: str, chapters: list[Chapter],
 
 async def _estimated(request: Request[State], chapter: Chapter) -> dict[str, Any]:
     project = await request.state["projects"].get(identity_of(request).user, chapter.project_id)
-    return estimated(chapter, project.language, request.state["settings"])
+    return estimated(chapter, project, request.state["settings"])
 
 
-async def _narration(request: Request[State]) -> Narration:
+async def _narration(request: Request[State], model: type[NarrationT]) -> NarrationT:
     """The body is optional: no body asks for nothing special."""
     if request.headers.get("content-length", "0") == "0" and "transfer-encoding" not in request.headers:
-        return Narration()
-    return await read_json(request, Narration)
+        return model()
+    return await read_json(request, model, largest=_LARGEST_REQUEST)
 
 
 def _named(request: Request[State]) -> tuple[str, str, str]:
@@ -171,8 +235,8 @@ OPERATIONS: Operations = {
         problems={503: ["storage_unavailable"]},
     ),
     change: Operation(
-        "Change a chapter's title or text",
-        description="Audio of an earlier text stays, and is `outdated`.",
+        "Change a chapter's title or text, or how it is read",
+        description="Audio of an earlier text, or made in another way, stays, and is `outdated`.",
         body=ChapterChanges,
         answers={200: Answer("The chapter as it is now.", EstimatedChapter)},
         problems={422: ["empty_text", "too_many_characters"], 503: ["storage_unavailable"]},
@@ -204,16 +268,22 @@ OPERATIONS: Operations = {
             503: ["storage_unavailable"],
         },
     ),
+    report: Operation(
+        "How completely a chapter's audio says its text",
+        description="404 where there is no audio yet.",
+        answers={200: Answer("The report.", Report)},
+        problems={503: ["storage_unavailable"]},
+    ),
     narrate: Operation(
         "Have a chapter read aloud",
         description=f"While a job is open for the chapter, that one is answered. {_AS_ONE_SAYS}",
         parameters=(IDEMPOTENCY_KEY,),
-        body=Narration,
+        body=ChapterNarration,
         body_required=False,
         answers={
             202: Answer("The job.", Job, (location("^/api/jobs/audio-generation/", "The job."), RETRY_AFTER)),
         },
-        problems=_STARTING,
+        problems=_STARTING | {503: ["storage_unavailable"]},
     ),
     narrate_all: Operation(
         "Have every chapter read aloud that lacks audio of its present text",

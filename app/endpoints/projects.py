@@ -60,6 +60,20 @@ _LOOK_BYTES = 256 * 1024
 _WIDEST_CHARACTER = 4
 
 
+Speed = Annotated[float, Field(ge=0.5, le=2)]
+"""Times as fast as the voice usually is."""
+_MOST_TERMS = 500
+_LARGEST_CHANGES = 1024 * 1024
+
+
+class Term(Body):
+    """How a term is said; of two for the same term the first holds."""
+
+    term: Annotated[Title, StringConstraints(max_length=100)]
+    respelling: Annotated[Title, StringConstraints(max_length=200)]
+    match_case: bool = False
+
+
 class NewProject(Body):
     """What may be said of a new project."""
 
@@ -95,11 +109,18 @@ class NewFile(NewProject):
 
 
 class ProjectChanges(Body):
-    """What can be changed of a project; a `voice` of null is the engine's own choice."""
+    """What can be changed of a project; a `voice` of null is the engine's own choice.
+
+    `dialogueVoice` reads what stands between quotation marks; null: the voice of the rest. `pronunciations` is the
+    whole dictionary: what is said in place of a term wherever it stands as a whole word.
+    """
 
     title: Title = Field(default_factory=absent)
     voice: Voice | None = None
     language: Language = Field(default_factory=absent)
+    speed: Speed = Field(default_factory=absent)
+    dialogue_voice: Voice | None = None
+    pronunciations: list[Term] = Field(default_factory=absent, max_length=_MOST_TERMS)
 
 
 class ProjectWithJob(Project):
@@ -161,25 +182,26 @@ async def one(request: Request[State]) -> Response:
     project = await request.state["projects"].get(user, id)
     chapters = await request.state["projects"].chapters(user, id)
     settings = request.state["settings"]
-    whole = estimate(sum(chapter.characters for chapter in chapters), project.language, settings)
+    expected = [estimated(chapter, project, settings) for chapter in chapters]
+    costs = [chapter["estimatedCost"] for chapter in expected if chapter["estimatedCost"] is not None]
     return reply(
         _document(project, jobs.get(MANUSCRIPT))
         | {
             "chapters": [
-                estimated(chapter, project.language, settings) | {"job": _job(jobs.get(chapter.id))}
-                for chapter in chapters
+                told | {"job": _job(jobs.get(chapter.id))} for chapter, told in zip(chapters, expected, strict=True)
             ],
             "cursor": str(cursor),
-            "estimatedSeconds": whole.seconds,
-            "estimatedCost": whole.cost,
+            "estimatedSeconds": round(sum(chapter["estimatedSeconds"] for chapter in expected), 1),
+            "estimatedCost": round(sum(costs), 6) if settings.price_per_million_characters else None,
             "priceCurrency": settings.price_currency,
         }
     )
 
 
-def estimated(chapter: Chapter, language: Language, settings: Settings) -> dict[str, Any]:
+def estimated(chapter: Chapter, project: Project, settings: Settings) -> dict[str, Any]:
     """A chapter as an `EstimatedChapter`."""
-    expected = estimate(chapter.characters, language, settings)
+    speed = chapter.speed or project.speed
+    expected = estimate(chapter.characters, project.language, settings, speed)
     return chapter.json_dict() | {"estimatedSeconds": expected.seconds, "estimatedCost": expected.cost}
 
 
@@ -203,9 +225,12 @@ async def cover(request: Request[State]) -> Response:
 
 async def change(request: Request[State]) -> Response:
     user, id = identity_of(request).user, request.path_params["project"]
-    changes = await read_json(request, ProjectChanges)
-    said = changes.model_dump(exclude_unset=True)
-    project = await request.state["projects"].change(user, id, {name: value or "" for name, value in said.items()})
+    changes = await read_json(request, ProjectChanges, largest=_LARGEST_CHANGES)
+    said = changes.model_dump(exclude_unset=True, by_alias=True)
+    most = request.state["settings"].max_pronunciations
+    if len(said.get("pronunciations", [])) > most:
+        raise Unprocessable(f"There may be {most} pronunciations.", code="too_many_pronunciations")
+    project = await request.state["projects"].change(user, id, said)
     return reply(_document(project, (await request.state["jobs"].latest(user, id)).get(MANUSCRIPT)))
 
 
@@ -323,9 +348,11 @@ OPERATIONS: Operations = {
         problems={503: ["storage_unavailable"]},
     ),
     change: Operation(
-        "Rename a project, change its voice or language",
+        "Rename a project, change its language and how it is read",
+        description="Audio that was made in another way stays, and is `outdated`.",
         body=ProjectChanges,
         answers={200: Answer("The project as it is now.", ProjectWithJob)},
+        problems={422: ["too_many_pronunciations"]},
     ),
     delete: Operation(
         "Delete a project with all its files",

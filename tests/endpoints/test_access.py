@@ -36,6 +36,7 @@ FOREIGN = {
     ("POST", "/api/projects/{project}/chapters/{chapter}/split"): 404,
     ("POST", "/api/projects/{project}/chapters/{chapter}/merge"): 404,
     ("GET", "/api/projects/{project}/cover"): 404,
+    ("GET", "/api/projects/{project}/chapters/{chapter}/report"): 404,
     ("GET", "/api/jobs/{queue}/{job}"): 404,
     ("DELETE", "/api/jobs/{queue}/{job}"): 404,
     ("GET", "/audios/{name}.mp3"): 404,

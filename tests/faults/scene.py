@@ -159,7 +159,7 @@ async def undisturbed(texts: list[str], title: str = "The Lamp") -> bytes:
     """The samples that the chapter has when nothing goes wrong, made by the pipeline alone."""
     made: list[bytes] = []
 
-    async def save(path: Path) -> None:
+    async def save(path: Path, report: dict[str, Any]) -> None:
         made.append(path.read_bytes())
 
     text = "\n\n".join(texts)

@@ -9,7 +9,7 @@ from pathlib import Path
 import av
 import pytest
 
-from workers.audio.encode import Mp3Writer, Tags
+from workers.audio.encode import SoundWriter, Tags
 from workers.speech.engine import Pcm
 
 TAGS = Tags("第一章 少年", "A Book", "SmartVoice", 3, 12, "zh-CN")
@@ -28,7 +28,7 @@ def decoded_seconds(path: Path) -> float:
 @pytest.mark.parametrize("rate", [16000, 22050, 24000, 44100, 48000])
 def test_file_is_as_long_as_what_was_written(tmp_path: Path, rate: int) -> None:
     path = tmp_path / "a.mp3"
-    with Mp3Writer(path, rate, TAGS) as writer:
+    with SoundWriter(path, rate, TAGS) as writer:
         for _ in range(3):
             writer.write(tone(0.71, rate))
             writer.silence(0.35)
@@ -38,11 +38,11 @@ def test_file_is_as_long_as_what_was_written(tmp_path: Path, rate: int) -> None:
 
 def test_file_has_one_channel_the_bit_rate_and_the_tags(tmp_path: Path) -> None:
     path = tmp_path / "a.mp3"
-    with Mp3Writer(path, 22050, TAGS) as writer:
+    with SoundWriter(path, 22050, TAGS) as writer:
         writer.write(tone(5, 22050))
     with av.open(str(path)) as container:
         stream = container.streams.audio[0]
-        assert (stream.channels, stream.rate, stream.bit_rate) == (1, 22050, 64000)
+        assert (stream.channels, stream.rate, stream.bit_rate) == (1, 24000, 64000)
         metadata = container.metadata
     assert path.stat().st_size == pytest.approx(5 * 64_000 / 8, rel=0.1)
     assert path.read_bytes().startswith(b"ID3")
@@ -51,7 +51,7 @@ def test_file_has_one_channel_the_bit_rate_and_the_tags(tmp_path: Path) -> None:
         "album": "A Book",
         "artist": "SmartVoice",
         "track": "3/12",
-        "language": "zh-CN",
+        "language": "zho",
     }
 
 
@@ -61,7 +61,7 @@ def test_empty_tags_are_left_out(tmp_path: Path) -> None:
 
 def test_the_sound_is_the_one_that_was_written(tmp_path: Path) -> None:
     path = tmp_path / "a.mp3"
-    with Mp3Writer(path, 22050, Tags()) as writer:
+    with SoundWriter(path, 22050, Tags()) as writer:
         writer.silence(1)
         writer.write(tone(1, 22050))
     with av.open(str(path)) as container:
@@ -77,12 +77,12 @@ def test_the_sound_is_the_one_that_was_written(tmp_path: Path) -> None:
 
 
 def test_other_sample_rate_is_refused(tmp_path: Path) -> None:
-    with Mp3Writer(tmp_path / "a.mp3", 22050, Tags()) as writer, pytest.raises(ValueError, match="24000"):
+    with SoundWriter(tmp_path / "a.mp3", 22050, Tags()) as writer, pytest.raises(ValueError, match="24000"):
         writer.write(tone(0.1, 24000))
 
 
 def test_closed_file_takes_nothing_more(tmp_path: Path) -> None:
-    writer = Mp3Writer(tmp_path / "a.mp3", 22050, Tags())
+    writer = SoundWriter(tmp_path / "a.mp3", 22050, Tags())
     writer.write(tone(0.1, 22050))
     writer.close()
     writer.close()

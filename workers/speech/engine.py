@@ -66,6 +66,11 @@ class Engine(Protocol):
         """How many calls of `speak` go on at once in a process; more of them wait for their turn."""
         ...
 
+    @property
+    def wants_words(self) -> bool:
+        """Whether numbers, dates and the like are to be written out for it: it would read them wrong itself."""
+        ...
+
     def voices(self) -> list[Voice]:
         """Every voice there is. May take a while the first time: call it through a thread. Raises JobError."""
         ...
@@ -78,8 +83,11 @@ class Engine(Protocol):
         """
         ...
 
-    async def speak(self, text: str, voice: str) -> Pcm:
-        """The sound of `text`, which is plain: nothing in it is markup. Ends at once if cancelled. Raises JobError."""
+    async def speak(self, text: str, voice: str, speed: float = 1.0) -> Pcm:
+        """The sound of `text`, `speed` times as fast as usual (0.5 to 2).
+
+        The text is plain: nothing in it is markup. Ends at once if cancelled. Raises JobError.
+        """
         ...
 
     async def aclose(self) -> None:

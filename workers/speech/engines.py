@@ -19,6 +19,7 @@ def engine_of(settings: Settings) -> Engine:
             model=settings.tts_model,
             voices=settings.tts_voices,
             speed=settings.tts_speed,
+            wants_words=settings.tts_write_out,
             format=settings.tts_format,
             max_characters=settings.tts_max_characters,
             at_once=settings.tts_concurrency,

@@ -24,6 +24,8 @@ _AUDIO_OUTPUT_SYNCHRONOUS = 2
 _INITIALIZE_DONT_EXIT = 0x8000
 _CHARS_UTF8 = 1  # without the flag for SSML and that for phonemes: the text is plain
 _POS_CHARACTER = 1
+_RATE = 1  # the parameter's number
+_USUAL_RATE = 175  # words a minute
 _OK = 0
 
 _DEFAULTS = {"zh-CN": "cmn", "en": "en-us"}
@@ -77,12 +79,13 @@ class _Library:
         self.version = bytes(self._lib.espeak_Info(None)).decode()
         self.identifiers, self.voices = self._list_voices()
 
-    def speak(self, text: str, voice: str) -> Pcm:
+    def speak(self, text: str, voice: str, speed: float) -> Pcm:
         spoken = text.replace("\0", " ").encode("utf-8", errors="replace") + b"\0"
         with self._lock:
             self._heard.clear()
             if self._lib.espeak_SetVoiceByName(self.identifiers[voice].encode()) != _OK:
                 raise JobError("engine_failed", f"eSpeak NG could not load the voice {voice}.")
+            self._lib.espeak_SetParameter(_RATE, round(_USUAL_RATE * speed), 0)
             status = self._lib.espeak_Synth(spoken, len(spoken), 0, _POS_CHARACTER, 0, _CHARS_UTF8, None, None)
             if status != _OK or self._lib.espeak_Synchronize() != _OK:
                 raise JobError("engine_failed", "eSpeak NG could not speak a part of the text.", retryable=True)
@@ -119,6 +122,7 @@ class Espeak:
 
     name = "espeak"
     at_once = 1
+    wants_words = True
     max_characters = 1800
 
     @property
@@ -133,12 +137,12 @@ class Espeak:
         """The id of the voice for `language`: see `Engine.voice_for`. Raises JobError (`unknown_voice`)."""
         return choose_voice(_library().voices, _DEFAULTS, language, wanted)
 
-    async def speak(self, text: str, voice: str) -> Pcm:
+    async def speak(self, text: str, voice: str, speed: float = 1.0) -> Pcm:
         """The sound of `text` in the voice of that id. Raises JobError (`unknown_voice`, `engine_failed`)."""
         library = await asyncio.to_thread(_library)
         if voice not in library.identifiers:
             raise JobError("unknown_voice", f"There is no voice called {voice!r}.")
-        return await asyncio.to_thread(library.speak, text, voice)
+        return await asyncio.to_thread(library.speak, text, voice, speed)
 
     async def aclose(self) -> None:
         """Does nothing: the library stays with the process."""

@@ -6,10 +6,11 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from typing import NamedTuple, Protocol
 
 from app.core.errors import NotFound
-from app.core.storage import Storage, segments_prefix
+from app.core.storage import Storage, segment_path
 from workers.audio.flac import packed, unpacked
 from workers.speech.engine import Engine, Pcm
 
@@ -40,12 +41,14 @@ class Spoken(NamedTuple):
 
     text: str
     voice: str
+    speed: float = 1.0
 
 
 def name_of(spoken: Spoken, engine: Engine) -> str:
     """40 hexadecimal digits that differ wherever the sound would: of text, voice, engine and its settings."""
-    parts = json.dumps([_EDITION, engine.name, engine.fingerprint, spoken.voice, spoken.text], ensure_ascii=True)
-    return hashlib.sha256(parts.encode()).hexdigest()[:_NAME_CHARACTERS]
+    speed = [] if spoken.speed == 1 else [spoken.speed]
+    parts = [_EDITION, engine.name, engine.fingerprint, spoken.voice, spoken.text, *speed]
+    return hashlib.sha256(json.dumps(parts, ensure_ascii=True).encode()).hexdigest()[:_NAME_CHARACTERS]
 
 
 class ProjectSegments:
@@ -53,7 +56,7 @@ class ProjectSegments:
 
     def __init__(self, store: Storage, user: str, project: str) -> None:
         self._store = store
-        self._prefix = segments_prefix(user, project)
+        self._path = partial(segment_path, user, project)
 
     async def known(self, names: Iterable[str]) -> set[str]:
         """Which of these are kept: some lookups at once, for a bucket takes its time for each."""
@@ -73,9 +76,6 @@ class ProjectSegments:
 
     def _has(self, name: str) -> Callable[[], Awaitable[bool]]:
         return lambda: self._store.has(self._path(name))
-
-    def _path(self, name: str) -> str:
-        return f"{self._prefix}/{name}.flac"
 
 
 async def _some_at_once(calls: list[Callable[[], Awaitable[bool]]]) -> list[bool]:

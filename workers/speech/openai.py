@@ -31,6 +31,7 @@ from workers.speech.engine import Pcm, Voice, choose_voice
 logger = structlog.get_logger()
 
 _CONNECT_SECONDS = 10.0
+_SLOWEST, _FASTEST = 0.25, 4.0  # that the interface knows
 _LARGEST_REFUSAL = 8 * 1024  # bytes of an error's body that are looked at
 
 
@@ -43,6 +44,7 @@ class Service:
     model: str = "tts-1"
     voices: str = ""  # `id` or `id=language`, separated by commas; empty: the service is asked
     speed: float = 1.0
+    wants_words: bool = False  # whether numbers and the like are written out for it
     format: str = "wav"
     max_characters: int = 1800
     at_once: int = 4
@@ -86,6 +88,10 @@ class OpenAi:
         return self.service.max_characters
 
     @property
+    def wants_words(self) -> bool:
+        return self.service.wants_words
+
+    @property
     def at_once(self) -> int:
         return self.service.at_once
 
@@ -100,7 +106,7 @@ class OpenAi:
         """The id of the voice for `language`: see `Engine.voice_for`. Raises JobError (`unknown_voice`, `tts_…`)."""
         return choose_voice(self.voices(), {}, language, wanted)
 
-    async def speak(self, text: str, voice: str) -> Pcm:
+    async def speak(self, text: str, voice: str, speed: float = 1.0) -> Pcm:
         """The sound of `text` in the voice of that id. Raises JobError (`tts_…`)."""
         # A call keeps its place while it pauses: who is busy already is not asked by others instead.
         async with self._places:
@@ -108,7 +114,7 @@ class OpenAi:
             while True:
                 tried += 1
                 try:
-                    return await self._try(text, voice)
+                    return await self._try(text, voice, speed)
                 except JobError as trouble:
                     if not self._worth_another(trouble, tried):
                         raise
@@ -129,22 +135,22 @@ class OpenAi:
         longest = min(self.service.first_pause * 2 ** (tried - 1), self.service.longest_pause)
         return (trouble.retry_after or 0) + random.uniform(0, longest)
 
-    async def _try(self, text: str, voice: str) -> Pcm:
+    async def _try(self, text: str, voice: str, speed: float) -> Pcm:
         try:
             # httpx' own timeouts begin anew with each byte.
             async with asyncio.timeout(self.service.timeout):
-                data = await self._ask(text, voice)
+                data = await self._ask(text, voice, speed)
         except TimeoutError as error:
             raise timed_out() from error
         except httpx.HTTPError as error:
             raise unreached(error, self.service.api_key) from error
         return await asyncio.to_thread(decode, data, self.service.largest)
 
-    async def _ask(self, text: str, voice: str) -> bytes:
+    async def _ask(self, text: str, voice: str, speed: float) -> bytes:
         """The body of the service's answer, if it can be sound."""
         secret = self.service.api_key
         url = f"{self.service.url}/audio/speech"
-        async with self._http.stream("POST", url, json=self._request(text, voice)) as answer:
+        async with self._http.stream("POST", url, json=self._request(text, voice, speed)) as answer:
             if not answer.is_success:
                 raise refusal(answer, await _beginning(answer, _LARGEST_REFUSAL), secret)
             if not is_sound(kind := content_type(answer)):
@@ -155,7 +161,7 @@ class OpenAi:
             raise bad_audio("far too much")
         return data
 
-    def _request(self, text: str, voice: str) -> dict[str, Any]:
+    def _request(self, text: str, voice: str, speed: float) -> dict[str, Any]:
         service = self.service
         asked: dict[str, Any] = {
             "model": service.model,
@@ -164,7 +170,8 @@ class OpenAi:
             "response_format": service.format,
         }
         # Not every service knows this one.
-        return asked if service.speed == 1 else {**asked, "speed": service.speed}
+        wanted = min(max(service.speed * speed, _SLOWEST), _FASTEST)
+        return asked if wanted == 1 else {**asked, "speed": wanted}
 
 
 async def _beginning(answer: httpx.Response, most: int) -> bytes:

@@ -24,10 +24,10 @@ _LONGEST_ORDINARY = 1.5
 _LONGEST_OTHER = 3.0
 
 
-def check_duration(text: str, pcm: Pcm) -> None:
+def check_duration(text: str, pcm: Pcm, speed: float = 1.0) -> None:
     """Raises JobError (`implausible_audio`, retryable) where `pcm` is too short or too long to be all of `text`."""
     shortest, longest = bounds(text)
-    if not shortest <= pcm.seconds <= longest:
+    if not shortest <= pcm.seconds * speed <= longest:
         raise JobError(
             "implausible_audio",
             f"The voice engine gave {pcm.seconds:.2f} s of sound for {len(text)} characters.",

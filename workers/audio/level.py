@@ -1,0 +1,128 @@
+"""Brings speech to one loudness while it comes, in memory that does not grow.
+
+Each voice has one gain, from the loudness of all that was heard of it so far. The first minute is held back until it
+is measured; from then on every further piece refines the gain by less than is heard. It depends on nothing but the
+pieces and their order: whoever is interrupted and begins again comes to the same samples.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from workers.audio.loudness import Meter
+from workers.audio.samples import Samples, decibels, faded, pcm_of, samples_of, trimmed
+from workers.speech.engine import Pcm
+
+_AHEAD = 60.0  # seconds that are held back
+_LARGEST_GAIN = 30.0  # dB
+_GAIN_STEP = 0.1  # dB
+# An encoder and another sample rate add to the peaks: this much lower is the limit before them.
+_HEADROOM = 1.2  # dB
+_LARGEST_LIFT = 2.0  # dB, for what the limiter takes away
+_STEP = 0.001  # seconds for which the limiter has one gain
+_ATTACK = 5  # steps in which it comes down before a peak, and goes up after it
+
+
+@dataclass(frozen=True)
+class Level:
+    """What is wanted: the loudness in LUFS, and the highest true peak in dB of full scale."""
+
+    lufs: float = -19.0
+    true_peak: float = -3.0
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A sound, and the silence after it in seconds; `speaker` is whose it is."""
+
+    pcm: Pcm
+    pause: float
+    speaker: str = ""
+
+
+@dataclass
+class Leveller:
+    """Takes pieces and gives them back, in order, as loud as `level` says; each begins and ends without a click."""
+
+    level: Level
+    _meters: dict[str, Meter] = field(default_factory=dict)
+    _lifts: dict[str, float] = field(default_factory=dict)
+    _held: list[tuple[Samples, Piece]] = field(default_factory=list)
+    _heard: float = 0.0
+
+    def add(self, piece: Piece) -> list[Piece]:
+        """Measures `piece`, and gives whatever is ready."""
+        rate = piece.pcm.sample_rate
+        samples = trimmed(samples_of(piece.pcm), rate)
+        self._meters.setdefault(piece.speaker, Meter()).add(samples, rate)
+        self._held.append((samples, piece))
+        self._heard += len(samples) / rate
+        return self.rest() if self._heard >= _AHEAD else []
+
+    def rest(self) -> list[Piece]:
+        """Gives what is held back."""
+        held, self._held = self._held, []
+        for speaker in dict.fromkeys(piece.speaker for _, piece in held):
+            if speaker not in self._lifts:
+                self._lifts[speaker] = self._lift([(one, piece) for one, piece in held if piece.speaker == speaker])
+        return [self._levelled(samples, piece) for samples, piece in held]
+
+    def _levelled(self, samples: Samples, piece: Piece) -> Piece:
+        rate = piece.pcm.sample_rate
+        loud = limited(samples * _factor(self._gain(piece.speaker)), rate, self._ceiling)
+        return Piece(pcm_of(faded(loud, rate), rate), piece.pause, piece.speaker)
+
+    def _lift(self, held: list[tuple[Samples, Piece]]) -> float:
+        """What the limiter takes away from a speaker's loudness, in dB."""
+        gain = _factor(self._gain(held[0][1].speaker))
+        meter = Meter()
+        for samples, piece in held:
+            meter.add(limited(samples * gain, piece.pcm.sample_rate, self._ceiling), piece.pcm.sample_rate)
+        return 0.0 if meter.lufs is None else min(max(self.level.lufs - meter.lufs, 0.0), _LARGEST_LIFT)
+
+    @property
+    def _ceiling(self) -> float:
+        return float(10 ** ((self.level.true_peak - _HEADROOM) / 20))
+
+    def _gain(self, speaker: str) -> float:
+        """In dB, in steps, so that no last digit of a sum is ever heard."""
+        lufs = self._meters[speaker].lufs
+        if lufs is None:
+            return 0.0
+        gain = min(self.level.lufs - lufs, _LARGEST_GAIN) + self._lifts.get(speaker, 0.0)
+        return round(gain / _GAIN_STEP) * _GAIN_STEP
+
+
+def _factor(gain: float) -> np.float32:
+    return np.float32(10 ** (gain / 20))
+
+
+def limited(samples: Samples, sample_rate: int, ceiling: float) -> Samples:
+    """`samples`, none of them beyond `ceiling`: the gain goes down ahead of each peak, and up again, within 5 ms."""
+    if not len(samples) or float(np.max(np.abs(samples))) <= ceiling:
+        return samples
+    step = max(1, round(_STEP * sample_rate))
+    count = -(-len(samples) // step)
+    padded = np.zeros(count * step, np.float32)
+    padded[: len(samples)] = np.abs(samples)
+    peaks = padded.reshape(count, step).max(axis=1)
+    needed = np.minimum(np.float32(1), np.float32(ceiling) / np.maximum(peaks, np.float32(1e-9)))
+    # The least gain of all steps around, then their mean: nowhere more than a step needs, and nowhere a jump.
+    least = _windows(np.pad(needed, 2 * _ATTACK, constant_values=1.0), 2 * _ATTACK + 1).min(axis=1)
+    gains = _windows(least, 2 * _ATTACK).mean(axis=1)
+    # These are the gains at the edges of the steps; within a step the gain goes straight from one to the other.
+    ramp = np.arange(step, dtype=np.float32) / np.float32(step)
+    curve: Samples = gains[:-1, None] + (gains[1:] - gains[:-1])[:, None] * ramp
+    return samples * curve.reshape(-1)[: len(samples)]
+
+
+def _windows(values: Samples, width: int) -> Samples:
+    windows: Samples = np.lib.stride_tricks.sliding_window_view(values, width)
+    return windows
+
+
+def peak(samples: Samples) -> float:
+    """The highest sample in dB of full scale."""
+    return decibels(float(np.max(np.abs(samples), initial=0.0)))

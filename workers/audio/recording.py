@@ -1,0 +1,75 @@
+"""The file of a chapter as it grows: each piece is levelled and encoded while the next one is being spoken."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from app.core.errors import JobError
+from workers.audio.encode import Cover, Encoding, SoundWriter, Tags
+from workers.audio.level import Level, Leveller, Piece
+
+
+class Recording:
+    """A file of sound at `path`; closed with the context."""
+
+    def __init__(self, path: Path, tags: Tags, encoding: Encoding, level: Level, cover: Cover | None = None) -> None:
+        self._path = path
+        self._tags = tags
+        self._encoding = encoding
+        self._cover = cover
+        self._leveller = Leveller(replace(level, lufs=level.lufs + encoding.gain))
+        self._writer: SoundWriter | None = None
+        self._rate = 0
+        self._pending: asyncio.Task[None] | None = None
+
+    @property
+    def seconds(self) -> float:
+        """How much is in the file; all of it only once the context has ended."""
+        return self._writer.seconds if self._writer else 0.0
+
+    async def add(self, piece: Piece) -> None:
+        """Appends a piece, as soon as what was added before is encoded. Raises JobError (`engine_failed`)."""
+        await self._settle()
+        if self._writer is None:
+            # Only the first sound tells the engine's sample rate.
+            self._rate = piece.pcm.sample_rate
+            self._writer = SoundWriter(self._path, self._rate, self._tags, self._encoding, self._cover)
+        if piece.pcm.sample_rate != self._rate:
+            raise JobError("engine_failed", "The voice engine changed its sample rate within a chapter.")
+        self._pending = asyncio.create_task(asyncio.to_thread(self._write, self._writer, piece))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if error is None:
+                await self._settle()
+                if self._writer:
+                    await asyncio.to_thread(_put, self._writer, self._leveller.rest())
+            elif self._pending:
+                await asyncio.wait([self._pending])
+        finally:
+            if self._writer:
+                await asyncio.to_thread(self._writer.close)
+
+    def _write(self, writer: SoundWriter, piece: Piece) -> None:
+        _put(writer, self._leveller.add(piece))
+
+    async def _settle(self) -> None:
+        if self._pending:
+            pending, self._pending = self._pending, None
+            await pending
+
+
+def _put(writer: SoundWriter, pieces: Sequence[Piece]) -> None:
+    for piece in pieces:
+        writer.write(piece.pcm)
+        writer.silence(piece.pause)

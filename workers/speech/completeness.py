@@ -1,0 +1,96 @@
+"""The proof that a chapter was read aloud as a whole: for each segment its place in the text and how long it took."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from statistics import median
+from typing import Any, Literal
+
+import numpy as np
+
+from workers.audio.samples import FULL_SCALE, samples_of
+from workers.speech.engine import Pcm
+from workers.speech.plausible import bounds
+
+Flag = Literal["implausible", "fast", "slow", "silent", "clipped"]
+
+_HAN = re.compile(r"[\u3400-\u9fff]")
+_HAN_WEIGHT = 3  # letters that take as long as a Chinese character
+_FEWEST = 12  # letters by which a pace can be judged
+_TOO_FAST = 1.8  # times the usual pace of the chapter
+_TOO_SLOW = 0.5
+_QUIET = 10 ** (-50 / 20)
+_LONGEST_GAP = 3.0  # seconds without sound within a segment
+_CLIPPED_RUN = 4  # samples at full scale in a row
+_EXCERPT = 200
+
+
+@dataclass(frozen=True)
+class Take:
+    """A segment as it was heard: `start` and `end` in the chapter's text (0, 0 for the title), and what was said."""
+
+    start: int
+    end: int
+    text: str
+    said: str
+    name: str
+    seconds: float
+    silent: bool
+    clipped: bool
+    speed: float = 1.0
+
+
+def heard(pcm: Pcm | None) -> tuple[float, bool, bool]:
+    """Seconds, whether there is a long silence in it or nothing else, whether it is clipped."""
+    if pcm is None:
+        return 0.0, False, False
+    samples = np.abs(samples_of(pcm))
+    loud = np.flatnonzero(samples > _QUIET)
+    gap = int(np.max(np.diff(loud), initial=0)) / pcm.sample_rate
+    full = (samples >= (FULL_SCALE - 2) / FULL_SCALE).astype(np.int8)
+    run = np.convolve(full, np.ones(_CLIPPED_RUN, np.int8), "valid") if len(full) >= _CLIPPED_RUN else full[:0]
+    return pcm.seconds, not loud.size or gap > _LONGEST_GAP, bool((run >= _CLIPPED_RUN).any())
+
+
+def report_of(takes: list[Take]) -> dict[str, Any]:
+    """What is kept beside the audio, as JSON; `name` is what a segment's sound is kept by."""
+    paces = [pace(take) for take in takes if letters(take.said) >= _FEWEST]
+    usual = median(paces) if paces else None
+    return {"segments": [_entry(index, take, usual) for index, take in enumerate(takes)]}
+
+
+def letters(said: str) -> int:
+    """How much there is to say, in letters."""
+    return sum(_HAN_WEIGHT if _HAN.match(char) else 1 for char in said if char.isalnum())
+
+
+def pace(take: Take) -> float:
+    """Letters a second, at the usual speed of the voice."""
+    return letters(take.said) / max(take.seconds, 0.01) / take.speed
+
+
+def _entry(index: int, take: Take, usual: float | None) -> dict[str, Any]:
+    return {
+        "index": index,
+        "start": take.start,
+        "end": take.end,
+        "text": take.text.strip()[:_EXCERPT],
+        "seconds": round(take.seconds, 3),
+        "charactersPerSecond": round(len(take.said) / take.seconds, 2) if take.seconds else 0.0,
+        "flags": _flags(take, usual) if take.said else [],
+        "name": take.name,
+    }
+
+
+def _flags(take: Take, usual: float | None) -> list[Flag]:
+    shortest, longest = bounds(take.said)
+    flags: list[Flag] = []
+    if not shortest <= take.seconds * take.speed <= longest:
+        flags.append("implausible")
+    if usual and letters(take.said) >= _FEWEST:
+        flags += ["fast"] if pace(take) > usual * _TOO_FAST else []
+        flags += ["slow"] if pace(take) < usual * _TOO_SLOW else []
+    flags += ["silent"] if take.silent else []
+    flags += ["clipped"] if take.clipped else []
+    return flags
