@@ -147,9 +147,8 @@ def _show(row: Row) -> None:
     load = "  ".join(f"{name} {share:.0%}" for name, share in row.load.items())
     wrong = f"  [red]lost {row.lost}, twice {row.duplicated}[/]" if row.lost or row.duplicated else ""
     mark = "  [yellow]the generator was too busy[/]" if row.limited else ""
-    console.print(
-        f"  [bold]{row.workload:7}[/] {row.title:32} {figures}  [dim]{load}[/]{wrong}{mark} [dim]{row.note}[/]"
-    )
+    head = f"  [bold]{row.workload:7}[/] {row.title:32} {figures}"
+    console.print(f"{head}  [dim]{load}[/]{wrong}{mark} [dim]{row.note}[/]", soft_wrap=True)
 
 
 def _greet(given: argparse.Namespace) -> None:

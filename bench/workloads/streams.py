@@ -26,15 +26,16 @@ class Plan:
         self.idle_seconds = 2.0 if small else 25.0
         self.users = 200 if small else 1_000
         self.rate = 200 if small else 1_000
-        self.seconds = 2.0 if small else 8.0
+        self.seconds = 2.0 if small else 6.0
         self.step_seconds = 1.0 if small else 3.0
         self.rates = [500, 1_000] if small else [2_000, 4_000, 8_000, 16_000, 32_000, 64_000, 128_000]
         self.bisections = 1 if small else 2
         self.tabs = 200 if small else 1_000
         self.returning = 500 if small else 5_000
-        self.polls_seconds = 1.0 if small else 5.0
+        self.polls_seconds = 1.0 if small else 4.0
+        self.rest_seconds = 2.0 if small else 8.0
         self.jobs = 60 if small else 1_600
-        self.single_jobs = 3 if small else 10
+        self.single_jobs = 3 if small else 8
         self.characters = 4_000 if small else 40_000
         self._files = files
 
@@ -43,8 +44,8 @@ class Plan:
         return streams * server.files_per_stream + 200 < self._files
 
 
-async def idle(kind: type[Server], plan: Plan, build: Path) -> list[Row]:
-    """(a) Memory of each idle stream, the time to connect them, CPU while nothing happens."""
+async def idle(kind: type[Server], plan: Plan, build: Path, *, quiet: bool = True) -> list[Row]:
+    """(a) Memory of each idle stream, the time to connect them, and, where `quiet`, CPU while nothing happens."""
     rows, tally = [], Tally()
     async with kind.running(folder_of(build, "a", kind.name)) as server:
         close(await connect([server.opening(number) for number in range(_WARM_UP)], tally, 0, at_once=_AT_ONCE))
@@ -66,10 +67,10 @@ async def idle(kind: type[Server], plan: Plan, build: Path) -> list[Row]:
                 "kb_each": (server.process.resident_bytes - before) / count / 1000,
                 "connect_s": elapsed,
             }
-            if count == plan.idle[-1]:
-                with spending(server.process, server.redis) as quiet:
+            if quiet and count == plan.idle[-1]:
+                with spending(server.process, server.redis) as silence:
                     await asyncio.sleep(plan.idle_seconds)
-                figures["idle_cpu_percent"] = 100 * quiet.server / quiet.seconds
+                figures["idle_cpu_percent"] = 100 * silence.server / silence.seconds
             rows.append(
                 Row(
                     f"a{count}",

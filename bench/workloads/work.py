@@ -162,7 +162,7 @@ async def smartvoice_jobs(plan: Plan, build: Path, work: str) -> list[Row]:
             async with worker:
                 await asyncio.sleep(2.0)
                 with spending(worker) as idle:
-                    await asyncio.sleep(plan.idle_seconds / 2.5)
+                    await asyncio.sleep(plan.rest_seconds)
                 singles = await _one_a_second(asker, plan.single_jobs, watch)
             for order in orders:
                 await asker.ask(*order)
@@ -229,7 +229,7 @@ async def dramatiq_jobs(plan: Plan, build: Path) -> list[Row]:
             async with worker:
                 await asyncio.sleep(2.0)
                 with spending(worker) as idle:
-                    await asyncio.sleep(plan.idle_seconds / 2.5)
+                    await asyncio.sleep(plan.rest_seconds)
                 singles = await _singles(ask, plan.single_jobs, watch)
             for number in range(count):
                 await ask(1000 + number)
@@ -253,7 +253,7 @@ async def bullmq_jobs(plan: Plan, build: Path) -> list[Row]:
         worker = _Node(node_process(folder, "bullmq_worker", port))
         async with worker.running(1.5) as process:
             with spending(process) as idle:
-                await asyncio.sleep(plan.idle_seconds / 2.5)
+                await asyncio.sleep(plan.rest_seconds)
             told = json.loads(await _client(port, "latency", plan.single_jobs))
         await _client(port, "fill", count)
         client = await _start_client(port, "drain", count)
