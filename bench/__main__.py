@@ -83,6 +83,8 @@ class Run:
                 left = (total - self._expected) * self._pace
                 what = f"pass {number} of {self._passes} · {step.workload} · {step.name}"
                 progress.update(task, description=what, left=f"about {left / 60:.0f} min left")
+                if not console.is_terminal:
+                    console.print(f"[dim]{what} · about {left / 60:.0f} min left[/]", soft_wrap=True)
                 await self._take(number, step, known)
                 self._expected += step.seconds
                 progress.update(task, completed=self._expected)

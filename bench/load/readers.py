@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
+import random
 from array import array
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -209,7 +210,7 @@ async def connect(
         for opening in openings:
             while (reader := await _opened(opening, tally, last, prepare)) is None:
                 tally.refused += 1
-                await asyncio.sleep(_RETRY_SECONDS)
+                await asyncio.sleep(_RETRY_SECONDS * random.uniform(1.0, 1.5))
             readers.append(reader)
 
     async with asyncio.timeout(_PATIENCE_SECONDS), asyncio.TaskGroup() as group:

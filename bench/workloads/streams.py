@@ -71,18 +71,15 @@ async def idle(kind: type[Server], plan: Plan, build: Path, *, quiet: bool = Tru
                 with spending(server.process, server.redis) as silence:
                     await asyncio.sleep(plan.idle_seconds)
                 figures["idle_cpu_percent"] = 100 * silence.server / silence.seconds
-            rows.append(
-                Row(
-                    f"a{count}",
-                    kind.name,
-                    kind.title,
-                    figures,
-                    lost=tally.closed - _WARM_UP - tally.refused,
-                    load=spent.load,
-                )
-            )
+            row = Row(f"a{count}", kind.name, kind.title, figures, load=spent.load, note=_refusals(tally))
+            row.lost = tally.closed - _WARM_UP - tally.refused
+            rows.append(row)
         close(readers)
     return rows
+
+
+def _refusals(tally: Tally) -> str:
+    return f"{tally.refused} times told to come back later" if tally.refused else ""
 
 
 async def steady(kind: type[Server], plan: Plan, build: Path) -> list[Row]:
@@ -230,6 +227,6 @@ async def returning(kind: type[Server], plan: Plan, build: Path) -> list[Row]:
         row = Row("e", kind.name, kind.title, figures, load=spent.load)
         row.lost = tally.lost + max(0, count * behind - tally.received)
         row.duplicated = tally.duplicated + max(0, tally.received - count * behind)
-        row.note = "" if behind else "reconnects only: what was missed is gone"
+        row.note = _refusals(tally) if behind else "reconnects only: what was missed is gone"
         close(readers)
         return [row]
