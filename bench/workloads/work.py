@@ -39,6 +39,7 @@ _SECONDS = re.compile(rb'"durationSeconds":([0-9.]+)')
 _USER = "u00001"
 _THREADS = 8
 _PATIENCE_SECONDS = 120.0
+_BOOT_SECONDS = 3.0
 _PEERS = Path(install.__file__).parent / "peers"
 
 
@@ -160,7 +161,7 @@ async def smartvoice_jobs(plan: Plan, build: Path, work: str) -> list[Row]:
             orders = [(user, id, chapter) for user, (id, chapters) in books.items() for chapter in chapters][:count]
             worker = _worker(folder, port, work, worker_threads=_THREADS)
             async with worker:
-                await asyncio.sleep(2.0)
+                await asyncio.sleep(_BOOT_SECONDS)
                 with spending(worker) as idle:
                     await asyncio.sleep(plan.rest_seconds)
                 singles = await _one_a_second(asker, plan.single_jobs, watch)
@@ -227,7 +228,7 @@ async def dramatiq_jobs(plan: Plan, build: Path) -> list[Row]:
         worker = _Worker([sys.executable, *words], folder, "worker", environment=variables)
         async with watching(port, "plain:*") as watch:
             async with worker:
-                await asyncio.sleep(2.0)
+                await asyncio.sleep(_BOOT_SECONDS)
                 with spending(worker) as idle:
                     await asyncio.sleep(plan.rest_seconds)
                 singles = await _singles(ask, plan.single_jobs, watch)
@@ -251,7 +252,7 @@ async def bullmq_jobs(plan: Plan, build: Path) -> list[Row]:
     async with _redis(build, "g", "bullmq") as (folder, redis_process):
         port, count = redis_process.port, plan.jobs
         worker = _Node(node_process(folder, "bullmq_worker", port))
-        async with worker.running(1.5) as process:
+        async with worker.running(_BOOT_SECONDS) as process:
             with spending(process) as idle:
                 await asyncio.sleep(plan.rest_seconds)
             told = json.loads(await _client(port, "latency", plan.single_jobs))
@@ -320,7 +321,7 @@ async def narration(plan: Plan, build: Path, cores: int) -> list[Row]:
                 await asker.set_text(_USER, project, chapter, text)
             worker = _worker(folder, port, "", cores=ALL_CORES, worker_processes=cores, worker_threads=2)
             async with worker:
-                await asyncio.sleep(2.0)
+                await asyncio.sleep(_BOOT_SECONDS)
                 with spending(worker) as spent:
                     for chapter in chapters:
                         await asker.ask(_USER, project, chapter)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import report
+from bench import millions, report
 from bench.claims import CLAIMS, Claim
 from bench.load.msgpack import packed
 from bench.stats import median, percentile, ratio
@@ -105,3 +105,35 @@ def test_the_longest_bar_fills_the_width_and_names_are_escaped() -> None:
 )
 def test_numbers_have_three_figures_that_matter(value: float | None, said: str) -> None:
     assert number(value) == said
+
+
+def test_a_million_users_are_counted_from_what_was_measured() -> None:
+    row = {"workload": "b", "server": "smartvoice", "load": {"redis": 0.1}}
+    figures = {
+        ("a10000", "smartvoice"): {"kb_each": 12.0, "idle_cpu_percent": 1.0},
+        ("b", "smartvoice"): {"cpu_ms_per_1000": 50.0, "bytes_each": 400.0},
+        ("e", "smartvoice"): {"cpu_s": 2.0},
+    }
+    page = "\n".join(millions.lines(figures, [row]))
+    # 40 000 events a second at 50 µs, and a hundred times 1 % of a core.
+    assert "| CPU of the web side | 3 cores |" in page
+    assert "| web processes | 50 |" in page
+    assert "| memory for streams | 12 GB |" in page
+    assert "| shards of a Redis Cluster | 8 |" in page
+    assert "for 8 s until all are caught up" in page
+
+
+def test_what_was_not_measured_gives_no_arithmetic() -> None:
+    assert millions.lines({}, []) == []
+
+
+def test_polling_and_pushing_are_compared_for_the_same_hour() -> None:
+    figures = {
+        ("f200", "express"): {"cpu_ms": 2.0, "bytes_each": 1000.0},
+        ("f304", "smartvoice"): {"cpu_ms": 0.5, "bytes_each": 500.0},
+        ("b", "smartvoice"): {"cpu_ms_per_1000": 50.0, "bytes_each": 400.0},
+    }
+    page = "\n".join(millions.lines(figures, []))
+    assert "| Express, polled | 120 000 | 240 | 120 |" in page
+    assert "| SmartVoice, polled with ETag | 120 000 | 60 | 60 |" in page
+    assert "| SmartVoice, pushed | 400 | 0.02 | 0.16 |" in page
