@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 import time
 from datetime import UTC, datetime
@@ -41,6 +42,8 @@ def main() -> int:
     files = machine.open_files()
     cores = os.cpu_count() or 2
     os.sched_setaffinity(0, {int(LOAD_CORE)})
+    # Told to end, it ends what it started first, as at Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     plan = Plan(small=given.small, files=files)
     run = Run(given.only, given.passes, plan, cores, given.longest)
     with Progress(
@@ -177,4 +180,8 @@ def _arguments() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        console.print("Stopped; nothing was written.")
+        sys.exit(130)

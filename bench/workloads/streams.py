@@ -59,8 +59,14 @@ async def idle(kind: type[Server], plan: Plan, build: Path, *, quiet: bool = Tru
                 )
                 continue
             openings = [server.opening(number) for number in range(len(readers), count)]
-            with spending(server.process, server.redis) as spent:
-                readers += await connect(openings, tally, 0, at_once=_AT_ONCE)
+            try:
+                with spending(server.process, server.redis) as spent:
+                    readers += await connect(openings, tally, 0, at_once=_AT_ONCE)
+            except TimeoutError:
+                rows.append(
+                    Row(f"a{count}", kind.name, kind.title, {}, note=f"not connected in time {_refusals(tally)}")
+                )
+                break
             elapsed += spent.seconds
             await asyncio.sleep(_SETTLE_SECONDS)
             figures: dict[str, float | None] = {
