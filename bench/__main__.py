@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import os
 import signal
@@ -42,8 +43,6 @@ def main() -> int:
     files = machine.open_files()
     cores = os.cpu_count() or 2
     os.sched_setaffinity(0, {int(LOAD_CORE)})
-    # Told to end, it ends what it started first, as at Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     plan = Plan(small=given.small, files=files)
     run = Run(given.only, given.passes, plan, cores, given.longest)
     with Progress(
@@ -76,7 +75,11 @@ class Run:
         self.skipped: list[str] = []
 
     async def measure(self, progress: Progress) -> None:
-        """Goes through all passes, as far as the time goes."""
+        """Goes through all passes, as far as the time goes. Told to end, it first ends what it started."""
+        this = asyncio.current_task()
+        assert this is not None
+        for told in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(told, this.cancel)
         known: dict[str, float] = {}
         first = self._steps(1, known)
         total = sum(step.seconds for number in range(self._passes) for step in self._steps(number + 1, known))
@@ -182,6 +185,6 @@ def _arguments() -> argparse.Namespace:
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         console.print("Stopped; nothing was written.")
         sys.exit(130)

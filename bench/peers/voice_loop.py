@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from workers.audio.encode import Mp3Writer, Tags
+from workers.audio.encode import SoundWriter, Tags
 from workers.speech.espeak import Espeak
 from workers.speech.segments import segments
 
@@ -27,7 +27,7 @@ async def main(texts: list[str]) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         for number, some in enumerate(pieces):
             first = await engine.speak(some[0], voice)
-            with Mp3Writer(Path(folder, f"{number}.mp3"), first.sample_rate, Tags()) as writer:
+            with SoundWriter(Path(folder, f"{number}.mp3"), first.sample_rate, Tags()) as writer:
                 writer.write(first)
                 for piece in some[1:]:
                     writer.write(await engine.speak(piece, voice))

@@ -114,7 +114,7 @@ class Asker:
         return project.id, [chapter.id for chapter in await self._projects.chapters(user, project.id)]
 
     async def set_text(self, user: str, project: str, chapter: str, text: str) -> None:
-        await self._projects.change_chapter(user, project, chapter, title=None, text=text)
+        await self._projects.change_chapter(user, project, chapter, {}, text=text)
 
     async def ask(self, user: str, project: str, chapter: str, language: Language = "en") -> str:
         job, _ = await self._jobs.create(user, Order(NARRATION, project, language, chapter=chapter))

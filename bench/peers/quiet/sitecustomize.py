@@ -18,6 +18,7 @@ def _silence() -> None:
         name = "quiet"
         fingerprint = "1"
         at_once = 1
+        wants_words = True
         max_characters = 1800
 
         def voices(self) -> list[Voice]:
@@ -26,7 +27,7 @@ def _silence() -> None:
         def voice_for(self, language: str, wanted: str | None) -> str:
             return "quiet"
 
-        async def speak(self, text: str, voice: str) -> Pcm:
+        async def speak(self, text: str, voice: str, speed: float = 1.0) -> Pcm:
             return Pcm(b"\1\0" * (2205 * max(len(text), 1)), 22050)
 
         async def aclose(self) -> None: ...
