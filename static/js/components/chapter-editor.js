@@ -102,9 +102,9 @@ export class ChapterEditor {
 
   /** Whether something is missing, which the reader is told then. */
   #missing() {
-    const changes = this.#changes ?? {};
-    if (changes.title === "") showError(this.#parts, t("project.titleMissing"));
-    else if (changes.text?.trim() === "") showError(this.#parts, t("editor.textMissing"));
+    const changes = this.#changes;
+    if (changes?.title === "") showError(this.#parts, t("project.titleMissing"));
+    else if (changes?.text?.trim() === "") showError(this.#parts, t("editor.textMissing"));
     else return false;
     return true;
   }
