@@ -116,6 +116,10 @@ export const api = {
   chapter: (id, chapterId) => request("GET", chapterPath(id, chapterId)),
   /** @param {string} id @param {string} chapterId @param {{title?: string, text?: string}} changes */
   changeChapter: (id, chapterId, changes) => request("PATCH", chapterPath(id, chapterId), changes),
+  /** How completely its audio says its text. @returns {Promise<{segments: object[], suspicious: number[]}>} */
+  report: (id, chapterId) => request("GET", `${chapterPath(id, chapterId)}/report`),
+  /** @param {number[]} redo segments of the report that are to be said anew */
+  redo: (id, chapterId, redo) => request("POST", `${chapterPath(id, chapterId)}/audio`, { redo }),
   generateChapter: (id, chapterId) => request("POST", `${chapterPath(id, chapterId)}/audio`),
   generateAll: async (id) => (await request("POST", `${projectPath(id)}/audio`)).jobs,
   cancelJob: ({ queue, id }) => request("DELETE", `/api/jobs/${queue}/${encodeURIComponent(id)}`),

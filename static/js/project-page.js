@@ -106,7 +106,11 @@ export class ProjectPage {
     player.toggle();
   };
 
-  editChapter = (id) => this.#attempt(() => this.#parts.editor.open(this.#id, id));
+  editChapter = (id) => 
+    this.#attempt(() => this.#parts.editor.open(this.#id, id, this.#model.project.language));
+
+  /** Takes in a job that was started elsewhere on the page. */
+  take = (job) => this.#take(job);
 
   edit = () => this.#parts.dialog.open(this.#model.project);
 
@@ -128,6 +132,8 @@ export class ProjectPage {
     return this.#attempt(async () => {
       this.#model.putProject(await api.changeProject(this.#id, { voice }));
       this.#parts.toaster.show(t("project.voiceSaved"));
+      // Which audio is of another voice now, the server knows.
+      await this.load();
     });
   }
 
@@ -137,6 +143,8 @@ export class ProjectPage {
     this.#model.putProject(project);
     if (other) this.#parts.voices.load(this.#model.project);
     this.render();
+    // Which audio is read in another way now, the server knows.
+    this.load();
   }
 
   /** Takes in a chapter that was changed. */

@@ -47,7 +47,7 @@ export function makeParts(page) {
       listen: byId("listen"),
     }),
     notifier: new Notifier(byId("notify"), toaster),
-    editor: new ChapterEditor(byId("chapter-dialog"), (chapter, changes) => page.putChapter(chapter, changes)),
+    editor: new ChapterEditor(byId("chapter-dialog"), (chapter, changes) => page.putChapter(chapter, changes), page.take),
     dialog: new ProjectDialog(byId("project-dialog"), (project) => page.putProject(project)),
     voices: new VoiceSelect(byId("voice-field"), byId("voice"), (voice) => page.chooseVoice(voice)),
   };

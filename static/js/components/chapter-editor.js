@@ -1,39 +1,55 @@
-/** The dialog in which a chapter's title and text are changed; it does not let go of changes unasked. */
+/** The dialog in which a chapter's title and text are changed, and how it is read; it does not let go of changes unasked. */
 
 import { api } from "../api.js";
 import { onLocaleChange, t } from "../i18n.js";
 import { partsOf, saving, showError } from "./dialog.js";
 import { setText } from "./job-text.js";
+import { ReportView } from "./report-view.js";
+import { showSpeeds, speedOf } from "./speeds.js";
+import { loadVoices, showVoices } from "./voice-select.js";
 
 export class ChapterEditor {
   #dialog;
   #form;
   #parts;
   #onSaved;
-  /** As the server has it. @type {{projectId: string, id: string, title: string, text: string} | null} */
+  #report;
+  /** As the server has it. @type {{projectId: string, id: string, title: string, text: string, voice: string | null, speed: number | null} | null} */
   #chapter = null;
 
   /**
    * @param {HTMLDialogElement} dialog
    * @param {(chapter: object, changes: {title?: string, text?: string}) => void} onSaved is told the chapter as it is then
+   * @param {(job: object) => void} onRedo is told of the job that says some of it anew
    */
-  constructor(dialog, onSaved) {
+  constructor(dialog, onSaved, onRedo) {
     this.#dialog = dialog;
     this.#form = dialog.querySelector("form");
     this.#parts = partsOf(dialog);
     this.#onSaved = onSaved;
+    this.#report = new ReportView(this.#parts, (job) => {
+      onRedo(job);
+      this.#leave();
+    });
     this.#wire();
-    onLocaleChange(() => this.#renderCount());
+    onLocaleChange(() => {
+      this.#renderCount();
+      this.#report.render();
+    });
   }
 
   /**
    * @param {string} projectId
    * @param {string} id the chapter's
+   * @param {string} language the project's
    * @throws {import("../api.js").ApiError} where its text is not to be had
    */
-  async open(projectId, id) {
-    const { title, text } = await api.chapter(projectId, id);
-    this.#chapter = { projectId, id, title, text };
+  async open(projectId, id, language) {
+    const { title, text, voice, speed, audioUrl } = await api.chapter(projectId, id);
+    this.#chapter = { projectId, id, title, text, voice, speed, audioUrl };
+    showSpeeds(this.#form.elements.speed, speed, t("editor.asProject"));
+    this.#showVoices(language);
+    this.#report.show(this.#chapter);
     this.#form.elements.title.value = title;
     this.#form.elements.text.value = text;
     showError(this.#parts, "");
@@ -41,6 +57,13 @@ export class ChapterEditor {
     this.#renderCount();
     this.#dialog.showModal();
     this.#form.elements.text.setSelectionRange(0, 0);
+  }
+
+  async #showVoices(language) {
+    const select = this.#form.elements.voice;
+    showVoices(select, [], this.#chapter.voice ?? "", t("editor.asProject"));
+    const voices = await loadVoices(language);
+    showVoices(select, voices, select.value, t("editor.asProject"));
   }
 
   #wire() {
@@ -65,8 +88,10 @@ export class ChapterEditor {
 
   /** What differs from what the server has; null where nothing does. */
   get #changes() {
-    const { title, text } = this.#form.elements;
+    const { title, text, voice, speed } = this.#form.elements;
     const changes = {};
+    if ((voice.value || null) !== this.#chapter.voice) changes.voice = voice.value || null;
+    if (speedOf(speed) !== this.#chapter.speed) changes.speed = speedOf(speed);
     if (title.value.trim() !== this.#chapter.title) changes.title = title.value.trim();
     if (text.value !== unified(this.#chapter.text)) changes.text = text.value;
     return Object.keys(changes).length ? changes : null;
