@@ -28,7 +28,7 @@ export class ProjectPage {
   #frameTimer = 0;
   #wasRunning = 0;
   #starting = false;
-  /** Chapters whose text was changed while their audio was made: which text it has, only the server knows. */
+  /** Chapters whose text or voice was changed while their audio was made: which text it has, only the server knows. */
   #editedMeanwhile = new Set();
 
   /**
@@ -142,14 +142,16 @@ export class ProjectPage {
     const other = project.language !== this.#model.project.language;
     this.#model.putProject(project);
     if (other) this.#parts.voices.load(this.#model.project);
+    for (const { id, job } of this.#model.chapters()) if (isRunning(job)) this.#editedMeanwhile.add(id);
     this.render();
     // Which audio is read in another way now, the server knows.
     this.load();
   }
 
   /** Takes in a chapter that was changed. */
-  putChapter(chapter, { text }) {
-    if (text !== undefined && isRunning(this.#jobOf(chapter.id))) this.#editedMeanwhile.add(chapter.id);
+  putChapter(chapter, changes) {
+    const other = ["text", "voice", "speed"].some((name) => name in changes);
+    if (other && isRunning(this.#jobOf(chapter.id))) this.#editedMeanwhile.add(chapter.id);
     this.#model.putChapter(chapter);
     this.#parts.toaster.show(t(chapter.outdated ? "editor.savedOutdated" : "project.saved"));
     this.#parts.list.mark(chapter.id);
