@@ -28,6 +28,7 @@ soak: $(VENV)/.test ## readers, writers and faults in thousands of random histor
 	SMARTVOICE_SOAK_EXAMPLES=3000 $(BIN)/pytest -q tests/delivery
 
 screenshots: $(VENV)/.test ## pictures of the pages in every state, into build/screenshots, and the README's into docs/images
+	@tools/system-packages
 	$(BIN)/python -m tests.browser.screenshots build/screenshots docs/images
 
 chaos: $(VENV)/.test ## kill something each second for a minute, and see that nothing is lost

@@ -32,6 +32,8 @@ from app.protocol import Protocol
 from tests.leaks import leaks
 from tests.support import Client, HandWorker, NoHands, until
 
+pytest_plugins = ["tests.measured"]
+
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(

@@ -14,12 +14,17 @@ Event = Mapping[str, Any]
 
 _QUEUES = {"parse": "text-parsing", "audio": "audio-generation", "book": "book-assembly"}
 _VERBS = {"progress", "complete", "failed", "cancelled"}
-_RESULT_MEMBERS = ("chapters", "characters", "audioUrl", "durationSeconds", "downloadUrl")
+_RESULT_MEMBERS = (
+    *("chapters", "characters", "charactersIn", "charactersSpoken", "leftOut"),
+    *("audioUrl", "durationSeconds", "downloadUrl"),
+)
 _CURSOR = re.compile(r"([0-9]{1,15})-([0-9]{1,15})")
 
 
 def apply(jobs: Mapping[str, Job], event: Event) -> dict[str, Job]:
     """The jobs after `event`; those that it does not change are the same objects."""
+    if event["type"] == "project:changed":
+        return {id: job for id, job in jobs.items() if job["chapterId"] not in event["data"]["gone"]}
     job = _after(jobs.get(event["data"].get("jobId")), event)
     return dict(jobs) if job is None else {**jobs, job["id"]: job}
 

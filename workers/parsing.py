@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 import tempfile
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from app.core.archive import Bounds
 from app.core.errors import JobError
 from app.core.messages import Language
-from workers.manuscript import splitter
-from workers.manuscript.convert import BOUNDS, to_markdown
-from workers.manuscript.model import Chapter, Manuscript
+from workers.manuscript import cover, splitter
+from workers.manuscript.convert import BOUNDS, safe_copy, to_markup
+from workers.manuscript.model import Chapter
 from workers.manuscript.program import Program, run
 from workers.report import Report
 
-__all__ = ["Chapter", "Manuscript", "parse"]
+__all__ = ["Chapter", "Parsed", "parse"]
 
 MAX_CHAPTERS = 2000
 MAX_CHARACTERS = 5_000_000
@@ -25,6 +27,30 @@ _ADDRESSES = 768 * 1024 * 1024
 _LARGEST_OUTPUT = 128 * 1024 * 1024
 _PACKAGES = Path(__file__).parents[1]
 _UNTITLED: dict[Language, str] = {"zh-CN": "未命名", "en": "Untitled"}
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """A manuscript as it was found. `language`: as it says, such as `zh-Hans`; empty where it does not.
+
+    `characters_in` and `characters_spoken` count visible characters: all of the manuscript's, and those that are read
+    aloud; `left_out` says by reason what became of the others. `cover` is the picture's bytes, empty where there is
+    none that `workers.manuscript.cover` knows.
+    """
+
+    title: str
+    chapters: list[Chapter]
+    author: str = ""
+    language: str = ""
+    cover: bytes = field(default=b"", repr=False)
+    characters_in: int = field(default=0, compare=False)
+    characters_spoken: int = field(default=0, compare=False)
+    left_out: dict[str, int] = field(default_factory=dict, compare=False)
+
+    @property
+    def characters(self) -> int:
+        """How many characters all chapters' texts have together."""
+        return sum(len(chapter.text) for chapter in self.chapters)
 
 
 async def parse(
@@ -38,7 +64,7 @@ async def parse(
     max_characters: int = MAX_CHARACTERS,
     bounds: Bounds = BOUNDS,
     timeout: float = TIMEOUT,
-) -> Manuscript:
+) -> Parsed:
     """The manuscript in the file `source` of `format` (a name in `app.core.formats.FORMATS`).
 
     `title` is for a book that does not tell its own, and for chapters without one; empty, the `language` has a word
@@ -47,23 +73,36 @@ async def parse(
     `too_many_characters`.
     """
     await report("read", 0, 0)
-    with tempfile.TemporaryDirectory(prefix="smartvoice-") as folder:
-        text = source
+    with tempfile.TemporaryDirectory(prefix="smartvoice-") as name:
+        folder, text = Path(name), source
         await report("convert", 0, 0)
         if format not in ("txt", "md"):
-            text = Path(folder, "text")
-            await to_markdown(source, text, format, bounds=bounds)
+            text = folder / "text"
+            await to_markup(source, text, format, bounds=bounds)
+        safe = safe_copy(text, format)
         await report("split", 0, 0)
         order = splitter.Order(
             format=format,
             title=title.strip() or _UNTITLED[language],
+            safe=str(safe) if safe.exists() else "",
             max_chapters=max_chapters,
             max_characters=max_characters,
         )
-        return await _split(text, order, Path(folder), timeout)
+        found = await _split(text, order, folder, timeout)
+        picture = await asyncio.to_thread(_cover, found["cover"], folder, source, format, bounds)
+    return Parsed(
+        title=found["title"],
+        chapters=[Chapter(*chapter) for chapter in found["chapters"]],
+        author=found["author"],
+        language=found["language"],
+        cover=picture,
+        characters_in=found["characters_in"],
+        characters_spoken=found["characters_spoken"],
+        left_out=found["left_out"],
+    )
 
 
-async def _split(text: Path, order: splitter.Order, folder: Path, timeout: float) -> Manuscript:
+async def _split(text: Path, order: splitter.Order, folder: Path, timeout: float) -> splitter.Found:
     asked, output = folder / "order.json", folder / "chapters.json"
     asked.write_text(json.dumps(order))
     program = Program(
@@ -75,7 +114,20 @@ async def _split(text: Path, order: splitter.Order, folder: Path, timeout: float
         {"PYTHONPATH": str(_PACKAGES), "PYTHONSAFEPATH": "1", "PYTHONUTF8": "1"},
     )
     await run(program, folder, output)
-    found = json.loads(output.read_bytes())
-    if "code" in found:
-        raise JobError(found["code"], found["message"])
-    return Manuscript(found["title"], [Chapter(*chapter) for chapter in found["chapters"]])
+    answer = json.loads(output.read_bytes())
+    if "code" in answer:
+        raise JobError(answer["code"], answer["message"])
+    found: splitter.Found = answer
+    return found
+
+
+def _cover(name: str, folder: Path, source: Path, format: str, bounds: Bounds) -> bytes:
+    """The cover's picture, if it is of a kind that is served."""
+    if not name:
+        return b""
+    if format == "epub":
+        picture = cover.from_archive(source, name, format, bounds)
+    else:
+        file = folder / splitter.COVER
+        picture = file.read_bytes() if file.stat().st_size <= cover.LARGEST else b""
+    return picture if cover.type_of(picture) else b""

@@ -17,14 +17,17 @@ from app.core import storage
 from app.core.archive import Bounds
 from app.core.errors import JobError, NotFound, Problem, Refused, Unavailable
 from app.core.jobs import Claim
+from app.core.messages import Language
 from app.core.models import Project, audio_url, compact, ways_of
 from app.core.projects import ParsedChapter, audio_record
 from app.core.settings import Settings
+from app.core.text import language_of
 from workers.audio.encode import Cover, Encoding
 from workers.audio.level import Level
 from workers.hold import while_ours
+from workers.manuscript import cover
 from workers.narration import Script, Sound, digest, narrate
-from workers.parsing import parse
+from workers.parsing import Parsed, parse
 from workers.report import Report
 from workers.reporter import Reporter
 from workers.runtime import Runtime
@@ -34,6 +37,8 @@ from workers.speech.pauses import Pauses
 logger = structlog.get_logger()
 
 _ARTIST = "SmartVoice"
+_LOOK = 2000  # characters of a chapter that show a book's language
+_LOOK_CHAPTERS = 20
 _LONGEST_PAUSE = 300.0
 _REDIS_PAUSE = 1.0
 
@@ -170,9 +175,39 @@ async def parse_manuscript(runtime: Runtime, claim: Claim, report: Report) -> Ma
             max_characters=settings.max_characters,
             bounds=Bounds(settings.max_archive_entries, settings.max_inflated_bytes),
         )
-    chapters = [ParsedChapter(chapter.title, chapter.text) for chapter in parsed.chapters]
-    records = await runtime.projects.add_chapters(claim, chapters)
-    return Made({"chapters": len(chapters), "characters": parsed.characters}, records)
+    if parsed.cover:
+        await runtime.storage.put(storage.cover_path(user, id), parsed.cover)
+    chapters = [ParsedChapter(chapter.title, chapter.text, chapter.confidence) for chapter in parsed.chapters]
+    left_out = [{"reason": reason, "characters": count} for reason, count in parsed.left_out.items()]
+    records = await runtime.projects.add_chapters(
+        claim,
+        chapters,
+        {
+            "title": parsed.title,
+            "author": parsed.author,
+            "language": _language_of(parsed, project.language),
+            "coverType": cover.type_of(parsed.cover),
+            "charactersIn": str(parsed.characters_in),
+            "charactersSpoken": str(parsed.characters_spoken),
+            "leftOut": compact(left_out),
+        },
+    )
+    result = {
+        "chapters": len(chapters),
+        "characters": parsed.characters,
+        "charactersIn": parsed.characters_in,
+        "charactersSpoken": parsed.characters_spoken,
+        "leftOut": left_out,
+    }
+    return Made(result, records)
+
+
+def _language_of(parsed: Parsed, default: Language) -> Language:
+    """The one that the manuscript names, if it is one of ours; else the one that it shows."""
+    named = parsed.language.lower().partition("-")[0].partition("_")[0]
+    if named in {"zh", "en"}:
+        return "zh-CN" if named == "zh" else "en"
+    return language_of("\n".join(chapter.text[:_LOOK] for chapter in parsed.chapters[:_LOOK_CHAPTERS]), default)
 
 
 async def narrate_chapter(runtime: Runtime, claim: Claim, report: Report) -> Made:

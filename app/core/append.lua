@@ -73,31 +73,9 @@ local function list()
   return items
 end
 
--- The next id: one more than the last, or the first of an epoch that no log of this user had before.
-local epoch, seq
-local last = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)
-local used = redis.call('HMGET', user, 'epoch', 'fallen')
-if last[1] and not used[2] then
-  epoch, seq = string.match(last[1][1], '^(%d+)-(%d+)$')
-  seq = tonumber(seq)
-else
-  epoch = math.max(tonumber(time[1]), tonumber(used[1] or 0) + 1)
-  epoch, seq = string.format('%.0f', epoch), 0
-  redis.call('HSET', user, 'epoch', epoch, 'before', used[1] or 0)
-  redis.call('HDEL', user, 'fallen')
-end
-
 local events = list()
 local project_id = string.match(project, '[^:]*$')
-local id
-for i = 1, #events, 3 do
-  seq = seq + 1
-  id = epoch .. '-' .. string.format('%.0f', seq)
-  local head = events[i] .. ' ' .. project_id .. ' ' .. job_id .. ' ' .. events[i + 1]
-  redis.call('XADD', log, 'MAXLEN', '~', length, id, 'h', head, 'd', events[i + 2])
-  redis.call(publish, channel, id .. ' ' .. head .. '\n' .. events[i + 2])
-end
-redis.call('PEXPIRE', log, log_ttl)
+local id = push(KEYS[1], user, events, project_id .. ' ' .. job_id, channel, publish, length, log_ttl)
 
 local function out()
   return redis.call('ZCARD', open) - redis.call('ZCARD', line)

@@ -18,7 +18,10 @@ from app.core.settings import Settings
 
 Guard = Literal["new", "claim", "report", "command"]
 
-_APPEND = files("app.core").joinpath("append.lua").read_text()
+PUSH = files("app.core").joinpath("push.lua").read_text()
+"""Lua that stands before every script which appends to a log (see `EventLog.pushing`)."""
+
+_APPEND = PUSH + files("app.core").joinpath("append.lua").read_text()
 _PAGE = files("app.core").joinpath("page.lua").read_text()
 _FALLEN = files("app.core").joinpath("fallen.lua").read_text()
 _TYPE = re.compile(r"[a-z]+:[a-z]+")
@@ -144,6 +147,10 @@ class EventLog:
             return Appended("", existing=value.decode())
         return Appended(value.decode(), go=tuple(id.decode() for id in go))
 
+    def pushing(self, user: str, data: str) -> list[str | int]:
+        """What another script hands to `push`: data, channel, command, and the log's length and lifetime."""
+        return [data, keys.channel(user), self._publish, *self._bounds()]
+
     async def read(self, user: str, after: Cursor, count: int) -> Page:
         """At most `count` entries past `after`, and whether they follow it without a gap."""
         rows, last, before = await self._page(keys=[keys.log(user), keys.user(user)], args=[f"({after}", count])
@@ -190,13 +197,15 @@ class EventLog:
             f"{settings.max_open_jobs} {settings.share} {_ms(settings.requeue_seconds)}",
             keys.channel(write.user),
             self._publish,
-            settings.log_length,
-            _ms(settings.log_days * 86400),
+            *self._bounds(),
             _ms(settings.job_days * 86400),
             *_sized(events),
             *_sized(_flat(write.fields)),
             *(item for record in write.records.values() for item in _sized(_flat(record))),
         ]
+
+    def _bounds(self) -> list[int]:
+        return [self._settings.log_length, _ms(self._settings.log_days * 86400)]
 
 
 def _cursor(id: bytes) -> Cursor:

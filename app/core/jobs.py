@@ -45,6 +45,11 @@ class Jobs:
         self._overdue = redis.register_script(_OVERDUE)
         self._renew = redis.register_script(_RENEW)
 
+    @property
+    def log(self) -> EventLog:
+        """Where what happens is told."""
+        return self._log
+
     async def create(self, user: str, order: Order) -> tuple[Job, bool]:
         """A waiting job, and whether it is new: while one is open for the same thing that one is returned, as is one
         that has the order's `id`, open or not.

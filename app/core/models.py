@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from app.core.messages import Language, Progress, Queue
@@ -61,6 +61,13 @@ class Job(Model):
         return cls.model_validate({**plain, "chapterId": record.get("chapterId") or None, **nested})
 
 
+class LeftOut(Model):
+    """How many characters of a manuscript are not read aloud for a reason, such as `notes` or `code`."""
+
+    reason: str
+    characters: int
+
+
 class Pronunciation(Model):
     """How a term is said: what is read in its place. `match_case`: only where its capitals are the same, too."""
 
@@ -70,7 +77,10 @@ class Pronunciation(Model):
 
 
 class Project(Model):
-    """A manuscript on its way to being a book. `cover_type`: the media type of its cover; empty where it has none."""
+    """A manuscript on its way to being a book. `cover_type`: the media type of its cover; empty where it has none.
+
+    `characters_in`, `characters_spoken` and `left_out` count the visible characters of the manuscript as it was parsed.
+    """
 
     id: str
     title: str
@@ -83,6 +93,9 @@ class Project(Model):
     updated_at: str
     author: str = ""
     cover_type: str = ""
+    characters_in: int = 0
+    characters_spoken: int = 0
+    left_out: list[LeftOut] = Field(default_factory=list)
     speed: float = 1.0
     dialogue_voice: str | None = None
     pronunciations: tuple[Pronunciation, ...] = ()
@@ -90,14 +103,15 @@ class Project(Model):
     @classmethod
     def from_record(cls, record: Mapping[str, str]) -> Self:
         unset = {name: None for name in ("voice", "dialogueVoice") if not record.get(name)}
-        terms = json.loads(record.get("pronunciations") or "[]")
-        return cls.model_validate({**record, **unset, "speed": record.get("speed") or 1, "pronunciations": terms})
+        lists = {name: json.loads(record.get(name) or "[]") for name in ("leftOut", "pronunciations")}
+        return cls.model_validate({**record, **unset, **lists, "speed": record.get("speed") or 1})
 
 
 class Chapter(Model):
     """One chapter without its text. `outdated`: the audio is of an earlier text, or made in another way than now.
 
-    `voice` and `speed` are its own, None where the project's hold; `take` counts how often it was to be said anew.
+    `confidence`: how sure it is that a chapter begins here; `low` where its heading is but a guess. `voice` and `speed`
+    are its own, None where the project's hold; `take` counts how often it was to be said anew.
     """
 
     id: str
@@ -108,6 +122,7 @@ class Chapter(Model):
     audio_url: str | None
     duration_seconds: float | None
     outdated: bool
+    confidence: Literal["high", "low"] = "high"
     voice: str | None = None
     speed: float | None = None
     take: int = 0

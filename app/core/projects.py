@@ -13,9 +13,9 @@ from typing import Any, BinaryIO, Literal, NamedTuple
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from app.core import keys, storage
+from app.core import keys, rearrange, storage
 from app.core.deletion import Deletion
-from app.core.errors import NotFound, Refused, TooMany, Unprocessable
+from app.core.errors import NotFound, Refused, TooMany, Unavailable, Unprocessable
 from app.core.jobs import Claim, Jobs, Order
 from app.core.messages import PARSING, Language
 from app.core.models import Chapter, Job, Project, compact, new_id, now
@@ -25,16 +25,21 @@ from app.core.storage import Storage
 
 _ADD_CHAPTERS = files("app.core").joinpath("add_chapters.lua").read_text()
 _BATCH = 100
+_SAYABLE = {"title", "language"}
 
 
 class Manuscript(NamedTuple):
-    """A manuscript as it was handed in: its bytes or an open file, format (`txt`, …), and what was said of it."""
+    """A manuscript as it was handed in: its bytes or an open file, format (`txt`, …), and what was said of it.
+
+    `unsaid`: which of `title` and `language` were not, so that the manuscript's own take their place.
+    """
 
     content: bytes | BinaryIO
     format: str
     title: str
     language: Language
     voice: str | None = None
+    unsaid: tuple[str, ...] = ()
 
 
 class ParsedChapter(NamedTuple):
@@ -42,6 +47,7 @@ class ParsedChapter(NamedTuple):
 
     title: str
     text: str
+    confidence: str = "high"
 
 
 class Projects:
@@ -53,6 +59,7 @@ class Projects:
         self._jobs = jobs
         self._settings = settings
         self._deletion = Deletion(redis, store, jobs, settings)
+        self._rearranging = rearrange.Rearranging(redis, jobs.log, settings)
         self._add_chapters = redis.register_script(_ADD_CHAPTERS)
 
     async def create(self, user: str, manuscript: Manuscript) -> tuple[Project, Job]:
@@ -62,17 +69,17 @@ class Projects:
         project = _fresh(manuscript)
         await self._store.put(storage.manuscript_path(user, project.id), manuscript.content)
         try:
-            job = await self._create(user, project)
+            job = await self._create(user, project, manuscript.unsaid)
         except BaseException:
             await asyncio.shield(self._store.delete_all(storage.project_prefix(user, project.id)))
             raise
         return project, job
 
-    async def _create(self, user: str, project: Project) -> Job:
+    async def _create(self, user: str, project: Project, unsaid: Sequence[str]) -> Job:
         """Hash, place in the list, then the job: a snapshot whose cursor is past the job's event has the job."""
         key = keys.project(user, project.id)
         try:
-            await self._redis.hset(key, mapping=fields(_record(project)))
+            await self._redis.hset(key, mapping=fields(_record(project) | {"unsaid": " ".join(unsaid)}))
             await self._redis.zadd(keys.projects(user), {project.id: int(time.time() * 1000)})
             job, _ = await self._jobs.create(user, Order(PARSING, project.id, project.language))
         except (TooMany, RedisError, OSError):
@@ -104,7 +111,8 @@ class Projects:
         """Sets fields (`title`, `voice`, `language`, `speed`, `dialogueVoice`, `pronunciations`) of a project."""
         await self.get(user, project)
         said = {name: _field(value) for name, value in changes.items()}
-        await self._redis.hset(keys.project(user, project), mapping=fields({**said, "updatedAt": now()}))
+        said |= {"unsaid": "", "updatedAt": now()}
+        await self._redis.hset(keys.project(user, project), mapping=fields(said))
         return await self.get(user, project)
 
     async def delete(self, user: str, project: str) -> None:
@@ -114,11 +122,12 @@ class Projects:
 
     async def chapters(self, user: str, project: str) -> list[Chapter]:
         """The chapters of a project in their order."""
-        there = decoded(await self._redis.hgetall(keys.project(user, project)))
-        owner = Project.from_record(there) if there else None
+        whole = decoded(await self._redis.hgetall(keys.project(user, project)))
+        owner = Project.from_record(whole) if whole else None
         ids = names(await self._redis.zrange(keys.chapters(user, project), 0, -1))
         records = await self._hashes([keys.chapter(user, id) for id in ids])
-        return [Chapter.from_record(record, owner) for record in records if record]
+        there = (record for record in records if record)
+        return [Chapter.from_record({**record, "position": str(place)}, owner) for place, record in enumerate(there, 1)]
 
     async def chapter(self, user: str, project: str, chapter: str) -> Chapter:
         record = await self._chapter(user, project, chapter)
@@ -127,21 +136,68 @@ class Projects:
     async def text(self, user: str, project: str, chapter: str) -> tuple[Chapter, str, str]:
         """A chapter, its text, and the digest that names this text."""
         record = await self._chapter(user, project, chapter)
-        digest = record["text"]
-        content = await self._store.get(storage.text_path(user, project, chapter, digest))
-        return Chapter.from_record(record, await self.get(user, project)), content.decode(), digest
+        owner = await self.get(user, project)
+        return Chapter.from_record(record, owner), await self._text(user, record), record["text"]
 
     async def change_chapter(
         self, user: str, project: str, chapter: str, changes: Mapping[str, str], *, text: str | None = None
     ) -> Chapter:
         """Sets fields (`title`, `voice`, `speed`) of a chapter, its text, or both."""
-        await self._chapter(user, project, chapter)
+        before = await self._chapter(user, project, chapter)
         changes = dict(changes)
         if text is not None:
             changes |= await self._store_text(user, project, chapter, text)
         if changes:
-            await self._redis.hset(keys.chapter(user, chapter), mapping=fields(changes))
+            more = int(changes.get("characters", before["characters"])) - int(before["characters"])
+            async with self._redis.pipeline(transaction=True) as pipe:
+                pipe.hset(keys.chapter(user, chapter), mapping=fields(changes))
+                pipe.hincrby(keys.project(user, project), "characters", more)
+                await pipe.execute()
         return await self.chapter(user, project, chapter)
+
+    async def split_chapter(
+        self, user: str, project: str, chapter: str, offset: int, *, id: str | None = None
+    ) -> tuple[Chapter, Chapter]:
+        """Splits a chapter at the line that holds the character number `offset` of its text; both halves.
+
+        `id` is the one that the second half is to have: who asks again with it gets the same split. Audio that the
+        chapter has stays with the first half, and is outdated. Raises NotFound; Conflict (`chapter_busy`,
+        `chapter_changed`), Unprocessable (`nothing_to_split`, `too_many_chapters`), Unavailable.
+        """
+        new = id or new_id()
+        if not id or not await self._redis.exists(keys.chapter(user, new)):
+            before = await self._chapter(user, project, chapter)
+            found = rearrange.halves(await self._text(user, before), before["title"], offset)
+            first = await self._store_text(user, project, chapter, found.first)
+            second = {"id": new, "projectId": project, "title": found.title, "confidence": "high"}
+            second |= {name: before[name] for name in ("voice", "speed") if before.get(name)}
+            second |= await self._store_text(user, project, new, found.second)
+            await self._rearranging.split(user, before, first, second)
+        return await self.chapter(user, project, chapter), await self.chapter(user, project, new)
+
+    async def merge_chapter(self, user: str, project: str, chapter: str) -> Chapter:
+        """Merges a chapter with the one before it, which stays, and is returned; its audio is outdated then.
+
+        The title of the other becomes a line of the text. Raises NotFound; Conflict (`chapter_busy`,
+        `chapter_changed`), Unprocessable (`nothing_to_merge`, `too_many_characters`), Unavailable.
+        """
+        gone = await self._chapter(user, project, chapter)
+        place = int(gone["position"]) - 2
+        if place < 0:
+            raise Unprocessable("There is no chapter before this one.", code="nothing_to_merge")
+        [id] = names(await self._redis.zrange(keys.chapters(user, project), place, place))
+        before = await self._chapter(user, project, id)
+        texts = [
+            await self._store.get(storage.text_path(user, project, one["id"], one["text"])) for one in (before, gone)
+        ]
+        text = rearrange.together(texts[0].decode(), before["title"], gone["title"], texts[1].decode())
+        await self._rearranging.merge(user, before, gone, await self._store_text(user, project, id, text))
+        if gone.get("audio"):
+            # Nothing names it any more; where this fails it goes with the project.
+            with suppress(Unavailable):
+                paths = (storage.audio_path, storage.report_path)
+                await self._store.delete([path(user, gone["audio"]) for path in paths])
+        return await self.chapter(user, project, id)
 
     async def next_take(self, user: str, project: str, chapter: str) -> None:
         """From now on the chapter's audio is outdated: some of it is to be said anew."""
@@ -159,23 +215,37 @@ class Projects:
         report: dict[str, Any] = json.loads(await self._store.get(storage.report_path(user, name)))
         return report
 
-    async def add_chapters(self, claim: Claim, parsed: Sequence[ParsedChapter]) -> dict[str, dict[str, str]]:
+    async def add_chapters(
+        self, claim: Claim, parsed: Sequence[ParsedChapter], found: Mapping[str, str] | None = None
+    ) -> dict[str, dict[str, str]]:
         """Stores the chapters that a parser found, and returns what is to change with the end of its job.
 
-        Ids follow from project and position, so that a parser that is run again writes the same chapters again.
-        Raises Refused: `gone` where the project is, `stale` where the job is no longer this parser's.
+        `found` is what else it found, as fields of the project; a title and a language are the project's only where
+        nobody said one. Ids follow from project and position, so that a parser that is run again writes the same
+        chapters again. Raises Refused: `gone` where the project is, `stale` where the job is no longer this parser's.
         """
         user, project = claim.user, claim.job.project_id
         ids = [keys.digest(f"{project}/{position}")[:20] for position in range(1, len(parsed) + 1)]
         texts = [await self._store_text(user, project, id, found.text) for id, found in zip(ids, parsed, strict=True)]
         records = [
-            {"id": id, "projectId": project, "position": str(position), "title": found.title, **stored}
-            for position, (id, found, stored) in enumerate(zip(ids, parsed, texts, strict=True), 1)
+            {
+                "id": id,
+                "projectId": project,
+                "position": str(position),
+                "title": one.title,
+                "confidence": one.confidence,
+                **stored,
+            }
+            for position, (id, one, stored) in enumerate(zip(ids, parsed, texts, strict=True), 1)
         ]
         for start in range(0, len(records), _BATCH):
             await self._add(claim, records[start : start + _BATCH])
         totals = {"chapterCount": str(len(parsed)), "characters": str(sum(len(found.text) for found in parsed))}
-        return {keys.project(user, project): totals | {"updatedAt": now()}}
+        unsaid = decoded(await self._redis.hgetall(keys.project(user, project))).get("unsaid", "").split()
+        own = {
+            name: said for name, said in (found or {}).items() if name not in {"title", "language"} or name in unsaid
+        }
+        return {keys.project(user, project): own | totals | {"updatedAt": now()}}
 
     async def _add(self, claim: Claim, records: Sequence[Mapping[str, str]]) -> None:
         user, project = claim.user, claim.job.project_id
@@ -200,11 +270,16 @@ class Projects:
         await self._store.put(storage.text_path(user, project, chapter, digest), text.encode())
         return {"text": digest, "characters": str(len(text))}
 
+    async def _text(self, user: str, record: Mapping[str, str]) -> str:
+        path = storage.text_path(user, record["projectId"], record["id"], record["text"])
+        return (await self._store.get(path)).decode()
+
     async def _chapter(self, user: str, project: str, chapter: str) -> dict[str, str]:
         record = decoded(await self._redis.hgetall(keys.chapter(user, chapter)))
-        if not record or record["projectId"] != project:
+        place = await self._redis.zrank(keys.chapters(user, project), chapter)
+        if not record or record["projectId"] != project or not isinstance(place, int):
             raise NotFound("There is no such chapter.")
-        return record
+        return {**record, "position": str(place + 1)}
 
     async def _exist(self, *names: str) -> list[bool]:
         async with self._redis.pipeline(transaction=False) as pipe:

@@ -78,6 +78,10 @@ class Settings(BaseSettings):
     tts_max_characters: int = Field(1800, ge=100, description="most characters of one call to it")
     tts_concurrency: int = Field(4, ge=1, description="calls to it at once from each worker process")
     tts_timeout_seconds: float = Field(60, gt=0, description="longest that one call to it may take, from end to end")
+    price_per_million_characters: float = Field(
+        0, ge=0, description="what a million characters of the voice cost, to be shown beforehand; 0: no cost is shown"
+    )
+    price_currency: str = Field("USD", pattern="^[A-Z]{3}$", description="currency of that price, by ISO 4217")
     tts_tries: int = Field(4, ge=1, description="calls to it for one segment before the segment has failed")
 
     audio_sample_rate: Literal[24000, 44100] = Field(24000, description="samples a second of the audio")

@@ -56,7 +56,7 @@ def beginning(head: bytes, *, whole: bool) -> str:
     A character that the end of `head` cuts in two is left out. Raises Unprocessable as `decode` does, but `empty_text`
     only where it is the whole.
     """
-    return clean(_decode(head)) if whole else _scrubbed(_decode(head, whole=False))
+    return clean(_decode(head)) if whole else scrubbed(_decode(head, whole=False))
 
 
 def encoding_of(head: bytes) -> str:
@@ -73,13 +73,13 @@ def encoding_of(head: bytes) -> str:
 
 def clean(text: str) -> str:
     """`text` as SmartVoice keeps it. Raises Unprocessable (`empty_text`) where nothing is left to be read."""
-    text = _scrubbed(text)
+    text = scrubbed(text)
     if not any(char.isalnum() for char in text):
         raise Unprocessable("There is no text in it that could be read aloud.", code="empty_text")
     return text
 
 
-def _scrubbed(text: str) -> str:
+def scrubbed(text: str) -> str:
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\x85", "\n").replace("\f", "\n")
     return _DIRECTION.sub("", _CONTROL.sub("", text))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field
 from starlette.requests import Request
@@ -16,7 +16,7 @@ from app.core.models import Chapter, Job, Model
 from app.core.storage import segment_path
 from app.endpoints.body import Body, absent, read_json
 from app.endpoints.idempotency import id_of, once
-from app.endpoints.projects import ChapterWithJob, Speed, Text, Title, Voice
+from app.endpoints.projects import ChapterWithJob, EstimatedChapter, Speed, Text, Title, Voice, estimated
 from app.endpoints.replies import reply
 from app.openapi.operation import Answer, Operation, Operations
 from app.openapi.parameters import IDEMPOTENCY_KEY, RETRY_AFTER, location
@@ -39,6 +39,19 @@ class Narration(Body):
     """How a narration is to be done; its project's own ways where nothing is said."""
 
     language: Language | None = None
+
+
+class Place(Body):
+    """A place in a chapter's text: the number of a character (a code point) from 0. The line that holds it begins the
+    new chapter."""
+
+    offset: int = Field(ge=1, le=100_000_000)
+
+
+class SplitChapter(Model):
+    """The chapter that was split, and the new one behind it."""
+
+    chapters: list[EstimatedChapter]
 
 
 class ChapterNarration(Narration):
@@ -91,7 +104,7 @@ async def one(request: Request[State]) -> Response:
     user, project, id = _named(request)
     chapter, content, _ = await request.state["projects"].text(user, project, id)
     job = (await request.state["jobs"].latest(user, project)).get(id)
-    return reply(chapter.json_dict() | {"text": content, "job": job.json_dict() if job else None})
+    return reply(await _estimated(request, chapter) | {"text": content, "job": job.json_dict() if job else None})
 
 
 async def change(request: Request[State]) -> Response:
@@ -101,7 +114,33 @@ async def change(request: Request[State]) -> Response:
     record = {name: "" if value is None else str(value) for name, value in said.items()}
     content = None if changes.text is None else text.clean(changes.text)
     chapter = await request.state["projects"].change_chapter(user, project, id, record, text=content)
-    return reply(chapter.json_dict())
+    return reply(await _estimated(request, chapter))
+
+
+async def split(request: Request[State]) -> Response:
+    """201 with both halves; the same again for the same Idempotency-Key."""
+    user, project, id = _named(request)
+    await request.state["projects"].chapter(user, project, id)
+    place = await read_json(request, Place)
+
+    async def act() -> Response:
+        halves = await request.state["projects"].split_chapter(
+            user, project, id, place.offset, id=id_of(request, f"{id} split")
+        )
+        location = f"/api/projects/{project}/chapters/{halves[1].id}"
+        return reply({"chapters": [await _estimated(request, half) for half in halves]}, 201, {"Location": location})
+
+    return await once(request, place.model_dump_json(), act)
+
+
+async def merge(request: Request[State]) -> Response:
+    """200 with the chapter before, of which this one is a part now."""
+    user, project, id = _named(request)
+
+    async def act() -> Response:
+        return reply(await _estimated(request, await request.state["projects"].merge_chapter(user, project, id)))
+
+    return await once(request, "", act)
 
 
 async def narrate(request: Request[State]) -> Response:
@@ -165,6 +204,11 @@ async def _start(request: Request[State], project: str, chapters: list[Chapter],
     return jobs
 
 
+async def _estimated(request: Request[State], chapter: Chapter) -> dict[str, Any]:
+    project = await request.state["projects"].get(identity_of(request).user, chapter.project_id)
+    return estimated(chapter, project, request.state["settings"])
+
+
 async def _narration(request: Request[State], model: type[NarrationT]) -> NarrationT:
     """The body is optional: no body asks for nothing special."""
     if request.headers.get("content-length", "0") == "0" and "transfer-encoding" not in request.headers:
@@ -194,8 +238,35 @@ OPERATIONS: Operations = {
         "Change a chapter's title or text, or how it is read",
         description="Audio of an earlier text, or made in another way, stays, and is `outdated`.",
         body=ChapterChanges,
-        answers={200: Answer("The chapter as it is now.", Chapter)},
+        answers={200: Answer("The chapter as it is now.", EstimatedChapter)},
         problems={422: ["empty_text", "too_many_characters"], 503: ["storage_unavailable"]},
+    ),
+    split: Operation(
+        "Split a chapter in two",
+        description="A short line at the place becomes the new chapter's title. Audio of the chapter stays with its "
+        "first half, and is `outdated`. Everybody who looks on hears `project:changed`.",
+        parameters=(IDEMPOTENCY_KEY,),
+        body=Place,
+        answers={201: Answer("Both halves.", SplitChapter, (location("^/api/projects/", "The new chapter."),))},
+        problems={
+            400: ["bad_idempotency_key"],
+            409: ["chapter_busy", "chapter_changed", "idempotency_in_progress"],
+            422: ["idempotency_mismatch", "nothing_to_split", "too_many_chapters", "too_many_characters"],
+            503: ["storage_unavailable"],
+        },
+    ),
+    merge: Operation(
+        "Merge a chapter with the one before it",
+        description="Its title becomes a line of the text, its audio is deleted, and that of the other is `outdated`. "
+        "Everybody who looks on hears `project:changed`.",
+        parameters=(IDEMPOTENCY_KEY,),
+        answers={200: Answer("The chapter before, of which this one is a part now.", EstimatedChapter)},
+        problems={
+            400: ["bad_idempotency_key"],
+            409: ["chapter_busy", "chapter_changed", "idempotency_in_progress"],
+            422: ["idempotency_mismatch", "nothing_to_merge", "too_many_characters"],
+            503: ["storage_unavailable"],
+        },
     ),
     report: Operation(
         "How completely a chapter's audio says its text",

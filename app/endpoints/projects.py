@@ -15,19 +15,21 @@ from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from app.auth.identity import identity_of
-from app.core import archive, markup, text
-from app.core.errors import TooLarge, Unprocessable
+from app.core import archive, markup, storage, text
+from app.core.errors import NotFound, TooLarge, Unprocessable
+from app.core.estimate import estimate
 from app.core.formats import FORMATS, HEAD_BYTES, format_of
 from app.core.messages import Language
 from app.core.models import MANUSCRIPT, VOICE_ID, Chapter, Job, Model, Project
 from app.core.projects import Manuscript
+from app.core.settings import Settings
 from app.endpoints.body import Body, absent, check, read_form, read_json
 from app.endpoints.replies import reply
-from app.openapi.operation import FORM, JSON, Answer, Operation, Operations
-from app.openapi.parameters import location
+from app.openapi.operation import FORM, JSON, Answer, JsonSchema, Operation, Operations
+from app.openapi.parameters import ETAG, IF_NONE_MATCH, location
 from app.state import State
 
 # Neither white space nor a control character, whosever idea of white space it is.
@@ -52,6 +54,8 @@ Voice = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r
 
 _UNTITLED: dict[Language, str] = {"zh-CN": "未命名", "en": "Untitled"}
 _TEXT_FORMATS = {"txt", "md"}
+COVERS = ("image/png", "image/jpeg", "image/webp")
+_PICTURE: JsonSchema = {"type": "string", "format": "binary"}
 _LOOK_BYTES = 256 * 1024
 _WIDEST_CHARACTER = 4
 
@@ -131,7 +135,14 @@ class ProjectList(Model):
     projects: list[ProjectWithJob]
 
 
-class ChapterWithJob(Chapter):
+class EstimatedChapter(Chapter):
+    """A chapter, about how many seconds its audio will have, and what it will about cost; null without a price."""
+
+    estimated_seconds: float
+    estimated_cost: float | None
+
+
+class ChapterWithJob(EstimatedChapter):
     """A chapter with its latest job."""
 
     job: Job | None
@@ -142,6 +153,9 @@ class ProjectSnapshot(ProjectWithJob):
 
     chapters: list[ChapterWithJob]
     cursor: str
+    estimated_seconds: float
+    estimated_cost: float | None
+    price_currency: str
 
 
 async def create(request: Request[State]) -> Response:
@@ -167,13 +181,46 @@ async def one(request: Request[State]) -> Response:
     jobs = await request.state["jobs"].latest(user, id)
     project = await request.state["projects"].get(user, id)
     chapters = await request.state["projects"].chapters(user, id)
+    settings = request.state["settings"]
+    expected = [estimated(chapter, project, settings) for chapter in chapters]
+    costs = [chapter["estimatedCost"] for chapter in expected if chapter["estimatedCost"] is not None]
     return reply(
         _document(project, jobs.get(MANUSCRIPT))
         | {
-            "chapters": [chapter.json_dict() | {"job": _job(jobs.get(chapter.id))} for chapter in chapters],
+            "chapters": [
+                told | {"job": _job(jobs.get(chapter.id))} for chapter, told in zip(chapters, expected, strict=True)
+            ],
             "cursor": str(cursor),
+            "estimatedSeconds": round(sum(chapter["estimatedSeconds"] for chapter in expected), 1),
+            "estimatedCost": round(sum(costs), 6) if settings.price_per_million_characters else None,
+            "priceCurrency": settings.price_currency,
         }
     )
+
+
+def estimated(chapter: Chapter, project: Project, settings: Settings) -> dict[str, Any]:
+    """A chapter as an `EstimatedChapter`."""
+    speed = chapter.speed or project.speed
+    expected = estimate(chapter.characters, project.language, settings, speed)
+    return chapter.json_dict() | {"estimatedSeconds": expected.seconds, "estimatedCost": expected.cost}
+
+
+async def cover(request: Request[State]) -> Response:
+    """The picture, of a type that was found in its bytes and is sent along; never anything else."""
+    user, id = identity_of(request).user, request.path_params["project"]
+    project = await request.state["projects"].get(user, id)
+    if project.cover_type not in COVERS:
+        raise NotFound("The project has no cover.")
+    path = storage.cover_path(user, id)
+    size, etag = await request.state["storage"].size(path)
+    headers = {"Cache-Control": "private, max-age=3600", "ETag": etag, "Vary": "Authorization, Cookie"}
+    if request.headers.get("if-none-match") == etag:
+        return Response(status_code=304, headers=headers)
+    headers["Content-Length"] = str(size)
+    if request.method == "HEAD":
+        return Response(headers=headers, media_type=project.cover_type)
+    chunks = request.state["storage"].chunks(path, 0, size)
+    return StreamingResponse(chunks, 200, headers, media_type=project.cover_type)
 
 
 async def change(request: Request[State]) -> Response:
@@ -214,7 +261,13 @@ async def _uploaded(request: Request[State], form: FormData) -> Manuscript:
     asked = check(NewFile, said)
     format = format_of(file.filename, await file.read(HEAD_BYTES))
     stem = PurePath((file.filename or "").replace("\\", "/")).stem
-    return await _checked(request, asked, file.file, format, asked.title or text.title_of(stem))
+    checked = await _checked(request, asked, file.file, format, asked.title or text.title_of(stem))
+    return checked._replace(unsaid=_unsaid(asked))
+
+
+def _unsaid(asked: NewProject) -> tuple[str, ...]:
+    """What the manuscript itself may tell, because nobody else did."""
+    return tuple(name for name in ("title", "language") if getattr(asked, name) is None)
 
 
 async def _checked(
@@ -283,6 +336,16 @@ OPERATIONS: Operations = {
         "A project with its chapters",
         description="A snapshot: events past its `cursor` bring it up to date.",
         answers={200: Answer("The project.", ProjectSnapshot)},
+    ),
+    cover: Operation(
+        "The picture on the cover",
+        description="404 where the manuscript had none: see the project's `coverType`.",
+        parameters=(IF_NONE_MATCH,),
+        answers={
+            200: Answer("The picture.", dict.fromkeys(COVERS, _PICTURE), (ETAG,)),
+            304: Answer("What one has still holds.", headers=(ETAG,)),
+        },
+        problems={503: ["storage_unavailable"]},
     ),
     change: Operation(
         "Rename a project, change its language and how it is read",

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from app.core.messages import Progress
-from app.core.models import ErrorDetail, Job, Model
+from app.core.models import ErrorDetail, Job, LeftOut, Model
 from app.openapi.parameters import CURSOR
 
 _ID = {**CURSOR, "description": "Id of the event, and the cursor behind it."}
 _RETRY = {"type": "integer", "minimum": 0, "description": "Milliseconds to wait before coming back."}
 
 
-class EventData(Model):
+class StoredData(Model):
     """What the data of every stored event has. `at` is RFC 3339 in UTC."""
 
     project_id: str
+    at: str
+
+
+class EventData(StoredData):
+    """What the data of a job's event has."""
+
     job_id: str
     attempt: int
-    at: str
 
 
 class ParseProgress(EventData):
@@ -30,10 +35,16 @@ class ParseProgress(EventData):
 
 
 class ParseComplete(EventData):
-    """A manuscript was parsed into so many chapters, with so many characters in all."""
+    """A manuscript was parsed into so many chapters, with so many characters in all.
+
+    Of the manuscript's own visible characters, so many came in, so many are spoken, and the rest is left out.
+    """
 
     chapters: int
     characters: int
+    characters_in: int = 0
+    characters_spoken: int = 0
+    left_out: list[LeftOut] = Field(default_factory=list)
 
 
 class ParseFailed(EventData):
@@ -74,6 +85,15 @@ class AudioCancelled(EventData):
     chapter_id: str
 
 
+class ProjectChanged(StoredData):
+    """The chapters of a project are others than before: one was split, or merged with another. Load it again.
+
+    `gone`: the ids of chapters that are no more, and with them their jobs.
+    """
+
+    gone: list[str]
+
+
 class Ready(Model):
     """First on every stream: from where on it tells, and how long it is silent at most."""
 
@@ -105,7 +125,7 @@ class Reauth(Model):
     seconds_left: int
 
 
-STORED: dict[str, type[EventData]] = {
+STORED: dict[str, type[StoredData]] = {
     "parse:progress": ParseProgress,
     "parse:complete": ParseComplete,
     "parse:failed": ParseFailed,
@@ -114,6 +134,7 @@ STORED: dict[str, type[EventData]] = {
     "audio:complete": AudioComplete,
     "audio:failed": AudioFailed,
     "audio:cancelled": AudioCancelled,
+    "project:changed": ProjectChanged,
 }
 """The types of the events that a log keeps."""
 
@@ -139,9 +160,11 @@ def _framed(type: str, data: type[BaseModel]) -> dict[str, Any]:
     fields: dict[str, Any] = {"event": {"const": type}, "data": content}
     if type in STORED or type in {"ready", "reset"}:
         fields["id"] = _ID
+    required = [*fields]
     if type in {"ready", "goodbye"}:
+        # Comes with these, but it is the connection's: few parsers hand it on with the event.
         fields["retry"] = _RETRY
-    return {"type": "object", "properties": fields, "required": [*fields]}
+    return {"type": "object", "properties": fields, "required": required}
 
 
 def _polled(type: str, data: type[BaseModel]) -> dict[str, Any]:

@@ -60,7 +60,7 @@ function entry(view, values) {
 function find() {
   const query = byId("query").value.trim();
   for (const { view, values } of entries) view.hidden = Boolean(query) && !matches(query, values);
-  for (const section of document.querySelectorAll(".docs-group")) {
+  for (const section of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll(".docs-group"))) {
     section.hidden = !section.querySelector(".docs-entry:not([hidden])");
   }
   const count = entries.filter(({ view }) => !view.hidden).length;

@@ -12,9 +12,10 @@ let current = initialLocale();
 let written = { locale: "" };
 let { messages } = await CATALOGUES[current]();
 
+/** @returns {"en" | "zh-CN"} */
 function initialLocale() {
   const stored = recall("locale");
-  if (stored && stored in CATALOGUES) return stored;
+  if (stored === "en" || stored === "zh-CN") return stored;
   return navigator.language.toLowerCase().startsWith("zh") ? "zh-CN" : "en";
 }
 
@@ -62,7 +63,8 @@ const plural = (count) => writers().plural.select(Number(count));
  * @param {Document | Element} root
  */
 export function translate(root) {
-  for (const element of root.querySelectorAll("[data-i18n]")) element.textContent = t(element.dataset.i18n);
+  const texts = /** @type {NodeListOf<HTMLElement>} */ (root.querySelectorAll("[data-i18n]"));
+  for (const element of texts) element.textContent = t(element.dataset.i18n);
   for (const attribute of ["placeholder", "aria-label", "title"]) {
     for (const element of root.querySelectorAll(`[data-i18n-${attribute}]`)) {
       element.setAttribute(attribute, t(element.getAttribute(`data-i18n-${attribute}`)));

@@ -39,7 +39,7 @@ const TELLING_PERCENT = 5;
 
 export class ProjectModel {
   #project = null;
-  /** @type {Map<string, object>} as the server gave them, in order */
+  /** @type {Map<string, any>} as the server gave them, in order */
   #chapters = new Map();
   /** @type {Map<string, Job>} the latest job of each chapter, by its id, and of the manuscript */
   #latest = new Map();
@@ -58,7 +58,7 @@ export class ProjectModel {
     return [...this.#chapters.keys()];
   }
 
-  /** @param {object} snapshot a project with its chapters; jobs of which more is known already stay as they are */
+  /** @param {any} snapshot a project with its chapters; jobs of which more is known already stay as they are */
   load({ chapters, job, cursor, ...project }) {
     this.#project = project;
     const inOrder = [...chapters].sort((left, right) => left.position - right.position);

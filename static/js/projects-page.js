@@ -27,7 +27,7 @@ export class ProjectsPage {
   #failure = null;
   #queue = new PaintQueue((ids) => ids.forEach((id) => this.#paint(id)));
 
-  /** @param {{edit: (project: object) => void, delete: (project: object) => void}} actions */
+  /** @param {{edit: (project: any) => void, delete: (project: any) => void}} actions */
   constructor(actions) {
     this.#actions = actions;
     this.#filter.addEventListener("submit", (event) => event.preventDefault());
@@ -104,6 +104,7 @@ export class ProjectsPage {
     this.#projects = new Map(list.map((project) => [project.id, withJob(project)]));
   }
 
+  /** @param {import("./progress/reducer.js").StoredEvent} event */
   #hearNarration({ type, data: { projectId, jobId } }) {
     const jobs = this.#narrations.get(projectId) ?? new Set();
     if (type === "audio:progress") jobs.add(jobId);

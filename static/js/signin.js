@@ -27,7 +27,7 @@ showProblem();
 showProvider();
 
 async function signInByPassword() {
-  const { username, password } = Object.fromEntries(new FormData(form));
+  const { username, password } = /** @type {Record<string, string>} */ (Object.fromEntries(new FormData(form)));
   if (!username.trim() || !password) {
     showFailure(() => t("signin.missing"));
     (username.trim() ? form.elements.password : form.elements.username).focus();

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
+from tests.browser.coverage import PROPERTY, Coverage
 from tests.stack import Stack, running
 
 _QUIET = [
@@ -47,10 +50,17 @@ async def browser(chromium: str) -> AsyncIterator[Browser]:
 
 
 @pytest.fixture
-async def context(browser: Browser, stack: Stack) -> AsyncIterator[BrowserContext]:
+async def context(browser: Browser, stack: Stack, request: pytest.FixtureRequest) -> AsyncIterator[BrowserContext]:
     context = await browser.new_context(base_url=stack.address, locale="en-GB")
     context.set_default_timeout(20_000)
+    coverage = Coverage()
+    context.on("page", coverage.follow)
+    taking = asyncio.create_task(coverage.keep_taking())
     yield context
+    taking.cancel()
+    with suppress(asyncio.CancelledError):
+        await taking
+    request.node.user_properties.append((PROPERTY, await coverage.taken()))
     await context.close()
 
 

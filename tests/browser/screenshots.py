@@ -27,7 +27,7 @@ _CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser",
 _SHOWN = {
     "working-en-wide-light": "project",
     "playing-en-wide-dark": "player",
-    "working-zh-CN-wide-light": "project-zh",
+    "working-zh-CN-narrow-light": "phone-zh",
     "projects-en-wide-light": "projects",
     "working-en-narrow-dark": "phone",
 }

@@ -86,6 +86,20 @@ async def test_page_is_right_again_after_the_browser_was_offline(world: World, c
     await world.agree([watcher])
 
 
+async def test_page_is_right_again_after_the_machine_slept(world: World, context: BrowserContext) -> None:
+    watcher = await world.watch(context)
+    await watcher.becomes("live")
+    await world.publish(5)
+    browser = await context.new_cdp_session(watcher.page)
+    await browser.send("Page.setWebLifecycleState", {"state": "frozen"})
+    await world.publish(20)
+    await asyncio.sleep(LONG_SECONDS)
+    await world.publish(5)
+    await browser.send("Page.setWebLifecycleState", {"state": "active"})
+    await watcher.becomes("live")
+    await world.agree([watcher])
+
+
 async def test_server_that_says_goodbye_alarms_nobody(world: World, context: BrowserContext) -> None:
     watcher = await world.watch(context)
     await watcher.becomes("live")

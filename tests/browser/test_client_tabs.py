@@ -14,6 +14,7 @@ from playwright.async_api import Browser, BrowserContext
 
 from app.core import keys
 from tests.browser.world import USER, Watcher, World, world_of
+from tests.measured import Measured
 from tests.support import until
 
 _BURN = "ms => { const end = performance.now() + ms; while (performance.now() < end); }"
@@ -73,7 +74,7 @@ async def _one_connection(world: World) -> None:
 
 @pytest.mark.timeout(180)
 async def test_twelve_tabs_share_one_connection_which_outlives_the_tab_that_holds_it(
-    world: World, context: BrowserContext
+    world: World, context: BrowserContext, measured: Measured
 ) -> None:
     watchers = await _tabs(world, context, 12)
     await _one_connection(world)
@@ -89,12 +90,12 @@ async def test_twelve_tabs_share_one_connection_which_outlives_the_tab_that_hold
             took.append(f"{time.monotonic() - began:.2f} s")
     await world.agree(watchers)
     await _one_connection(world)
-    print("handed on within", ", ".join(took))
+    measured(f"12 tabs: the connection was handed on within {', '.join(took)}")
 
 
 @pytest.mark.parametrize("told", [True, False], ids=["told so", "not told so"])
 async def test_frozen_tab_gives_way_and_is_right_again_when_it_wakes_up(
-    world: World, context: BrowserContext, browser: Browser, told: bool
+    world: World, context: BrowserContext, browser: Browser, told: bool, measured: Measured
 ) -> None:
     """Browsers tell a tab that they freeze it; where they do not, it keeps its lock and must be got past."""
     watchers = await _tabs(world, context, 3)
@@ -107,7 +108,7 @@ async def test_frozen_tab_gives_way_and_is_right_again_when_it_wakes_up(
         began = time.monotonic()
         await world.publish(20)
         await _new_leader(others)
-        print(f"taken over within {time.monotonic() - began:.2f} s")
+        measured(f"A frozen tab: its connection was taken over within {time.monotonic() - began:.2f} s")
         await world.publish(20)
         await world.agree(others)
     if told:

@@ -153,6 +153,8 @@ async def test_list_that_cannot_be_loaded_says_so_and_is_tried_again(context: Br
         await route.fulfill(status=503, json={"code": "redis_unavailable", "detail": "Away.", "status": 503})
 
     await page.route("**/api/projects", fail)
+    # As soon as it were live it would load the list by itself.
+    await page.route("**/api/events*", lambda route: route.abort())
     await page.goto("/")
     await expect(page.get_by_role("alert")).to_contain_text("The database cannot be reached right now")
     await expect(page.locator("#empty")).to_be_hidden()

@@ -8,6 +8,7 @@ import pytest
 from playwright.async_api import BrowserContext, Page, expect
 
 from tests.browser.visitor import visit
+from tests.measured import Measured
 from tests.stack import Stack
 
 CHAPTERS = 300
@@ -49,7 +50,7 @@ def book(chapters: int) -> str:
 
 @pytest.mark.timeout(300)
 async def test_rows_are_painted_alone_and_nothing_moves(
-    context: BrowserContext, stack: Stack, capsys: pytest.CaptureFixture[str]
+    context: BrowserContext, stack: Stack, measured: Measured
 ) -> None:
     page = await visit(context, stack, "max")
     await page.add_init_script(FRAMES)
@@ -63,12 +64,11 @@ async def test_rows_are_painted_alone_and_nothing_moves(
     await _generate_all(page, CHAPTERS)
     many = await page.evaluate("window.frames")
     shifts = await page.evaluate("window.shifts")
-    with capsys.disabled():
-        print(
-            f"\n{CHAPTERS} chapters, script, style and layout of a frame: one row {statistics.median(alone):.2f} ms, "
-            f"while all are generated {statistics.median(many):.2f} ms (median of {len(alone)} and {len(many)}); "
-            f"layout shifts: {len(shifts)}"
-        )
+    measured(
+        f"{CHAPTERS} chapters, script, style and layout of a frame: one row {statistics.median(alone):.2f} ms, "
+        f"while all are generated {statistics.median(many):.2f} ms (median of {len(alone)} and {len(many)}); "
+        f"layout shifts: {len(shifts)}"
+    )
     assert shifts == []
 
 

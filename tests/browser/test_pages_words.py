@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-import pytest
 from playwright.async_api import BrowserContext, Page, expect
 
 from tests.browser.visitor import paste, visit
+from tests.measured import Measured
 from tests.stack import Stack
 
 ROOT = Path(__file__).parents[2]
@@ -66,7 +66,7 @@ async def test_every_reason_for_which_a_job_fails_is_said_in_both_languages(
     assert {f"error.{code}" for code in codes} <= keys
 
 
-async def test_pages_weigh_little(context: BrowserContext, stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_pages_weigh_little(context: BrowserContext, stack: Stack, measured: Measured) -> None:
     page = await visit(context, stack, "willy")
     await expect(page.locator("#empty")).to_be_visible()
     weights = {"projects": await _weight(page)}
@@ -74,11 +74,8 @@ async def test_pages_weigh_little(context: BrowserContext, stack: Stack, capsys:
     await page.reload()
     await expect(page.locator(".chapter")).to_be_visible()
     weights["project"] = await _weight(page)
-    with capsys.disabled():
-        for name, (files, sent, whole) in weights.items():
-            print(
-                f"\nThe {name} page: {files} files, {sent / 1000:.0f} kB sent, {whole / 1000:.0f} kB unpacked", end=""
-            )
+    for name, (files, sent, whole) in weights.items():
+        measured(f"The {name} page: {files} files, {sent / 1000:.0f} kB sent, {whole / 1000:.0f} kB unpacked")
     assert all(sent < MOST_BYTES for _, sent, _ in weights.values())
 
 

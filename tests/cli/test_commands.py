@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.stack import Stack, alive, environment, free_port, running
+from tests.stack import Stack, alive, command_of, environment, free_port, running
 from tests.tts_server import TtsServer
 
 
@@ -94,6 +95,7 @@ def test_bad_setting_is_named(tmp_path: Path) -> None:
 def test_everything_stops_on_ctrl_c_and_leaves_nothing() -> None:
     with running() as stack:
         _check_running(stack)
+        _check_watched_over(stack)
         children = stack.children()
         assert len(children) >= 5  # Redis, web, two workers with a process each
         stack.process.send_signal(signal.SIGINT)
@@ -113,6 +115,17 @@ def _check_running(stack: Stack) -> None:
     second = smartvoice("up", folder=stack.folder.parent, SMARTVOICE_PORT=str(free_port()))
     assert second.returncode == 1
     assert "running in" in second.stderr
+
+
+def _check_watched_over(stack: Stack) -> None:
+    """What dies is there again within two seconds."""
+    for role in ("app.cli web", "dramatiq"):
+        before = {pid for pid in stack.children() if role in command_of(pid)}
+        os.kill(min(before), signal.SIGKILL)
+        deadline = time.monotonic() + 2
+        while not {pid for pid in stack.children() if role in command_of(pid)} - before:
+            assert time.monotonic() < deadline, role
+            time.sleep(0.01)
 
 
 def _wait_for_voices(stack: Stack) -> None:

@@ -20,7 +20,7 @@ from app.core import keys
 from app.core.jobs import Jobs
 from app.core.projects import audio_record
 from app.core.settings import Settings
-from app.core.storage import Storage, audio_path
+from app.core.storage import Storage, audio_path, cover_path, report_path
 from app.routes import PRIVATE, ROUTES
 from tests.support import Client, HandWorker
 
@@ -33,6 +33,9 @@ FOREIGN = {
     ("GET", "/api/projects/{project}/chapters/{chapter}"): 404,
     ("PATCH", "/api/projects/{project}/chapters/{chapter}"): 404,
     ("POST", "/api/projects/{project}/chapters/{chapter}/audio"): 404,
+    ("POST", "/api/projects/{project}/chapters/{chapter}/split"): 404,
+    ("POST", "/api/projects/{project}/chapters/{chapter}/merge"): 404,
+    ("GET", "/api/projects/{project}/cover"): 404,
     ("GET", "/api/projects/{project}/chapters/{chapter}/report"): 404,
     ("GET", "/api/jobs/{queue}/{job}"): 404,
     ("DELETE", "/api/jobs/{queue}/{job}"): 404,
@@ -72,11 +75,16 @@ async def hers(
 ) -> dict[str, str]:
     """Names of all kinds of things of alice's, each of which is there."""
     project = await alice.create()
-    await worker.parse("alice", project["job"])
-    [chapter] = (await alice.project(project["id"]))["chapters"]
+    await worker.parse("alice", project["job"], chapters=2)
+    _, chapter = (await alice.project(project["id"]))["chapters"]
+    url = f"/api/projects/{project['id']}/chapters/{chapter['id']}"
+    assert (await alice.http.patch(url, json={"text": "One.\n\nTwo."})).is_success
+    await storage.put(cover_path("alice", project["id"]), b"picture")
+    await redis.hset(keys.project("alice", project["id"]), "coverType", "image/png")
     job = await alice.narrate(project["id"], chapter["id"])
     name = f"{project['id']}-{chapter['id']}-{'a' * 20}"
     await storage.put(audio_path("alice", name), b"sound")
+    await storage.put(report_path("alice", name), b'{"segments": []}')
     claim = await worker.start("alice", job)
     await jobs.complete(claim, {}, audio_record("alice", chapter["id"], name, 1.0, "x"))
     return {
@@ -213,10 +221,13 @@ async def test_what_is_somebody_elses_is_404(mallory: Client, hers: dict[str, st
         assert name == "audio-generation" or name not in answer.text
 
 
+_BODIES = {"/api/projects/{project}/chapters/{chapter}/split": {"json": {"offset": 5}}}
+
+
 @pytest.mark.parametrize(("method", "path"), [row for row, status in FOREIGN.items() if status == 404])
 async def test_what_is_ones_own_is_there(alice: Client, hers: dict[str, str], method: str, path: str) -> None:
-    body = {"json": {"title": "Still mine"}} if method == "PATCH" else {}
-    answer = await alice.http.request(method, filled(path, hers), **body)  # type: ignore[arg-type] # a dict
+    body = {"json": {"title": "Still mine"}} if method == "PATCH" else _BODIES.get(path, {})
+    answer = await alice.http.request(method, filled(path, hers), **body)
     assert answer.is_success, answer.text
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from redis.asyncio import Redis
 
 from app.cli import embedded
 from app.core.settings import Settings
@@ -56,6 +57,22 @@ async def test_redis_away_is_told_and_got_over(settings: Settings, away: Path) -
                             again.terminate()
             finally:
                 redis.kill()
+
+
+async def test_redis_that_stalls_is_told_and_got_over_with_nothing_half_made(settings: Settings, redis: Redis) -> None:
+    hasty = settings.model_copy(update={"redis_url": f"{settings.redis}?socket_timeout=0.3"})
+    async with serve(hasty) as address, signed_in(address, hasty, "alice") as alice, alice.stream() as stream:
+        await stream.next("ready")
+        await redis.client_pause(2000)
+        refused = await alice.http.post("/api/projects", json={"text": "Hello."})
+        assert (refused.status_code, refused.json()["code"]) == (503, "redis_unavailable")
+        assert int(refused.headers["retry-after"]) > 0
+        created = await until(lambda: _created(alice))
+        # The first that the stream tells of: of what was refused there is nothing.
+        assert created["job"]["id"] in (await stream.next("parse:progress")).data
+        listed = (await alice.http.get("/api/projects")).json()["projects"]
+        assert [project["id"] for project in listed] == [created["id"]]
+        assert len(list((hasty.data_dir / "storage").rglob("manuscript"))) == 1
 
 
 async def _all_unavailable(alice: Client) -> None:

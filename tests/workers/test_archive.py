@@ -1,4 +1,4 @@
-"""Pandoc is given a copy of an archive that holds what can be read, and nothing that does harm."""
+"""What reads an archive is given a copy of it that holds what can be read, and nothing that does harm."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from app.core.errors import JobError, Problem
 from tests import bombs
 from tests.bombs import LAUGHS, MIB, XXE, Row, archive, docx, epub
 from workers.manuscript.archive import copy_safely
-from workers.manuscript.convert import to_markdown
+from workers.manuscript.convert import to_markup
+from workers.manuscript.epub import read
 
 BOUNDS = Bounds(entries=100, inflated=10 * MIB)
 
@@ -33,13 +34,21 @@ def test_what_can_be_read_is_copied_and_what_cannot_is_empty(tmp_path: Path) -> 
     assert found == {**docx(), **dict.fromkeys(more, b"")}
 
 
-@pytest.mark.parametrize(("format", "entries"), [("docx", docx("你好。")), ("epub", epub("你好。"))])
-async def test_pandoc_reads_the_copy(tmp_path: Path, format: str, entries: dict[str, bytes]) -> None:
+async def test_pandoc_reads_the_copy(tmp_path: Path) -> None:
     source, folder = tmp_path / "source", tmp_path / "work"
     folder.mkdir()
-    source.write_bytes(archive(entries))
-    await to_markdown(source, folder / "text", format)
-    assert (folder / "text").read_text() == "你好。\n"
+    source.write_bytes(archive(docx("你好。")))
+    await to_markup(source, folder / "text", "docx")
+    assert "<p>你好。</p>" in (folder / "text").read_text()
+
+
+def test_book_is_read_from_the_copy(tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.write_bytes(archive(epub("你好。")))
+    copy_safely(source, target, "epub", BOUNDS)
+    with zipfile.ZipFile(target) as copy:
+        found, _ = read(copy, "File")
+    assert (found.title, [chapter.text for chapter in found.chapters]) == ("Book", ["你好。"])
 
 
 @pytest.mark.parametrize("prolog", [LAUGHS, XXE], ids=["laughs", "xxe"])
@@ -88,7 +97,7 @@ async def test_archive_of_nonsense_fails_the_conversion(tmp_path: Path) -> None:
     folder.mkdir()
     source.write_bytes(archive({**docx(), "word/document.xml": b"<nonsense"}))
     with pytest.raises(JobError) as caught:
-        await to_markdown(source, folder / "text", "docx")
+        await to_markup(source, folder / "text", "docx")
     assert caught.value.code == "conversion_failed"
     assert caught.value.message
 
@@ -97,5 +106,5 @@ async def test_problem_of_an_archive_is_told_as_the_jobs(tmp_path: Path) -> None
     source = tmp_path / "source"
     source.write_bytes(archive([Row(name, content, flags=1) for name, content in docx().items()]))
     with pytest.raises(JobError) as caught:
-        await to_markdown(source, tmp_path / "text", "docx")
+        await to_markup(source, tmp_path / "text", "docx")
     assert caught.value.code == "encrypted"

@@ -9,6 +9,7 @@ import asyncio
 import io
 import os
 import tempfile
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,9 +26,9 @@ from app.core.markup import check_prolog
 from app.core.text import beginning, decode, encoding_of, language_of, title_of
 from tests import bombs
 from tests.faults.rig import memory_kb
-from workers.manuscript import chapters, markdown
+from workers.manuscript import chapters, epub, markdown, markup, structure
 from workers.manuscript.archive import copy_safely
-from workers.manuscript.convert import make_safe, to_markdown
+from workers.manuscript.convert import make_safe, to_markup
 
 _SOAK = os.environ.get("SMARTVOICE_SOAK_EXAMPLES")
 _EXAMPLES = int(_SOAK or 1300)
@@ -240,9 +241,10 @@ def _holds(read: Callable[[bytes], str], content: bytes) -> None:
 @made_up
 @given(st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=60).map("".join))
 def test_any_text_falls_into_chapters(text: str) -> None:
-    for found in (chapters.split(text, "Book"), markdown.split(text, "Book").chapters):
-        assert all(chapter.title for chapter in found)
-        assert sum(len(chapter.text) for chapter in found) <= 2 * len(text) + 100
+    for found in (chapters.read(text, "Book"), markdown.split(text, "Book")):
+        assert all(chapter.title for chapter in found.chapters)
+        assert found.characters <= 2 * len(text) + 100
+        assert "other" not in found.left_out
 
 
 @made_up
@@ -263,8 +265,18 @@ def test_pandoc_converts_or_fails(file: tuple[str, bytes]) -> None:
         source, work = Path(folder, "source"), Path(folder, "work")
         work.mkdir()
         source.write_bytes(content)
-        asyncio.run(to_markdown(source, work / "text", format))
-        (work / "text").read_bytes().decode()
+        asyncio.run(to_markup(source, work / "text", format))
+        _read(work / "text", format)
+
+
+def _read(text: Path, format: str) -> None:
+    if format == "epub":
+        with zipfile.ZipFile(text) as archive:
+            found, _ = epub.read(archive, "Book")
+    else:
+        found = structure.manuscript(markup.read(text.read_bytes().decode()), "Book")
+    assert all(chapter.title for chapter in found.chapters)
+    assert "other" not in found.left_out
 
 
 @pytest.mark.parametrize("format", ["html", "fb2"])

@@ -57,7 +57,7 @@ def test_setext_headings_count() -> None:
 
 def test_markup_is_not_text() -> None:
     markdown = "A **bold** and *soft* [link](http://x.y) ![picture](a.png) `name` ~~gone~~ <b>raw</b> &amp; \\*star\\*"
-    assert text(markdown) == "A bold and soft link picture name gone raw & *star*"
+    assert text(markdown) == "A bold and soft link name gone raw & *star*"
 
 
 def test_lists_quotes_and_tables_are_paragraphs() -> None:
@@ -89,4 +89,9 @@ def test_raw_html_without_an_end_takes_no_time(raw: str) -> None:
 def test_raw_html_is_left_out_and_the_text_in_it_stays() -> None:
     text = "<div>\nOne <b>two</b> <!-- a > b --><SCRIPT>x < y</script >three <style>p > a {}</STYLE>four &lt; 5\n</div>"
     assert split(text, "Book").chapters[0].text == "One two three four < 5"
-    assert split("<div>\n<script>no end, a < b, and text\n", "Book").chapters[0].text == "no end, a < b, and text"
+
+
+def test_script_without_an_end_takes_the_rest_with_it_and_says_so() -> None:
+    found = split("One.\n\n<div>\n<script>no end, a < b, and text\n", "Book")
+    assert found.chapters[0].text == "One."
+    assert found.left_out == {"hidden": len("noend,a<b,andtext")}

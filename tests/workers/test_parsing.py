@@ -12,19 +12,17 @@ from app.core.errors import JobError
 from app.core.messages import PARSING, Language
 from tests.workers.conftest import Reports
 from workers import parsing
-from workers.parsing import Chapter, Manuscript
+from workers.parsing import Chapter, Parsed
 from workers.report import Pace, Report
 
-Parse = Callable[..., Awaitable[Manuscript]]
+Parse = Callable[..., Awaitable[Parsed]]
 
 
 @pytest.fixture
 def parse(tmp_path: Path) -> Parse:
     """`workers.parsing.parse` of bytes."""
 
-    async def parse(
-        data: bytes, format: str, title: str, language: Language, report: Report, **limits: Any
-    ) -> Manuscript:
+    async def parse(data: bytes, format: str, title: str, language: Language, report: Report, **limits: Any) -> Parsed:
         source = tmp_path / "source"
         source.write_bytes(data)
         return await parsing.parse(source, format, title, language, report, **limits)
@@ -35,13 +33,13 @@ def parse(tmp_path: Path) -> Parse:
 async def test_txt_becomes_chapters(parse: Parse, reports: Reports) -> None:
     data = "第一章 少年\n他来了。\n第二章 归来\n他走了。".encode("gb18030")
     manuscript = await parse(data, "txt", "书", "zh-CN", reports)
-    assert manuscript == Manuscript("书", [Chapter("第一章 少年", "他来了。"), Chapter("第二章 归来", "他走了。")])
+    assert manuscript == Parsed("书", [Chapter("第一章 少年", "他来了。"), Chapter("第二章 归来", "他走了。")])
     assert manuscript.characters == 8
 
 
 async def test_markdown_tells_its_own_title(parse: Parse, reports: Reports) -> None:
     manuscript = await parse(b"# Story\n\n## One\n\nA.\n\n## Two\n\nB.\n", "md", "file", "en", reports)
-    assert manuscript == Manuscript("Story", [Chapter("One", "A."), Chapter("Two", "B.")])
+    assert manuscript == Parsed("Story", [Chapter("One", "A."), Chapter("Two", "B.")])
 
 
 async def test_html_is_converted(parse: Parse, reports: Reports) -> None:

@@ -1,4 +1,4 @@
-"""Archives made safe: pandoc gets a copy that was written here, never the archive that somebody sent.
+"""Archives made safe: what reads them gets a copy that was written here, never the archive that somebody sent.
 
 Two programs may read one archive differently; of the copy nothing is left to read differently. Its sizes are true, and
 pictures, sounds and fonts in it are empty.

@@ -3,37 +3,68 @@
 There are texts of a few hundred kilobytes that keep a Markdown parser busy for hours, and no thread can be ended. So
 this runs where the system bounds time and memory (`workers.manuscript.program`), and imports as little as it can.
 
-`TEXT` is the file with the text, `ORDER` one with an `Order` as JSON. It prints the chapters, or why there are none, as
-JSON.
+`TEXT` is the file with the text, `ORDER` one with an `Order` as JSON. It prints a `Found` or a `Refusal` as JSON.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import sys
+import zipfile
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from app.core.errors import JobError, Unprocessable
-from app.core.text import clean, decode
-from workers.manuscript import chapters, markdown
-from workers.manuscript.model import Manuscript
+from app.core.text import decode, scrubbed
+from workers.manuscript import chapters, epub, markdown, markup, metadata, structure
+from workers.manuscript.metadata import Said
+from workers.manuscript.model import Confidence, Manuscript
 
 OUT_OF_MEMORY = 3
 """The exit status where memory did not suffice."""
 
+COVER = "cover"
+"""The file that the cover's picture is written to, in the folder that the program runs in."""
+
+# Pandoc makes a subtitle within a chapter a heading of the same level.
+_SUBTITLE = re.compile(r'<h(\d) class="unnumbered">(.*?)</h\1>', re.DOTALL)
 _WIDEST_CHARACTER = 4  # bytes, in any encoding
 
 
 class Order(TypedDict):
-    """`format`: `txt` or `md` as they came; anything else is pandoc's Markdown. `title`: the book's, unless it tells
-    its own."""
+    """`format`: that of the manuscript; of one that pandoc converted, TEXT is HTML, and what it read is `safe`.
+
+    `title`: the book's, unless it tells its own.
+    """
 
     format: str
     title: str
+    safe: str
     max_chapters: int
     max_characters: int
+
+
+class Found(TypedDict):
+    """What was found. `chapters`: title, text and confidence of each. `cover`: the name of its picture in an archive;
+    where the picture is in the text, it is written to a file `cover`."""
+
+    title: str
+    author: str
+    language: str
+    cover: str
+    chapters: list[tuple[str, str, Confidence]]
+    characters_in: int
+    characters_spoken: int
+    left_out: dict[str, int]
+
+
+class Refusal(TypedDict):
+    """Why there is nothing."""
+
+    code: str
+    message: str
 
 
 def main(text: Path, order: Path) -> None:
@@ -46,29 +77,64 @@ def main(text: Path, order: Path) -> None:
 
 
 def _print(text: Path, order: Path) -> None:
+    found: Found | Refusal
     try:
-        made = _made(text.read_bytes(), json.loads(order.read_text()))
-        found: dict[str, Any] = {"title": made.title, "chapters": [(one.title, one.text) for one in made.chapters]}
+        made, cover = _made(text, json.loads(order.read_text()))
+        found = Found(
+            title=made.title,
+            author=made.author,
+            language=made.language,
+            cover=cover,
+            chapters=[(one.title, one.text, one.confidence) for one in made.chapters],
+            characters_in=made.tally.characters_in,
+            characters_spoken=made.characters_spoken,
+            left_out=made.left_out,
+        )
     except Unprocessable as error:
-        found = {"code": error.code, "message": error.detail}
+        found = Refusal(code=error.code, message=error.detail)
     except JobError as error:
-        found = {"code": error.code, "message": error.message}
+        found = Refusal(code=error.code, message=error.message)
     json.dump(found, sys.stdout)
 
 
-def _made(content: bytes, order: Order) -> Manuscript:
-    if order["format"] not in ("txt", "md"):
-        text = clean(content.decode("utf-8", errors="replace"))
-    elif len(content) > order["max_characters"] * _WIDEST_CHARACTER:
-        raise _too_many_characters(order)
+def _made(text: Path, order: Order) -> tuple[Manuscript, str]:
+    """The manuscript, and what its cover is called."""
+    format, title, cover = order["format"], order["title"], ""
+    if format == "epub":
+        with zipfile.ZipFile(text) as archive:
+            manuscript, cover = epub.read(archive, title)
+    elif format == "txt":
+        manuscript = chapters.read(_decoded(text, order), title)
+    elif format == "md":
+        manuscript = markdown.split(_decoded(text, order), title)
     else:
-        text = decode(content)
-    if order["format"] == "txt":
-        manuscript = Manuscript(order["title"], chapters.split(text, order["title"]))
-    else:
-        manuscript = markdown.split(text, order["title"])
+        manuscript, cover = _of_markup(text, order)
     _check(manuscript, order)
-    return manuscript
+    return manuscript, cover
+
+
+def _of_markup(text: Path, order: Order) -> tuple[Manuscript, str]:
+    content = scrubbed(text.read_text("utf-8", errors="replace"))
+    if order["format"] == "fb2":
+        content = _SUBTITLE.sub(r"<p>\2</p>", content)
+    document = markup.read(content)
+    said = Said()
+    if order["safe"]:
+        safe = Path(order["safe"])
+        said = metadata.said(safe, order["format"])
+        # Pandoc calls a document that has no title of its own by its file's name.
+        title = "" if document.title == safe.stem else document.title
+        document.title, document.author = title or said.title, document.author or said.author
+        document.language = said.language
+    if said.cover:
+        Path(COVER).write_bytes(said.cover)
+    return structure.manuscript(document, order["title"]), COVER if said.cover else ""
+
+
+def _decoded(text: Path, order: Order) -> str:
+    if text.stat().st_size > order["max_characters"] * _WIDEST_CHARACTER:
+        raise _too_many_characters(order)
+    return decode(text.read_bytes())
 
 
 def _check(manuscript: Manuscript, order: Order) -> None:

@@ -14,12 +14,17 @@ export class ChapterEditor {
   #parts;
   #onSaved;
   #report;
-  /** As the server has it. @type {{projectId: string, id: string, title: string, text: string, voice: string | null, speed: number | null} | null} */
+  /**
+   * As the server has it.
+   *
+   * @type {{projectId: string, id: string, title: string, text: string, voice: string | null, speed: number | null,
+   *   audioUrl: string | null} | null}
+   */
   #chapter = null;
 
   /**
    * @param {HTMLDialogElement} dialog
-   * @param {(chapter: object, changes: {title?: string, text?: string}) => void} onSaved is told the chapter as it is then
+   * @param {(chapter: any, changes: {title?: string, text?: string}) => void} onSaved is told the chapter as it is then
    * @param {(job: object) => void} onRedo is told of the job that says some of it anew
    */
   constructor(dialog, onSaved, onRedo) {

@@ -17,7 +17,7 @@ export function ask(dialog) {
 
 /** @param {HTMLElement} dialog @returns {Record<string, any>} its parts by their `data-part` names */
 export const partsOf = (dialog) =>
-  Object.fromEntries([...dialog.querySelectorAll("[data-part]")].map((part) => [part.dataset.part, part]));
+  Object.fromEntries([.../** @type {NodeListOf<HTMLElement>} */ (dialog.querySelectorAll("[data-part]"))].map((part) => [part.dataset.part, part]));
 
 /**
  * While `save` runs the button says so; what it throws is told in the dialog, which then stays open.

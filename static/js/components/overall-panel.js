@@ -51,7 +51,14 @@ export class OverallPanel {
   }
 }
 
-function said({ count, ready, running }) {
-  const done = t(ready === count ? "project.allReady" : "project.ready", { count, done: ready });
-  return running ? `${t("project.generating", { count: running })} · ${done}` : done;
+/** What is under way, what is there, and what is wrong with the rest. */
+function said({ count, ready, running, failed, wanting }) {
+  const changed = ready === count && wanting;
+  const parts = [
+    running && t("project.generating", { count: running }),
+    t(ready === count ? "project.allReady" : "project.ready", { count, done: ready }),
+    failed && t("project.failed", { count: failed }),
+    changed && t("project.changed", { count: changed }),
+  ];
+  return parts.filter(Boolean).join(" · ");
 }

@@ -8,7 +8,8 @@ export function instantiate(templateId) {
   const template = /** @type {HTMLTemplateElement} */ (document.getElementById(templateId));
   const root = /** @type {HTMLElement} */ (template.content.firstElementChild.cloneNode(true));
   const parts = {};
-  for (const element of root.querySelectorAll("[data-part]")) parts[element.dataset.part] = element;
+  const found = /** @type {NodeListOf<HTMLElement>} */ (root.querySelectorAll("[data-part]"));
+  for (const element of found) parts[element.dataset.part] = element;
   return { root, parts };
 }
 
@@ -24,9 +25,7 @@ export const byId = (id) => document.getElementById(id);
 /**
  * @param {string} prefix of ids such as `player-play`, and itself the id of the `root`
  * @param {string[]} names what follows it
- * @returns {Record<string, any>} the elements by those names
+ * @returns {any} the elements by those names
  */
-export const byIds = (prefix, names) => ({
-  root: byId(prefix),
-  ...Object.fromEntries(names.map((name) => [name, byId(`${prefix}-${name}`)])),
-});
+export const byIds = (prefix, names) =>
+  Object.fromEntries([["root", byId(prefix)], ...names.map((name) => [name, byId(`${prefix}-${name}`)])]);

@@ -30,6 +30,7 @@ function actionOf({ key, target }, player) {
 
 /** @param {import("./player.js").Player} player */
 export function wireMediaSession(player) {
+  /** @type {Partial<Record<MediaSessionAction, MediaSessionActionHandler>>} */
   const actions = {
     play: () => player.toggle(),
     pause: () => player.toggle(),
@@ -40,6 +41,6 @@ export function wireMediaSession(player) {
     seekto: ({ seekTime }) => player.seek(seekTime),
   };
   for (const [action, handler] of Object.entries(actions)) {
-    navigator.mediaSession?.setActionHandler(action, handler);
+    navigator.mediaSession?.setActionHandler(/** @type {MediaSessionAction} */ (action), handler);
   }
 }

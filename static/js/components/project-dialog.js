@@ -16,7 +16,7 @@ export class ProjectDialog {
 
   /**
    * @param {HTMLDialogElement} dialog
-   * @param {(project: object) => void} onSaved is told the project as it is then
+   * @param {(project: any) => void} onSaved is told the project as it is then
    */
   constructor(dialog, onSaved) {
     this.#dialog = dialog;
@@ -30,7 +30,10 @@ export class ProjectDialog {
     });
   }
 
-  /** @param {{id: string, title: string, language: string, speed: number, dialogueVoice: string | null}} project */
+  /**
+   * @param {{id: string, title: string, language: string, speed: number, dialogueVoice: string | null,
+   *   pronunciations: import("./pronunciations.js").Pronunciation[]}} project
+   */
   open(project) {
     this.#project = project;
     const { title, language } = this.#form.elements;

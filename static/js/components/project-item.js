@@ -17,7 +17,7 @@ export class ProjectItem {
   }
 
   /**
-   * @param {object} project with its parse job
+   * @param {Record<string, any>} project with its parse job
    * @param {boolean} narrating whether audio of it is being generated
    */
   update(project, narrating) {
@@ -52,7 +52,7 @@ export class ProjectItem {
   }
 }
 
-/** @param {object} project @returns {string[]} what there is to say of it beside its title */
+/** @param {Record<string, any>} project @returns {string[]} what there is to say of it beside its title */
 export function factsOf(project) {
   const facts = [t(`language.${project.language}`)];
   if (project.chapterCount) facts.push(t("unit.chapters", { count: project.chapterCount }));

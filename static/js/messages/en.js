@@ -98,6 +98,8 @@ export const messages = {
   "project.listen": "Listen",
   "project.ready": "{done} of {count} chapters ready",
   "project.allReady": { one: "The chapter is ready", other: "All {count} chapters are ready" },
+  "project.failed": "{count} failed",
+  "project.changed": { one: "1 text changed since", other: "{count} texts changed since" },
   "project.generating": "Generating {count}",
   "project.overall": "Overall progress",
   "project.nothingToDo": "Every chapter has audio or is on its way.",

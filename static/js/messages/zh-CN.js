@@ -98,6 +98,8 @@ export const messages = {
   "project.listen": "收听",
   "project.ready": "已完成 {done} / {count} 章",
   "project.allReady": { other: "全部 {count} 章已完成" },
+  "project.failed": "{count} 章失败",
+  "project.changed": { other: "{count} 章的文本已修改" },
   "project.generating": "正在生成 {count} 章",
   "project.overall": "总进度",
   "project.nothingToDo": "所有章节均已生成或正在生成。",

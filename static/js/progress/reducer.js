@@ -36,7 +36,10 @@ import { isNewer } from "./cursor.js";
 /** @type {Record<string, Job["queue"]>} */
 const QUEUES = { parse: "text-parsing", audio: "audio-generation", book: "book-assembly" };
 const WAITING = new Set(["queued", "retrying"]);
-const RESULT_MEMBERS = ["chapters", "characters", "audioUrl", "durationSeconds", "downloadUrl"];
+const RESULT_MEMBERS = [
+  ...["chapters", "characters", "charactersIn", "charactersSpoken", "leftOut"],
+  ...["audioUrl", "durationSeconds", "downloadUrl"],
+];
 
 /** @type {Record<string, (data: Record<string, any>) => Partial<Job>>} */
 const CHANGES = {
@@ -56,12 +59,28 @@ const CHANGES = {
  * @returns {Jobs}
  */
 export function applyEvent(jobs, event) {
+  if (event.type === "project:changed") return without(jobs, event.data.gone ?? []);
   const before = jobs instanceof Map ? jobs.get(event.data.jobId) : jobs[event.data.jobId];
   const after = applyToJob(before, event);
   if (after === undefined || after === before) return jobs;
   return /** @type {Jobs} */ (
     jobs instanceof Map ? new Map(jobs).set(after.id, after) : { ...jobs, [after.id]: after }
   );
+}
+
+/**
+ * The jobs without those of chapters that are gone.
+ *
+ * @template {Map<string, Job> | Record<string, Job>} Jobs
+ * @param {Jobs} jobs
+ * @param {string[]} gone
+ * @returns {Jobs}
+ */
+function without(jobs, gone) {
+  const entries = jobs instanceof Map ? [...jobs] : Object.entries(jobs);
+  const left = entries.filter(([, { chapterId }]) => !gone.includes(chapterId ?? ""));
+  if (left.length === entries.length) return jobs;
+  return /** @type {Jobs} */ (jobs instanceof Map ? new Map(left) : Object.fromEntries(left));
 }
 
 /**

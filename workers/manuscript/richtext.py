@@ -1,0 +1,43 @@
+"""RTF made ready for pandoc, whose reader would drop some of its text, and what it says of itself."""
+
+from __future__ import annotations
+
+import re
+
+from app.core.text import scrubbed
+
+_LONGEST = 300  # characters
+_INFO = re.compile(rb"\{\\info\b.{0,4000}", re.DOTALL)
+_FIELD = rb"\{\\%s\s+([^{}]{1,2000})\}"
+_CODE = re.compile(r"\\u(-?\d{1,6})\s?(?:\\'[0-9a-fA-F]{2}|[^\\{}])?|\\'([0-9a-fA-F]{2})|\\[a-z]+-?\d*\s?")
+_WIDTHS = re.compile(rb"\\uc(\d+)")
+# The character that stands behind a number for programs which do not know it: pandoc drops the next one with it.
+_STAND_IN = re.compile(rb"(\\u-?\d{1,6}) ?[^\\{}\r\n]")
+_MARKED_NOTE = re.compile(rb"\{\\\*\s*\\footnote\b")
+
+
+def mended(content: bytes) -> bytes:
+    """The same text, written in a way in which pandoc reads all of it."""
+    if set(_WIDTHS.findall(content)) <= {b"1"}:
+        content = _STAND_IN.sub(rb"\1\\'3f", content)
+    return _MARKED_NOTE.sub(rb"{\\footnote", content)
+
+
+def said(content: bytes) -> tuple[str, str]:
+    """Title and author; empty where it does not say."""
+    info = _INFO.search(content)
+    fields = [re.search(_FIELD % name, info[0]) if info else None for name in (b"title", b"author")]
+    title, author = (_text(field[1].decode("cp1252", "replace")) if field else "" for field in fields)
+    return title, author
+
+
+def _text(source: str) -> str:
+    text = _CODE.sub(_character, source)
+    return " ".join(scrubbed(text).split())[:_LONGEST]
+
+
+def _character(match: re.Match[str]) -> str:
+    if match[1]:
+        code = int(match[1]) % 0x10000
+        return "" if 0xD800 <= code < 0xE000 else chr(code)
+    return bytes([int(match[2], 16)]).decode("cp1252", "replace") if match[2] else ""
