@@ -170,6 +170,7 @@ class Projects:
             found = rearrange.halves(await self._text(user, before), before["title"], offset)
             first = await self._store_text(user, project, chapter, found.first)
             second = {"id": new, "projectId": project, "title": found.title, "confidence": "high"}
+            second |= {name: before[name] for name in ("voice", "speed") if before.get(name)}
             second |= await self._store_text(user, project, new, found.second)
             await self._rearranging.split(user, before, first, second)
         return await self.chapter(user, project, chapter), await self.chapter(user, project, new)
@@ -194,7 +195,8 @@ class Projects:
         if gone.get("audio"):
             # Nothing names it any more; where this fails it goes with the project.
             with suppress(Unavailable):
-                await self._store.delete([storage.audio_path(user, gone["audio"])])
+                paths = (storage.audio_path, storage.report_path)
+                await self._store.delete([path(user, gone["audio"]) for path in paths])
         return await self.chapter(user, project, id)
 
     async def next_take(self, user: str, project: str, chapter: str) -> None:

@@ -120,6 +120,10 @@ export const api = {
   splitChapter: (id, chapterId, offset) => request("POST", `${chapterPath(id, chapterId)}/split`, { offset }),
   /** Merges it with the chapter before. */
   mergeChapter: (id, chapterId) => request("POST", `${chapterPath(id, chapterId)}/merge`),
+  /** How completely its audio says its text. @returns {Promise<{segments: object[], suspicious: number[]}>} */
+  report: (id, chapterId) => request("GET", `${chapterPath(id, chapterId)}/report`),
+  /** @param {number[]} redo segments of the report that are to be said anew */
+  redo: (id, chapterId, redo) => request("POST", `${chapterPath(id, chapterId)}/audio`, { redo }),
   generateChapter: (id, chapterId) => request("POST", `${chapterPath(id, chapterId)}/audio`),
   generateAll: async (id) => (await request("POST", `${projectPath(id)}/audio`)).jobs,
   cancelJob: ({ queue, id }) => request("DELETE", `/api/jobs/${queue}/${encodeURIComponent(id)}`),

@@ -28,7 +28,7 @@ export class ProjectPage {
   #frameTimer = 0;
   #wasRunning = 0;
   #starting = false;
-  /** Chapters whose text was changed while their audio was made: which text it has, only the server knows. */
+  /** Chapters whose text or voice was changed while their audio was made: which text it has, only the server knows. */
   #editedMeanwhile = new Set();
 
   /**
@@ -113,7 +113,11 @@ export class ProjectPage {
       await this.load();
     });
 
-  editChapter = (id) => this.#attempt(() => this.#parts.editor.open(this.#id, id));
+  editChapter = (id) =>
+    this.#attempt(() => this.#parts.editor.open(this.#id, id, this.#model.project.language));
+
+  /** Takes in a job that was started elsewhere on the page. */
+  take = (job) => this.#take(job);
 
   edit = () => this.#parts.dialog.open(this.#model.project);
 
@@ -135,6 +139,8 @@ export class ProjectPage {
     return this.#attempt(async () => {
       this.#model.putProject(await api.changeProject(this.#id, { voice }));
       this.#parts.toaster.show(t("project.voiceSaved"));
+      // Which audio is of another voice now, the server knows.
+      await this.load();
     });
   }
 
@@ -143,12 +149,16 @@ export class ProjectPage {
     const other = project.language !== this.#model.project.language;
     this.#model.putProject(project);
     if (other) this.#parts.voices.load(this.#model.project);
+    for (const { id, job } of this.#model.chapters()) if (isRunning(job)) this.#editedMeanwhile.add(id);
     this.render();
+    // Which audio is read in another way now, the server knows.
+    this.load();
   }
 
   /** Takes in a chapter that was changed. */
-  putChapter(chapter, /** @type {{text?: string}} */ { text }) {
-    if (text !== undefined && isRunning(this.#jobOf(chapter.id))) this.#editedMeanwhile.add(chapter.id);
+  putChapter(chapter, changes) {
+    const other = ["text", "voice", "speed"].some((name) => name in changes);
+    if (other && isRunning(this.#jobOf(chapter.id))) this.#editedMeanwhile.add(chapter.id);
     this.#model.putChapter(chapter);
     this.#parts.toaster.show(t(chapter.outdated ? "editor.savedOutdated" : "project.saved"));
     this.#parts.list.mark(chapter.id);

@@ -54,6 +54,7 @@ export function makeParts(page) {
     editor: new ChapterEditor(byId("chapter-dialog"), {
       onSaved: (chapter, changes) => page.putChapter(chapter, changes),
       onRearranged: () => page.load(),
+      onRedo: (job) => page.take(job),
     }),
     dialog: new ProjectDialog(byId("project-dialog"), (project) => page.putProject(project)),
     voices: new VoiceSelect(byId("voice-field"), byId("voice"), (voice) => page.chooseVoice(voice)),

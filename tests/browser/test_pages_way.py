@@ -77,7 +77,7 @@ async def _edit(page: Page) -> None:
     await dialog.get_by_role("button", name="Save").click()
     last = page.locator(".chapter").nth(2)
     await expect(last.locator("[data-part=title]")).to_have_text("The End")
-    await expect(last.locator("[data-part=note]")).to_have_text("Text changed since")
+    await expect(last.locator("[data-part=note]")).to_have_text("Text or voice changed since")
     await last.get_by_role("button", name="Regenerate").click()
     await expect(last.locator("[data-part=note]")).to_have_text("")
     await expect(last.locator("[data-part=state]")).to_have_text("Ready")

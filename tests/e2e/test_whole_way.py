@@ -218,3 +218,38 @@ async def test_worker_killed_in_the_middle_is_taken_over(alice: Client, stack: S
 async def _synthesising(look: Any) -> bool:
     now = await look()
     return bool(now["progress"]["stage"] == "synthesis" and now["progress"]["unitsDone"] > 0)
+
+
+async def test_chapter_is_read_in_chosen_ways_and_reported_on_and_a_part_of_it_said_anew(alice: Client) -> None:
+    project = await _parsed(alice, "Siobhan paid $5.\n\n“Why?” he asked, and nobody said a word.", language="en")
+    id, chapter = project["id"], project["chapters"][0]["id"]
+    url = f"/api/projects/{id}/chapters/{chapter}"
+    ways = {
+        "speed": 1.5,
+        "dialogueVoice": "en-us-female",
+        "pronunciations": [{"term": "Siobhan", "respelling": "Shivawn"}],
+    }
+    assert (await alice.http.patch(f"/api/projects/{id}", json=ways)).status_code == httpx.codes.OK
+
+    async def narrated(body: dict[str, Any] | None = None) -> dict[str, Any]:
+        job = (await alice.http.post(f"{url}/audio", json=body or {})).json()
+        ending = {"Prefer": "wait=10"}
+
+        async def ended() -> bool:
+            found = (await alice.http.get(f"/api/jobs/{NARRATION}/{job['id']}", headers=ending)).json()
+            assert found["state"] != "failed", found
+            return bool(found["state"] == "completed")
+
+        await until(ended)
+        return dict((await alice.http.get(url)).json())
+
+    first = await narrated()
+    assert not first["outdated"]
+    report = (await alice.http.get(f"{url}/report")).json()
+    assert "".join(first["text"][one["start"] : one["end"]] for one in report["segments"]) == first["text"]
+    assert sum(one["seconds"] for one in report["segments"]) < first["durationSeconds"]
+    again = await narrated({"redo": [0]})
+    assert not again["outdated"]
+    assert again["audioUrl"] != first["audioUrl"]
+    for name in (first["audioUrl"], again["audioUrl"]):
+        assert (await alice.http.get(name)).status_code == httpx.codes.OK

@@ -20,7 +20,7 @@ from app.core import keys
 from app.core.jobs import Jobs
 from app.core.projects import audio_record
 from app.core.settings import Settings
-from app.core.storage import Storage, audio_path, cover_path
+from app.core.storage import Storage, audio_path, cover_path, report_path
 from app.routes import PRIVATE, ROUTES
 from tests.support import Client, HandWorker
 
@@ -84,6 +84,7 @@ async def hers(
     job = await alice.narrate(project["id"], chapter["id"])
     name = f"{project['id']}-{chapter['id']}-{'a' * 20}"
     await storage.put(audio_path("alice", name), b"sound")
+    await storage.put(report_path("alice", name), b'{"segments": []}')
     claim = await worker.start("alice", job)
     await jobs.complete(claim, {}, audio_record("alice", chapter["id"], name, 1.0, "x"))
     return {

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from workers.audio.samples import FULL_SCALE, samples_of
+from workers.audio.samples import FULL_SCALE, Samples, samples_of
 from workers.speech.engine import Pcm
 from workers.speech.plausible import bounds
 
@@ -48,9 +48,15 @@ def heard(pcm: Pcm | None) -> tuple[float, bool, bool]:
     samples = np.abs(samples_of(pcm))
     loud = np.flatnonzero(samples > _QUIET)
     gap = int(np.max(np.diff(loud), initial=0)) / pcm.sample_rate
-    full = (samples >= (FULL_SCALE - 2) / FULL_SCALE).astype(np.int8)
-    run = np.convolve(full, np.ones(_CLIPPED_RUN, np.int8), "valid") if len(full) >= _CLIPPED_RUN else full[:0]
-    return pcm.seconds, not loud.size or gap > _LONGEST_GAP, bool((run >= _CLIPPED_RUN).any())
+    return pcm.seconds, not loud.size or gap > _LONGEST_GAP, _is_clipped(samples)
+
+
+def _is_clipped(samples: Samples) -> bool:
+    """Whether some samples in a row are at full scale."""
+    full = np.flatnonzero(samples >= (FULL_SCALE - 2) / FULL_SCALE)
+    # Of so many places in a row, the last is so far from the first.
+    apart = full[_CLIPPED_RUN - 1 :] - full[: len(full) - _CLIPPED_RUN + 1] if len(full) >= _CLIPPED_RUN else full[:0]
+    return bool((apart == _CLIPPED_RUN - 1).any())
 
 
 def report_of(takes: list[Take]) -> dict[str, Any]:

@@ -1,16 +1,25 @@
-/** The dialog in which a chapter's title and text are changed; it does not let go of changes unasked. */
+/** The dialog in which a chapter's title and text are changed, and how it is read; it does not let go of changes unasked. */
 
 import { api } from "../api.js";
 import { onLocaleChange, t } from "../i18n.js";
 import { partsOf, saving, showError } from "./dialog.js";
 import { setText } from "./job-text.js";
+import { ReportView } from "./report-view.js";
+import { showSpeeds, speedOf } from "./speeds.js";
+import { loadVoices, showVoices } from "./voice-select.js";
 
 export class ChapterEditor {
   #dialog;
   #form;
   #parts;
   #on;
-  /** As the server has it. @type {{projectId: string, id: string, title: string, text: string} | null} */
+  #report;
+  /**
+   * As the server has it.
+   *
+   * @type {{projectId: string, id: string, title: string, text: string, voice: string | null, speed: number | null,
+   *   audioUrl: string | null} | null}
+   */
   #chapter = null;
 
   /**
@@ -18,25 +27,37 @@ export class ChapterEditor {
    * @param {object} on
    * @param {(chapter: any, changes: {title?: string, text?: string}) => void} on.onSaved is told the chapter as it is then
    * @param {() => void} on.onRearranged is told when chapters were split or merged
+   * @param {(job: object) => void} on.onRedo is told of the job that says some of it anew
    */
   constructor(dialog, on) {
     this.#dialog = dialog;
     this.#form = dialog.querySelector("form");
     this.#parts = partsOf(dialog);
     this.#on = on;
+    this.#report = new ReportView(this.#parts, (job) => {
+      on.onRedo(job);
+      this.#leave();
+    });
     this.#wire();
-    onLocaleChange(() => this.#renderCount());
+    onLocaleChange(() => {
+      this.#renderCount();
+      this.#report.render();
+    });
   }
 
   /**
    * @param {string} projectId
    * @param {string} id the chapter's
+   * @param {string} language the project's
    * @throws {import("../api.js").ApiError} where its text is not to be had
    */
-  async open(projectId, id) {
-    const { title, text, position } = await api.chapter(projectId, id);
-    this.#chapter = { projectId, id, title, text };
+  async open(projectId, id, language) {
+    const { title, text, voice, speed, audioUrl, position } = await api.chapter(projectId, id);
+    this.#chapter = { projectId, id, title, text, voice, speed, audioUrl };
     this.#parts.merge.hidden = position === 1;
+    showSpeeds(this.#form.elements.speed, speed, t("editor.asProject"));
+    this.#showVoices(language);
+    this.#report.show(this.#chapter);
     this.#form.elements.title.value = title;
     this.#form.elements.text.value = text;
     showError(this.#parts, "");
@@ -44,6 +65,13 @@ export class ChapterEditor {
     this.#renderCount();
     this.#dialog.showModal();
     this.#form.elements.text.setSelectionRange(0, 0);
+  }
+
+  async #showVoices(language) {
+    const select = this.#form.elements.voice;
+    showVoices(select, [], this.#chapter.voice ?? "", t("editor.asProject"));
+    const voices = await loadVoices(language);
+    showVoices(select, voices, select.value, t("editor.asProject"));
   }
 
   #wire() {
@@ -70,8 +98,10 @@ export class ChapterEditor {
 
   /** What differs from what the server has; null where nothing does. */
   get #changes() {
-    const { title, text } = this.#form.elements;
+    const { title, text, voice, speed } = this.#form.elements;
     const changes = {};
+    if ((voice.value || null) !== this.#chapter.voice) changes.voice = voice.value || null;
+    if (speedOf(speed) !== this.#chapter.speed) changes.speed = speedOf(speed);
     if (title.value.trim() !== this.#chapter.title) changes.title = title.value.trim();
     if (text.value !== unified(this.#chapter.text)) changes.text = text.value;
     return Object.keys(changes).length ? changes : null;

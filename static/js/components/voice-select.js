@@ -34,18 +34,30 @@ export class VoiceSelect {
   /** @param {{language: string, voice: string | null}} project */
   async load({ language, voice }) {
     this.#chosen = voice ?? "";
-    const answer = await api.voices().catch(() => null);
-    this.#voices = voicesOf(answer, language);
+    this.#voices = await loadVoices(language);
     this.#render();
   }
 
   #render() {
     this.#field.hidden = this.#voices.length === 0;
-    const known = this.#voices.some((voice) => voice.id === this.#chosen);
-    const stray = this.#chosen && !known ? [{ id: this.#chosen, name: this.#chosen }] : [];
-    const shown = [{ id: "", name: t("project.defaultVoice") }, ...stray, ...this.#voices];
-    this.#select.replaceChildren(...shown.map(({ id, name }) => new Option(name, id, false, id === this.#chosen)));
+    showVoices(this.#select, this.#voices, this.#chosen, t("project.defaultVoice"));
   }
+}
+
+/** @param {string} language @returns {Promise<Voice[]>} none where the server has none to tell of */
+export const loadVoices = async (language) => voicesOf(await api.voices().catch(() => null), language);
+
+/**
+ * @param {HTMLSelectElement} select
+ * @param {Voice[]} voices
+ * @param {string} chosen empty: none; one that is not there any more is shown, too
+ * @param {string} none what it is called to choose none
+ */
+export function showVoices(select, voices, chosen, none) {
+  const known = voices.some((voice) => voice.id === chosen);
+  const stray = chosen && !known ? [{ id: chosen, name: chosen }] : [];
+  const shown = [{ id: "", name: none }, ...stray, ...voices];
+  select.replaceChildren(...shown.map(({ id, name }) => new Option(name, id, false, id === chosen)));
 }
 
 /**
