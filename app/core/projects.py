@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 
 from app.core import keys, rearrange, storage
 from app.core.deletion import Deletion
-from app.core.errors import NotFound, Refused, TooMany, Unavailable, Unprocessable
+from app.core.errors import Conflict, NotFound, Refused, TooMany, Unavailable, Unprocessable
 from app.core.jobs import Claim, Jobs, Order
 from app.core.messages import PARSING, Language
 from app.core.models import Chapter, Job, Project, compact, new_id, now
@@ -162,7 +162,7 @@ class Projects:
 
         `id` is the one that the second half is to have: who asks again with it gets the same split. Audio that the
         chapter has stays with the first half, and is outdated. Raises NotFound; Conflict (`chapter_busy`,
-        `chapter_changed`), Unprocessable (`nothing_to_split`, `too_many_chapters`), Unavailable.
+        `chapter_changed`, `nothing_to_split`), Unprocessable (`too_many_chapters`), Unavailable.
         """
         new = id or new_id()
         if not id or not await self._redis.exists(keys.chapter(user, new)):
@@ -179,12 +179,12 @@ class Projects:
         """Merges a chapter with the one before it, which stays, and is returned; its audio is outdated then.
 
         The title of the other becomes a line of the text. Raises NotFound; Conflict (`chapter_busy`,
-        `chapter_changed`), Unprocessable (`nothing_to_merge`, `too_many_characters`), Unavailable.
+        `chapter_changed`, `nothing_to_merge`), Unprocessable (`too_many_characters`), Unavailable.
         """
         gone = await self._chapter(user, project, chapter)
         place = int(gone["position"]) - 2
         if place < 0:
-            raise Unprocessable("There is no chapter before this one.", code="nothing_to_merge")
+            raise Conflict("There is no chapter before this one.", code="nothing_to_merge")
         [id] = names(await self._redis.zrange(keys.chapters(user, project), place, place))
         before = await self._chapter(user, project, id)
         texts = [

@@ -85,7 +85,7 @@ def halves(text: str, title: str, offset: int) -> Halves:
     """`text` divided where the line begins that holds the character number `offset`.
 
     A short line that does not end like a statement is the second half's title; else it is called as the first is.
-    Raises Unprocessable (`nothing_to_split`) where one of them would have nothing to read.
+    Raises Conflict (`nothing_to_split`) where one of them would have nothing to read.
     """
     start = text.rfind("\n", 0, offset) + 1 if offset < len(text) else len(text)
     first, second = text[:start].strip("\n"), text[start:].strip("\n")
@@ -96,7 +96,7 @@ def halves(text: str, title: str, offset: int) -> Halves:
     else:
         title = f"{_NUMBERED.sub('', title)} (2)"
     if not _readable(first) or not _readable(second):
-        raise Unprocessable("There is nothing to read on one side of this place.", code="nothing_to_split")
+        raise Conflict("There is nothing to read on one side of this place.", code="nothing_to_split")
     return Halves(first, title, second)
 
 

@@ -250,8 +250,8 @@ OPERATIONS: Operations = {
         answers={201: Answer("Both halves.", SplitChapter, (location("^/api/projects/", "The new chapter."),))},
         problems={
             400: ["bad_idempotency_key"],
-            409: ["chapter_busy", "chapter_changed", "idempotency_in_progress"],
-            422: ["idempotency_mismatch", "nothing_to_split", "too_many_chapters", "too_many_characters"],
+            409: ["chapter_busy", "chapter_changed", "idempotency_in_progress", "nothing_to_split"],
+            422: ["idempotency_mismatch", "too_many_chapters", "too_many_characters"],
             503: ["storage_unavailable"],
         },
     ),
@@ -263,8 +263,8 @@ OPERATIONS: Operations = {
         answers={200: Answer("The chapter before, of which this one is a part now.", EstimatedChapter)},
         problems={
             400: ["bad_idempotency_key"],
-            409: ["chapter_busy", "chapter_changed", "idempotency_in_progress"],
-            422: ["idempotency_mismatch", "nothing_to_merge", "too_many_characters"],
+            409: ["chapter_busy", "chapter_changed", "idempotency_in_progress", "nothing_to_merge"],
+            422: ["idempotency_mismatch", "too_many_characters"],
             503: ["storage_unavailable"],
         },
     ),

@@ -100,12 +100,12 @@ async def test_merging_the_halves_gives_the_text_back(book: Book) -> None:
 @pytest.mark.parametrize("offset", [3, len(TEXT) + 100])
 async def test_place_with_nothing_on_one_side_is_refused(book: Book, offset: int) -> None:
     answer = await book.split((await book.chapters())[1], offset)
-    assert (answer.status_code, answer.json()["code"]) == (422, "nothing_to_split")
+    assert (answer.status_code, answer.json()["code"]) == (409, "nothing_to_split")
 
 
 async def test_first_chapter_has_none_to_be_merged_with(book: Book) -> None:
     answer = await book.merge((await book.chapters())[0])
-    assert (answer.status_code, answer.json()["code"]) == (422, "nothing_to_merge")
+    assert (answer.status_code, answer.json()["code"]) == (409, "nothing_to_merge")
 
 
 async def test_audio_of_what_stays_is_outdated_and_of_what_goes_deleted(
