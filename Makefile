@@ -5,7 +5,7 @@ PORT ?= 8000
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run test lint soak screenshots chaos fuzz format clean
+.PHONY: help run test lint soak screenshots chaos fuzz bench format clean
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -36,6 +36,10 @@ chaos: $(VENV)/.test ## kill something each second for a minute, and see that no
 
 fuzz: $(VENV)/.test ## send each operation of the interface hundreds of requests that nobody would think of
 	SMARTVOICE_FUZZ_EXAMPLES=500 $(BIN)/pytest -q tests/openapi/test_schemathesis.py
+
+bench: $(VENV)/.test ## measure it beside other servers and write docs/benchmarks.md (25 min; ONLY=b,d PASSES=1 SMALL=1 for less)
+	@tools/system-packages
+	@$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY)) $(if $(PASSES),--passes $(PASSES)) $(if $(SMALL),--small)
 
 format: $(VENV)/.test ## put the code into form
 	$(BIN)/ruff check --fix .

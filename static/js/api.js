@@ -116,6 +116,10 @@ export const api = {
   chapter: (id, chapterId) => request("GET", chapterPath(id, chapterId)),
   /** @param {string} id @param {string} chapterId @param {{title?: string, text?: string}} changes */
   changeChapter: (id, chapterId, changes) => request("PATCH", chapterPath(id, chapterId), changes),
+  /** @param {string} id @param {string} chapterId @param {number} offset a character of the line that begins the second */
+  splitChapter: (id, chapterId, offset) => request("POST", `${chapterPath(id, chapterId)}/split`, { offset }),
+  /** Merges it with the chapter before. */
+  mergeChapter: (id, chapterId) => request("POST", `${chapterPath(id, chapterId)}/merge`),
   /** How completely its audio says its text. @returns {Promise<{segments: object[], suspicious: number[]}>} */
   report: (id, chapterId) => request("GET", `${chapterPath(id, chapterId)}/report`),
   /** @param {number[]} redo segments of the report that are to be said anew */

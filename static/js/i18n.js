@@ -108,6 +108,10 @@ export function formatEta(seconds) {
   return t("eta.hours", { count: Math.round(seconds / 3600) });
 }
 
+/** @param {number} amount @param {string} currency by ISO 4217 @returns {string} small amounts with more digits */
+export const formatMoney = (amount, currency) =>
+  new Intl.NumberFormat(current, { style: "currency", currency, maximumFractionDigits: amount < 0.1 ? 4 : 2 }).format(amount);
+
 /** @param {number} rate @returns {string} like 1.25× */
 export const formatRate = (rate) => t("player.rate", { rate: formatNumber(rate) });
 

@@ -15,6 +15,9 @@ import { applyToJob } from "./progress/reducer.js";
  * @property {string | null} audioUrl
  * @property {number | null} durationSeconds
  * @property {number} estimatedSeconds how long it will about be
+ * @property {number | null} estimatedCost what it will about cost; null where there is no price
+ * @property {string} currency of that, by ISO 4217
+ * @property {"high" | "low"} confidence how sure it is that a chapter begins here
  * @property {boolean} outdated
  */
 
@@ -25,6 +28,9 @@ import { applyToJob } from "./progress/reducer.js";
  * @property {number} running how many are waiting or under way
  * @property {number} wanting how many have no audio of their present text, and none on its way
  * @property {number} failed
+ * @property {number} wantingSeconds how long the audio of those that want it will about be
+ * @property {number | null} wantingCost what it will about cost; null where there is no price
+ * @property {string} currency of that
  * @property {number | null} percentage of the work under way; null where nothing runs
  * @property {number | null} etaSeconds until it ends, where one can tell
  * @property {number} seconds of audio there is
@@ -32,8 +38,6 @@ import { applyToJob } from "./progress/reducer.js";
 
 const MANUSCRIPT = "manuscript";
 const RUNNING = new Set(["waiting", "active"]);
-/** How fast voices read, about. */
-const SECONDS_PER_CHARACTER = { "zh-CN": 0.25, en: 0.065 };
 /** Below this share done, what is left cannot be told from what it took. */
 const TELLING_PERCENT = 5;
 
@@ -125,7 +129,7 @@ export class ProjectModel {
       job,
       audioUrl: made?.audioUrl ?? chapter.audioUrl,
       durationSeconds: made?.durationSeconds ?? chapter.durationSeconds,
-      estimatedSeconds: chapter.characters * SECONDS_PER_CHARACTER[this.#project.language],
+      currency: this.#project.priceCurrency,
       outdated: fresh ? false : chapter.outdated,
     };
   }
@@ -139,11 +143,16 @@ export class ProjectModel {
   overall() {
     const chapters = this.chapters();
     const running = chapters.filter(isRunning);
+    const wanting = chapters.filter((chapter) => lacksAudio(chapter) && !isRunning(chapter));
+    const priced = wanting.some(({ estimatedCost }) => estimatedCost !== null);
     return {
       count: chapters.length,
       ready: chapters.filter((chapter) => chapter.audioUrl).length,
       running: running.length,
-      wanting: chapters.filter((chapter) => lacksAudio(chapter) && !isRunning(chapter)).length,
+      wanting: wanting.length,
+      wantingSeconds: wanting.reduce((sum, { estimatedSeconds }) => sum + estimatedSeconds, 0),
+      wantingCost: priced ? wanting.reduce((sum, { estimatedCost }) => sum + estimatedCost, 0) : null,
+      currency: this.#project?.priceCurrency ?? "",
       failed: chapters.filter(({ job }) => job?.state === "failed").length,
       seconds: chapters.reduce((sum, chapter) => sum + (chapter.durationSeconds ?? 0), 0),
       ...howFar(chapters, running),

@@ -106,7 +106,14 @@ export class ProjectPage {
     player.toggle();
   };
 
-  editChapter = (id) => 
+  merge = (id) =>
+    this.#attempt(async () => {
+      const { title } = await api.mergeChapter(this.#id, id);
+      this.#parts.toaster.show(t("chapter.merged", { title }));
+      await this.load();
+    });
+
+  editChapter = (id) =>
     this.#attempt(() => this.#parts.editor.open(this.#id, id, this.#model.project.language));
 
   /** Takes in a job that was started elsewhere on the page. */
@@ -193,6 +200,10 @@ export class ProjectPage {
   }
 
   #hear(event) {
+    if (event.type === "project:changed" && event.data.projectId === this.#id) {
+      this.load();
+      return;
+    }
     const before = this.#jobOf(event.data.chapterId);
     const job = this.#model.apply(event);
     if (!job) return;
@@ -249,6 +260,8 @@ export class ProjectPage {
     if (overall.seconds) facts.splice(-1, 0, formatDuration(overall.seconds));
     setText(byId("meta"), facts.join(" · "));
     this.#parts.parsePanel.update(parseJob);
+    this.#parts.foundPanel.update(project);
+    this.#parts.cover.update(project);
     this.#parts.overallPanel.update(overall, { parsed: parseJob?.state === "completed", starting: this.#starting });
     this.#parts.player.refresh();
     this.#nameTab(overall);

@@ -7,6 +7,8 @@ import { isConnected } from "./components/connection-label.js";
 import { Notifier } from "./components/notifier.js";
 import { OverallPanel } from "./components/overall-panel.js";
 import { ParsePanel } from "./components/parse-panel.js";
+import { CoverPicture } from "./components/cover-picture.js";
+import { FoundPanel } from "./components/found-panel.js";
 import { byId, byIds } from "./components/parts.js";
 import { wireKeys } from "./components/player-keys.js";
 import { Player } from "./components/player.js";
@@ -27,7 +29,7 @@ export function makeParts(page) {
   const toaster = new Toaster(byId("toasts"));
   const player = makePlayer(page, toaster);
   const list = new ChapterList(byId("chapter-list"), {
-    actions: { generate: page.generate, cancel: page.cancel, edit: page.editChapter, play: page.play },
+    actions: { generate: page.generate, cancel: page.cancel, edit: page.editChapter, play: page.play, merge: page.merge },
     look: page.chapter,
     isPlaying: (id) => player.isPlaying(id),
   });
@@ -38,6 +40,8 @@ export function makeParts(page) {
     list,
     announcer: new Announcer(byId("announcements"), (count) => t("speak.many", { count })),
     parsePanel: new ParsePanel(byIds("parse", ["title", "work", "bar", "stage", "percent", "reason", "hint"])),
+    foundPanel: new FoundPanel(byIds("found", ["title", "list"])),
+    cover: new CoverPicture(byId("cover")),
     overallPanel: new OverallPanel({
       ...byIds("overall", ["text", "share", "percent", "eta", "bar"]),
       root: byId("chapters"),
@@ -47,7 +51,11 @@ export function makeParts(page) {
       listen: byId("listen"),
     }),
     notifier: new Notifier(byId("notify"), toaster),
-    editor: new ChapterEditor(byId("chapter-dialog"), (chapter, changes) => page.putChapter(chapter, changes), page.take),
+    editor: new ChapterEditor(byId("chapter-dialog"), {
+      onSaved: (chapter, changes) => page.putChapter(chapter, changes),
+      onRearranged: () => page.load(),
+      onRedo: (job) => page.take(job),
+    }),
     dialog: new ProjectDialog(byId("project-dialog"), (project) => page.putProject(project)),
     voices: new VoiceSelect(byId("voice-field"), byId("voice"), (voice) => page.chooseVoice(voice)),
   };

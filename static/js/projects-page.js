@@ -65,7 +65,7 @@ export class ProjectsPage {
     if (!event.type.startsWith("parse:")) return;
     const project = this.#projects.get(event.data.projectId);
     // Made in another tab; or its counts are now known.
-    if (!project || event.type === "parse:complete") this.load();
+    if (!project || event.type === "parse:complete" || event.type === "project:changed") this.load();
     if (!project) return;
     const job = applyToJob(project.job ?? undefined, event);
     this.#projects.set(project.id, { ...project, job });

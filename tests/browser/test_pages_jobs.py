@@ -55,7 +55,7 @@ async def test_failure_has_its_reason_and_can_be_retried_and_the_end_is_told(
     await first.get_by_role("button", name="Generate audio").click()
     await expect(_state(first)).to_have_text("Failed")
     await expect(first.locator(".reason")).to_have_text("The voice service refused (400): No such words here.")
-    await expect(page.locator("#overall-text")).to_have_text("0 of 3 chapters ready · 1 failed")
+    await expect(page.locator("#overall-text")).to_contain_text("0 of 3 chapters ready · 1 failed · about 0:0")
     # In the other language too, as far as it can be said there.
     await page.locator("#language").click()
     await expect(first.locator(".reason")).to_contain_text("语音服务拒绝了请求")

@@ -10,9 +10,11 @@ import pytest
 from redis.asyncio import Redis
 
 from app.core import keys
+from app.core.estimate import SECONDS_PER_CHARACTER, estimate
 from app.core.jobs import Jobs
 from app.core.projects import audio_record
 from app.core.settings import Settings
+from app.core.storage import Storage, cover_path
 from tests.support import Client, HandWorker, data
 
 
@@ -218,3 +220,40 @@ async def test_files_lie_under_their_user_and_project(alice: Client, settings: S
     created = await alice.create("Hello.")
     stored = settings.data_dir / "storage" / "u-alice" / "projects" / created["id"] / "manuscript"
     assert await asyncio.to_thread(stored.read_text) == "Hello."
+
+
+async def test_cover_is_served_with_its_own_type_and_nothing_else_is(
+    alice: Client, project: dict[str, Any], redis: Redis, storage: Storage
+) -> None:
+    url = f"/api/projects/{project['id']}/cover"
+    assert (await alice.http.get(url)).status_code == httpx.codes.NOT_FOUND
+    await storage.put(cover_path("alice", project["id"]), b"\x89PNG picture")
+    for kind, status in [("image/png", 200), ("text/html", 404), ("image/svg+xml", 404)]:
+        await redis.hset(keys.project("alice", project["id"]), "coverType", kind)
+        assert (await alice.http.get(url)).status_code == status
+    await redis.hset(keys.project("alice", project["id"]), "coverType", "image/webp")
+    answer = await alice.http.get(url)
+    assert (answer.content, answer.headers["content-type"]) == (b"\x89PNG picture", "image/webp")
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    again = await alice.http.get(url, headers={"If-None-Match": answer.headers["etag"]})
+    assert again.status_code == httpx.codes.NOT_MODIFIED
+
+
+async def test_snapshot_says_what_audio_will_take_and_an_edit_changes_it(
+    alice: Client, project: dict[str, Any]
+) -> None:
+    first = project["chapters"][0]
+    assert first["estimatedSeconds"] == round(first["characters"] * SECONDS_PER_CHARACTER["zh-CN"], 1)
+    assert (first["estimatedCost"], project["estimatedCost"]) == (None, None)
+    url = f"/api/projects/{project['id']}/chapters/{first['id']}"
+    longer = (await alice.http.patch(url, json={"text": "长" * 1000})).json()
+    assert longer["estimatedSeconds"] == 220
+    assert (await alice.project(project["id"]))["estimatedSeconds"] > 220
+
+
+def test_estimate_follows_speed_and_price(settings: Settings) -> None:
+    priced = settings.model_copy(
+        update={"price_per_million_characters": 15.0, "tts_engine": "openai", "tts_speed": 2.0}
+    )
+    assert estimate(100_000, "en", priced) == (3250.0, 1.5)
+    assert estimate(100_000, "zh-CN", settings) == (22_000.0, None)

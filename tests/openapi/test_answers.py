@@ -107,6 +107,7 @@ async def test_events_of_every_type_on_both_ways(alice: Client, worker: HandWork
     made = [await worker.start("alice", await alice.narrate(project["id"], chapter["id"])) for chapter in chapters]
     await worker.finish(made[0])
     await worker.jobs.fail(made[1], "worker_lost", "Lost.")
+    assert (await alice.http.post(f"/api/projects/{project['id']}/chapters/{chapters[1]['id']}/merge")).is_success
     await alice.http.delete(f"/api/jobs/audio-generation/{made[2].job.id}")
     polled = (await alice.poll(after="0-0", wait=0))["events"]
     assert {event["type"] for event in polled} == set(_types(contract, "Event", "type"))

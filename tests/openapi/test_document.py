@@ -77,7 +77,8 @@ def test_every_code_that_can_be_answered_is_named_and_every_named_one_can_be() -
 
 def test_every_type_of_event_is_described() -> None:
     ways = ("progress", "complete", "failed", "cancelled")
-    assert STORED.keys() == {f"{prefix}:{way}" for prefix in PREFIX.values() for way in ways}
+    of_jobs = {f"{prefix}:{way}" for prefix in PREFIX.values() for way in ways}
+    assert STORED.keys() == of_jobs | {"project:changed"}
 
 
 def test_bounds_and_the_cookies_name_are_those_that_are_set(settings: Settings) -> None:

@@ -25,6 +25,10 @@ HEADINGS = [
     "楔子 雪夜",
     "番外",
     "番外二 重逢",
+    "番外篇 春天",
+    "自序",
+    "第三话 归途",
+    "附录：地名",
     "后记",
     "终章：落幕",
     "Chapter 1",
@@ -40,6 +44,7 @@ HEADINGS = [
     "Introduction: Why",
     "目录",
     "Contents",
+    "Interlude",
 ]
 SENTENCES = [
     "第一章的内容讲的是他的童年",
@@ -125,6 +130,61 @@ def test_overlong_chapter_is_cut_at_paragraph_ends() -> None:
 
 def test_overlong_paragraph_is_cut_all_the_same() -> None:
     assert [chapter.text for chapter in split("a" * 25, "Book", longest=10)] == ["a" * 10, "a" * 10, "a" * 5]
+
+
+TEXT = "这里有一段足够长的文字，所以上面的那一行不会是清单里的一项，而是一章的标题；它说了很多。"
+
+
+@pytest.mark.parametrize(
+    "headings",
+    [
+        ["1.", "2.", "3."],
+        ["１．起", "２．承", "３．转"],
+        ["1、起", "2、承", "3、转"],
+        ["一、起", "二、承", "三、转"],
+        ["一", "二", "三"],
+        ["I.", "II.", "III."],
+        ["1. A Start", "2. A Middle", "3. An End"],
+    ],
+)
+def test_numbers_that_count_up_with_text_under_each_are_guessed_to_be_headings(headings: list[str]) -> None:
+    text = "\n\n".join(f"{heading}\n\n{TEXT}" for heading in headings)
+    found = split(text, "书")
+    assert [(chapter.title, chapter.confidence) for chapter in found] == [(heading, "low") for heading in headings]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"1. 苹果\n2. 梨\n3. 桃\n\n{TEXT}",  # a list
+        f"1. 起\n{TEXT}\n3. 转\n{TEXT}\n5. 合\n{TEXT}",  # not one after the other
+        f"1. 起\n{TEXT}\n2. 承\n{TEXT}",  # too few to be sure of anything
+        f"1.5 元\n{TEXT}\n2.5 元\n{TEXT}\n3.5 元\n{TEXT}",
+    ],
+)
+def test_other_numbers_at_the_beginning_of_lines_are_text(text: str) -> None:
+    assert [chapter.title for chapter in split(text, "书")] == ["书"]
+
+
+def test_numbers_count_for_nothing_where_chapters_are_called_so() -> None:
+    text = "第一章\n" + "\n".join(f"{number}.\n{TEXT}" for number in range(1, 5))
+    assert [chapter.title for chapter in split(text, "书")] == ["第一章"]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "doubted"),
+    [
+        ([1, 2, 3], []),
+        ([5, 6, 7], []),
+        ([1, 9, 2, 3], [9]),
+        ([1, 2, 4, 5], [4]),
+        ([1, 2, 2, 3], [2]),
+        ([1, 2, 1, 2], []),
+    ],
+)
+def test_number_that_does_not_follow_is_doubted(numbers: list[int], doubted: list[int]) -> None:
+    found = split("\n".join(f"第{number}章\n{TEXT}" for number in numbers), "书")
+    assert [chapter.title for chapter in found if chapter.confidence == "low"] == [f"第{one}章" for one in doubted]
 
 
 LINES = st.one_of(

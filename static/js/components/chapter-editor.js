@@ -12,7 +12,7 @@ export class ChapterEditor {
   #dialog;
   #form;
   #parts;
-  #onSaved;
+  #on;
   #report;
   /**
    * As the server has it.
@@ -24,16 +24,18 @@ export class ChapterEditor {
 
   /**
    * @param {HTMLDialogElement} dialog
-   * @param {(chapter: any, changes: {title?: string, text?: string}) => void} onSaved is told the chapter as it is then
-   * @param {(job: object) => void} onRedo is told of the job that says some of it anew
+   * @param {object} on
+   * @param {(chapter: any, changes: {title?: string, text?: string}) => void} on.onSaved is told the chapter as it is then
+   * @param {() => void} on.onRearranged is told when chapters were split or merged
+   * @param {(job: object) => void} on.onRedo is told of the job that says some of it anew
    */
-  constructor(dialog, onSaved, onRedo) {
+  constructor(dialog, on) {
     this.#dialog = dialog;
     this.#form = dialog.querySelector("form");
     this.#parts = partsOf(dialog);
-    this.#onSaved = onSaved;
+    this.#on = on;
     this.#report = new ReportView(this.#parts, (job) => {
-      onRedo(job);
+      on.onRedo(job);
       this.#leave();
     });
     this.#wire();
@@ -50,8 +52,9 @@ export class ChapterEditor {
    * @throws {import("../api.js").ApiError} where its text is not to be had
    */
   async open(projectId, id, language) {
-    const { title, text, voice, speed, audioUrl } = await api.chapter(projectId, id);
+    const { title, text, voice, speed, audioUrl, position } = await api.chapter(projectId, id);
     this.#chapter = { projectId, id, title, text, voice, speed, audioUrl };
+    this.#parts.merge.hidden = position === 1;
     showSpeeds(this.#form.elements.speed, speed, t("editor.asProject"));
     this.#showVoices(language);
     this.#report.show(this.#chapter);
@@ -72,7 +75,9 @@ export class ChapterEditor {
   }
 
   #wire() {
-    const { leave, discard, keep } = this.#parts;
+    const { leave, discard, keep, merge, split } = this.#parts;
+    merge.addEventListener("click", () => this.#rearrange((projectId, id) => api.mergeChapter(projectId, id)));
+    split.addEventListener("click", () => this.#split());
     leave.addEventListener("click", () => this.#leave());
     discard.addEventListener("click", () => this.#dialog.close());
     keep.addEventListener("click", () => this.#askToLeave(false));
@@ -112,23 +117,54 @@ export class ChapterEditor {
   }
 
   #askToLeave(asking) {
-    const { usual, unsaved, keep } = this.#parts;
+    const { usual, unsaved, rearrange, keep } = this.#parts;
     usual.hidden = asking;
+    rearrange.hidden = asking;
     unsaved.hidden = !asking;
     if (asking) keep.focus();
     else if (this.#dialog.open) this.#form.elements.text.focus();
   }
 
   async #save() {
+    if (this.#missing()) return;
+    if (await saving(this.#parts, () => this.#send())) this.#dialog.close();
+  }
+
+  /** Whether something is missing, which the reader is told then. */
+  #missing() {
     const changes = this.#changes;
-    if (!changes) return this.#dialog.close();
-    if (changes.title === "") return showError(this.#parts, t("project.titleMissing"));
-    if (changes.text?.trim() === "") return showError(this.#parts, t("editor.textMissing"));
+    if (changes?.title === "") showError(this.#parts, t("project.titleMissing"));
+    else if (changes?.text?.trim() === "") showError(this.#parts, t("editor.textMissing"));
+    else return false;
+    return true;
+  }
+
+  async #send() {
+    const changes = this.#changes;
     const { projectId, id } = this.#chapter;
-    const saved = await saving(this.#parts, async () => {
-      this.#onSaved(await api.changeChapter(projectId, id, changes), changes);
+    if (changes) this.#on.onSaved(await api.changeChapter(projectId, id, changes), changes);
+  }
+
+  /** The line with the cursor begins a new chapter. */
+  #split() {
+    const { value, selectionStart } = this.#form.elements.text;
+    const before = value.slice(0, value.lastIndexOf("\n", selectionStart - 1) + 1);
+    if (!before.trim()) return showError(this.#parts, t("editor.splitWhere"));
+    const offset = [...before].length;
+    this.#rearrange((projectId, id) => api.splitChapter(projectId, id, offset));
+  }
+
+  /** What was changed is saved first: it is that text which is split or merged. */
+  async #rearrange(action) {
+    if (this.#missing()) return;
+    const { projectId, id } = this.#chapter;
+    const done = await saving(this.#parts, async () => {
+      await this.#send();
+      await action(projectId, id);
     });
-    if (saved) this.#dialog.close();
+    if (!done) return;
+    this.#dialog.close();
+    this.#on.onRearranged();
   }
 
   #renderCount() {

@@ -1,6 +1,6 @@
 /** One chapter's row: what there is of it, what is being done, and what one can do. */
 
-import { describeError, formatDuration, t } from "../i18n.js";
+import { describeError, formatDuration, formatMoney, t } from "../i18n.js";
 import {
   etaText,
   isResting,
@@ -23,6 +23,7 @@ import { iconHref, instantiate } from "./parts.js";
  * @property {(chapterId: string) => Promise<unknown>} cancel
  * @property {(chapterId: string) => void} edit
  * @property {(chapterId: string) => void} play
+ * @property {(chapterId: string) => Promise<unknown>} merge with the chapter before
  */
 
 export class ChapterRow {
@@ -39,6 +40,7 @@ export class ChapterRow {
     this.#parts = parts;
     parts.play.addEventListener("click", () => actions.play(id));
     parts.edit.addEventListener("click", () => actions.edit(id));
+    parts.merge.addEventListener("click", () => this.#whileBusy(() => actions.merge(id)));
     parts.generate.addEventListener("click", () => this.#whileBusy(() => actions.generate(id)));
     parts.cancel.addEventListener("click", (event) => {
       // The second click of a double click on "Generate audio", which stood in the same place.
@@ -58,9 +60,19 @@ export class ChapterRow {
     setText(meta, factsOf(chapter).join(" · "));
     setHidden(reason, job?.state !== "failed");
     setText(reason, job?.state === "failed" && job.error ? describeError(job.error) : "");
+    this.#updateDoubt(chapter);
     this.#updateStatus(chapter);
     this.#updateActions(chapter);
     this.#updateAudio(chapter, playing);
+  }
+
+  /** Where it is only a guess that a chapter begins here, what to do about it is one click away. */
+  #updateDoubt(chapter) {
+    const { doubt, doubtText, merge } = this.#parts;
+    setHidden(doubt, chapter.confidence !== "low" || chapter.number === 1);
+    setText(doubtText, t("chapter.doubt"));
+    label(merge, t("chapter.merge"), titleOf(chapter));
+    setHidden(merge, isRunning(chapter.job));
   }
 
   /** Every row has room for its status at all times: nothing moves when it begins to work. */
@@ -118,7 +130,8 @@ export class ChapterRow {
   /** Not `disabled`, which would drop the focus. */
   #setBusy(busy) {
     this.#busy = busy;
-    for (const button of [this.#parts.generate, this.#parts.cancel]) button.setAttribute("aria-disabled", String(busy));
+    const { generate, cancel, merge } = this.#parts;
+    for (const button of [generate, cancel, merge]) button.setAttribute("aria-disabled", String(busy));
   }
 }
 
@@ -129,11 +142,12 @@ export const titleOf = (chapter) => chapter.title || t("chapter.number", { numbe
 export const fileName = (chapter) =>
   `${String(chapter.number).padStart(2, "0")} - ${titleOf(chapter).replace(/[\\/:*?"<>|\p{Cc}]/gu, " ")}.mp3`;
 
-function factsOf({ characters, durationSeconds, estimatedSeconds }) {
+function factsOf({ characters, durationSeconds, estimatedSeconds, estimatedCost, currency }) {
   const duration = durationSeconds
     ? formatDuration(durationSeconds)
     : t("chapter.about", { duration: formatDuration(estimatedSeconds) });
-  return [t("unit.characters", { count: characters }), duration];
+  const cost = durationSeconds || estimatedCost === null ? [] : [t("chapter.about", { duration: formatMoney(estimatedCost, currency) })];
+  return [t("unit.characters", { count: characters }), duration, ...cost];
 }
 
 function stateOf({ job, audioUrl }) {

@@ -1,6 +1,6 @@
 /** All chapters taken together: how many are ready, how far the rest is, and the buttons for all. */
 
-import { formatEta, t } from "../i18n.js";
+import { formatDuration, formatEta, formatMoney, t } from "../i18n.js";
 import { setHidden, setText, showProgress } from "./job-text.js";
 
 /**
@@ -51,14 +51,17 @@ export class OverallPanel {
   }
 }
 
-/** What is under way, what is there, and what is wrong with the rest. */
-function said({ count, ready, running, failed, wanting }) {
+/** What is under way, what is there, what is wrong with the rest, and what "Generate all" will bring and cost. */
+function said({ count, ready, running, failed, wanting, wantingSeconds, wantingCost, currency }) {
   const changed = ready === count && wanting;
+  const waits = !running && wanting;
   const parts = [
     running && t("project.generating", { count: running }),
     t(ready === count ? "project.allReady" : "project.ready", { count, done: ready }),
     failed && t("project.failed", { count: failed }),
     changed && t("project.changed", { count: changed }),
+    waits && t("project.toGenerate", { duration: formatDuration(wantingSeconds) }),
+    waits && wantingCost !== null && t("project.cost", { cost: formatMoney(wantingCost, currency) }),
   ];
   return parts.filter(Boolean).join(" · ");
 }

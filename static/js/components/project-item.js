@@ -55,6 +55,7 @@ export class ProjectItem {
 /** @param {Record<string, any>} project @returns {string[]} what there is to say of it beside its title */
 export function factsOf(project) {
   const facts = [t(`language.${project.language}`)];
+  if (project.author) facts.unshift(project.author);
   if (project.chapterCount) facts.push(t("unit.chapters", { count: project.chapterCount }));
   if (project.characters) facts.push(t("unit.characters", { count: project.characters }));
   facts.push(t("projects.updated", { when: formatWhen(project.updatedAt) }));

@@ -4,7 +4,8 @@ import { CLOCK, TIMINGS } from "./clock.js";
 import { parseCursor } from "./cursor.js";
 
 const VERBS = ["progress", "complete", "failed", "cancelled"];
-const EVENT_TYPES = ["parse", "audio", "book"].flatMap((prefix) => VERBS.map((verb) => `${prefix}:${verb}`));
+const JOB_TYPES = ["parse", "audio", "book"].flatMap((prefix) => VERBS.map((verb) => `${prefix}:${verb}`));
+const EVENT_TYPES = [...JOB_TYPES, "project:changed"];
 const CONTROL_TYPES = ["ready", "reset", "goodbye", "reauth", "heartbeat"];
 const LATE_MS = 3000;
 

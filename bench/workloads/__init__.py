@@ -1,0 +1,1 @@
+"""The workloads, each a function that measures one server once."""

@@ -1,0 +1,81 @@
+"""What a manuscript says of itself becomes the project's, where nobody said otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+from redis.asyncio import Redis
+
+from app.core.deletion import Deletion
+from app.core.eventlog import EventLog
+from app.core.jobs import Jobs
+from app.core.messages import PARSING, Language
+from app.core.models import Job, Project
+from app.core.projects import Manuscript, Projects
+from app.core.queue import WorkQueue
+from app.core.settings import Settings
+from app.core.storage import Storage, cover_path
+from tests.manuscripts.books import BOOKS, picture
+from tests.support import NoHands
+from workers import tasks
+from workers.runtime import Runtime
+from workers.speech.espeak import Espeak
+
+Parse = Callable[[str, Manuscript], Awaitable[tuple[Project, Job]]]
+
+
+@pytest.fixture
+def storage(settings: Settings) -> Storage:
+    return Storage(settings.storage)
+
+
+@pytest.fixture
+def parse(settings: Settings, redis: Redis, storage: Storage) -> Parse:
+    """Creates alice's project from a manuscript and does its parse job."""
+    jobs = Jobs(redis, EventLog(redis, settings), settings, NoHands())
+    projects = Projects(redis, storage, jobs, settings)
+    queue = WorkQueue(settings.queue)
+    deletion = Deletion(redis, storage, jobs, settings)
+    runtime = Runtime(settings, redis, storage, jobs, projects, deletion, queue, Espeak())
+
+    async def parse(what: str, manuscript: Manuscript) -> tuple[Project, Job]:
+        name, build = BOOKS[what]
+        format = name.rpartition(".")[2]
+        project, job = await projects.create("alice", manuscript._replace(content=build(), format=format))
+        await tasks.carry_out(runtime, "alice", job.id, "read", tasks.parse_manuscript)
+        queue.close()
+        return await projects.get("alice", project.id), await jobs.get("alice", PARSING, job.id)
+
+    return parse
+
+
+def said(title: str, language: Language, *unsaid: str) -> Manuscript:
+    return Manuscript(b"", "", title, language, unsaid=unsaid)
+
+
+async def test_book_gives_its_title_author_language_cover_and_counts(parse: Parse, storage: Storage) -> None:
+    project, job = await parse("epub NCX alone", said("file", "en", "title", "language"))
+    assert (project.title, project.author, project.language) == ("井与绳", "何水", "zh-CN")
+    assert project.cover_type == "image/png"
+    assert await storage.get(cover_path("alice", project.id)) == picture()
+    assert job.result is not None
+    left_out = [one.json_dict() for one in project.left_out]
+    assert job.result == {
+        "chapters": 3,
+        "characters": project.characters,
+        "charactersIn": project.characters_in,
+        "charactersSpoken": project.characters_spoken,
+        "leftOut": left_out,
+    }
+    assert project.characters_in == project.characters_spoken + sum(one.characters for one in project.left_out)
+
+
+async def test_what_was_said_stays(parse: Parse) -> None:
+    project, _ = await parse("epub NCX alone", said("My name for it", "en"))
+    assert (project.title, project.language) == ("My name for it", "en")
+
+
+async def test_language_that_a_book_does_not_name_is_the_one_it_shows(parse: Parse) -> None:
+    project, _ = await parse("docx without styles", said("集市", "en", "language"))
+    assert project.language == "zh-CN"
