@@ -153,7 +153,8 @@ def audio_path(user: str, name: str) -> str:
 
 def report_path(user: str, name: str) -> str:
     """The completeness report of the audio called `name`."""
-    return audio_path(user, name).removesuffix(".mp3") + ".json"
+    project, _, rest = name.partition("-")
+    return f"{project_prefix(user, project)}/report/{rest}.json"
 
 
 def segment_path(user: str, project: str, name: str) -> str:

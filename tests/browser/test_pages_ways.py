@@ -11,7 +11,7 @@ BOOK = """Siobhan walked along the harbour wall in the morning, and the ships we
 
 She counted them one after the other, as her father had done, until the last was gone.
 
-W W W W W W W W W W W W W W W W.
+777777777777777777777777777.
 
 Then she went home, made a fire, and wrote down what she had seen in the morning.
 """
@@ -62,9 +62,9 @@ async def test_what_sounds_odd_is_listed_and_said_again(context: BrowserContext,
     editor = page.locator("#chapter-dialog")
     await expect(editor.get_by_role("status")).to_have_text("One segment sounds odd")
     await expect(editor.locator(".suspects")).to_contain_text("Very slow")
-    await editor.get_by_label("W W W").uncheck()
+    await editor.get_by_label("77777").uncheck()
     await expect(editor.get_by_role("button", name="Say these again")).to_have_attribute("aria-disabled", "true")
-    await editor.get_by_label("W W W").check()
+    await editor.get_by_label("77777").check()
     await editor.get_by_role("button", name="Say these again").click()
     await expect(editor).to_be_hidden()
     await expect(row.get_by_role("link", name="Download")).not_to_have_attribute("href", before or "")

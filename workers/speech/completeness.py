@@ -17,6 +17,7 @@ Flag = Literal["implausible", "fast", "slow", "silent", "clipped"]
 
 _HAN = re.compile(r"[\u3400-\u9fff]")
 _HAN_WEIGHT = 3  # letters that take as long as a Chinese character
+_DIGIT_WEIGHT = 4  # and as a digit
 _FEWEST = 12  # letters by which a pace can be judged
 _TOO_FAST = 1.8  # times the usual pace of the chapter
 _TOO_SLOW = 0.5
@@ -68,7 +69,13 @@ def report_of(takes: list[Take]) -> dict[str, Any]:
 
 def letters(said: str) -> int:
     """How much there is to say, in letters."""
-    return sum(_HAN_WEIGHT if _HAN.match(char) else 1 for char in said if char.isalnum())
+    return sum(_weight(char) for char in said if char.isalnum())
+
+
+def _weight(char: str) -> int:
+    if char.isdigit():
+        return _DIGIT_WEIGHT
+    return _HAN_WEIGHT if _HAN.match(char) else 1
 
 
 def pace(take: Take) -> float:
