@@ -11,7 +11,7 @@ from io import BytesIO
 from pathlib import PurePath
 from typing import Annotated, Any, BinaryIO
 
-from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, ConfigDict, Field, StrictBool, StringConstraints
 from pydantic_core import PydanticCustomError
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
@@ -71,7 +71,7 @@ class Term(Body):
 
     term: Annotated[Title, StringConstraints(max_length=100)]
     respelling: Annotated[Title, StringConstraints(max_length=200)]
-    match_case: bool = False
+    match_case: StrictBool = False
 
 
 class NewProject(Body):
