@@ -19,6 +19,7 @@ from redis.asyncio import Redis
 from app.core import storage
 from app.core.deletion import Deletion
 from app.core.eventlog import EventLog
+from app.core.filenames import safe
 from app.core.jobs import Jobs, Order
 from app.core.messages import ASSEMBLY, NARRATION
 from app.core.models import BookFormat, Job
@@ -32,7 +33,6 @@ from workers import tasks
 from workers.audio.encode import Mp3Writer, Tags
 from workers.book import m4b, part
 from workers.book.assembly import Edition, Sound, assemble
-from workers.book.names import safe
 from workers.book.steps import in_threads
 from workers.runtime import Runtime
 from workers.speech.engine import Pcm

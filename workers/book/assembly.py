@@ -11,11 +11,11 @@ from pathlib import Path
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
 from app.core.errors import JobError
+from app.core.filenames import safe
 from app.core.messages import Language
 from app.core.models import BookFormat
 from app.core.tasks import end
 from workers.book import m4b, part
-from workers.book.names import safe
 from workers.book.shelf import Shelf
 from workers.book.steps import in_threads
 from workers.report import Pace, Report
@@ -84,56 +84,56 @@ class _Encoding:
     """The parts of a book: two at once are encoded, those that were kept are fetched."""
 
     def __init__(self, tracks: Sequence[Track], shelf: Shelf, report: Report, folder: Path) -> None:
-        self._sounds = sounds
+        self._tracks = tracks
         self._shelf = shelf
         self._report = report
         self._folder = folder
-        self._done = [0.0] * len(sounds)
-        self._encoded = [0.0] * len(sounds)
+        self._done = [0.0] * len(tracks)
+        self._encoded = [0.0] * len(tracks)
         self._kept = 0.0
 
     async def parts(self) -> list[Path]:
         """The files of all parts, in order."""
         await self._tell()
-        waiting = iter(range(len(self._sounds)))
+        waiting = iter(range(len(self._tracks)))
         working = [asyncio.create_task(self._some(waiting)) for _ in range(_AT_ONCE)]
         try:
             await asyncio.gather(*working)
         finally:
             await end(*working)
-        return [self._path(number) for number in range(len(self._sounds))]
+        return [self._path(number) for number in range(len(self._tracks))]
 
     async def _some(self, waiting: Iterator[int]) -> None:
         for number in waiting:
             await self._one(number)
 
     async def _one(self, number: int) -> None:
-        sound, path = self._sounds[number], self._path(number)
-        if await self._shelf.fetch_part(sound.name, path):
-            self._kept += sound.seconds
+        track, path = self._tracks[number], self._path(number)
+        if await self._shelf.fetch_part(track.name, path):
+            self._kept += track.seconds
         else:
-            await self._encode(number, sound, path)
-        self._done[number] = sound.seconds
+            await self._encode(number, track, path)
+        self._done[number] = track.seconds
         await self._tell()
 
-    async def _encode(self, number: int, sound: Track, path: Path) -> None:
+    async def _encode(self, number: int, track: Track, path: Path) -> None:
         source = self._folder / f"{number}.mp3"
-        await self._shelf.fetch_sound(sound.name, source)
+        await self._shelf.fetch_sound(track.name, source)
         try:
             async with aclosing(in_threads(part.encode(source, path))) as encoding:
                 async for seconds in encoding:
-                    self._done[number] = self._encoded[number] = min(float(seconds), sound.seconds)
+                    self._done[number] = self._encoded[number] = min(float(seconds), track.seconds)
                     await self._tell()
         except (ValueError, IndexError) as error:
             raise JobError(
-                "bad_chapter_audio", f"The audio of chapter {sound.position} cannot be read; generate it again."
+                "bad_chapter_audio", f"The audio of chapter {track.position} cannot be read; generate it again."
             ) from error
-        self._encoded[number] = sound.seconds
+        self._encoded[number] = track.seconds
         source.unlink()
-        await self._shelf.keep_part(sound.name, path)
+        await self._shelf.keep_part(track.name, path)
 
     async def _tell(self) -> None:
-        total = sum(sound.seconds for sound in self._sounds)
+        total = sum(track.seconds for track in self._tracks)
         pace = Pace(int(sum(self._encoded)), max(int(total - self._kept), int(sum(self._encoded))))
         await self._report("chapters", int(sum(self._done)), max(int(total), 1), pace)
 
