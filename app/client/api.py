@@ -17,6 +17,7 @@ from app.client.events import Follower
 from app.core.models import Job
 
 _PATIENCE_SECONDS = 30.0
+_FIRST_SECONDS = 3.0
 _TRY_AGAIN = {429, 503}
 _CHUNK = 1 << 18
 
@@ -47,7 +48,8 @@ class SmartVoice:
 
     async def who(self) -> str:
         """As whom one is signed in."""
-        return str((await self._ask("GET", "/api/session"))["user"])
+        # The first thing that is asked: an address that is wrong is told soon.
+        return str((await self._ask("GET", "/api/session", patience=_FIRST_SECONDS))["user"])
 
     async def voices(self) -> dict[str, Any]:
         """The engine, and its voices by language."""
@@ -116,10 +118,12 @@ class SmartVoice:
                         come(len(chunk))
             return str(answer.headers.get("etag", ""))
 
-    async def _ask(self, method: str, path: str, **options: Any) -> dict[str, Any]:
+    async def _ask(
+        self, method: str, path: str, *, patience: float = _PATIENCE_SECONDS, **options: Any
+    ) -> dict[str, Any]:
         backoff = Backoff(base=0.5, cap=5)
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + _PATIENCE_SECONDS
+        deadline = loop.time() + patience
         while True:
             try:
                 answer = await self._http.request(method, path, **options)
