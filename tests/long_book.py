@@ -183,7 +183,7 @@ def _chapters(wanted: int) -> Callable[[dict[str, Any]], bool]:
 
     def enough(event: dict[str, Any]) -> bool:
         nonlocal seen
-        seen += event["type"] == "audio:complete"
+        seen += int(event["type"] == "audio:complete")
         return seen >= wanted
 
     return enough

@@ -65,9 +65,13 @@ def run_watch(projects: list[str], server: str | None, token: str | None, json_l
             await watch(client, projects, json_lines)
         return DONE
 
-    status = _status(work, _complain)
-    # One ends it by Ctrl-C: that is how it is meant.
-    return DONE if status == INTERRUPTED else status
+    async def ended() -> int:
+        # One ends it by Ctrl-C: that is how it is meant.
+        with suppress(asyncio.CancelledError):
+            return await work()
+        return DONE
+
+    return _status(ended, _complain)
 
 
 def run_voices(language: str | None, server: str | None, token: str | None) -> int:

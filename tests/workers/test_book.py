@@ -30,7 +30,7 @@ from app.core.storage import Storage
 from tests.support import NoHands
 from tests.workers.conftest import Reports
 from workers import tasks
-from workers.audio.encode import Mp3Writer, Tags
+from workers.audio.encode import SoundWriter, Tags
 from workers.book import m4b, part
 from workers.book.assembly import Edition, Sound, assemble
 from workers.book.steps import in_threads
@@ -51,7 +51,7 @@ def tone(seconds: float, hertz: float) -> Pcm:
 
 
 def mp3(path: Path, seconds: float, hertz: float = 440) -> Path:
-    with Mp3Writer(path, RATE, Tags()) as writer:
+    with SoundWriter(path, RATE, Tags()) as writer:
         writer.write(tone(seconds, hertz))
     return path
 

@@ -13,6 +13,7 @@ BIT_RATE = 64_000
 EDITION = 1
 """Raise this with every change that makes another part of the same audio."""
 
+_OPTIONS = {"aac_coder": "fast"}  # about twice as fast as its default, resampling included
 _STEP_SECONDS = 30
 _FRAME_SAMPLES = 1024
 
@@ -24,7 +25,7 @@ def encode(source: Path, target: Path) -> Generator[int]:
     """
     done = told = 0
     with av.open(str(source)) as given, av.open(str(target), "w", format="ipod") as made:
-        stream = made.add_stream("aac", rate=RATE, layout="mono")
+        stream = made.add_stream("aac", rate=RATE, layout="mono", options=_OPTIONS)
         stream.bit_rate = BIT_RATE
         resampler = AudioResampler(format="fltp", layout="mono", rate=RATE, frame_size=_FRAME_SAMPLES)
         for frame in given.decode(audio=0):
