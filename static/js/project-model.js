@@ -137,8 +137,13 @@ export class ProjectModel {
     if (!after || after === known) return null;
     this.#latest.set(owner, after);
     if (event.type === "audio:complete") this.#outdate(known?.result?.audioUrl, event.data.audioUrl);
-    if (event.type === "book:complete") this.#books.set(event.data.format, { ...event.data, outdated: false });
+    if (event.type === "book:complete") this.#putBook(event.data);
     return after;
+  }
+
+  /** @param {any} book as its end told */
+  #putBook(book) {
+    this.#books.set(book.format, { ...book, outdated: false });
   }
 
   /** A chapter has new audio: the books still have the earlier one, or none. */

@@ -32,7 +32,7 @@ from tests.workers.conftest import Reports
 from workers import tasks
 from workers.audio.encode import SoundWriter, Tags
 from workers.book import m4b, part
-from workers.book.assembly import Edition, Sound, assemble
+from workers.book.assembly import Edition, Track, assemble
 from workers.book.steps import in_threads
 from workers.runtime import Runtime
 from workers.speech.engine import Pcm
@@ -286,8 +286,8 @@ async def test_percentage_never_falls_and_moves_all_the_way(tmp_path: Path, repo
         async def save(self, book: Path, report: Any) -> None:
             await report("upload", 0, 1)
 
-    sounds = [Sound(number, f"Chapter {number}", f"s{number}", 61.0) for number in range(1, 4)]
-    await assemble(Edition("m4b", "T", "A", "en", "", sounds), Memory(), reports)
+    tracks = [Track(number, f"Chapter {number}", f"s{number}", 61.0) for number in range(1, 4)]
+    await assemble(Edition("m4b", "T", "A", "en", "", tracks), Memory(), reports)
     told = reports.percentages(ASSEMBLY)
     assert told == sorted(told)
     assert reports.stages == ["chapters", "join", "upload"]
