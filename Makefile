@@ -5,7 +5,7 @@ PORT ?= 8000
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run test lint soak screenshots chaos fuzz bench format clean
+.PHONY: help run test lint soak screenshots chaos fuzz bench book format clean
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -40,6 +40,9 @@ fuzz: $(VENV)/.test ## send each operation of the interface hundreds of requests
 bench: $(VENV)/.test ## measure it beside other servers and write docs/benchmarks.md (25 min; ONLY=b,d PASSES=1 SMALL=1 for less)
 	@tools/system-packages
 	@$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY)) $(if $(PASSES),--passes $(PASSES)) $(if $(SMALL),--small)
+
+book: $(VENV)/.test ## a book of 300 chapters and a million characters, killed twice on the way (an hour or so)
+	$(BIN)/python -m tests.long_book 300 1000000
 
 format: $(VENV)/.test ## put the code into form
 	$(BIN)/ruff check --fix .

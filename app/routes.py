@@ -10,6 +10,7 @@ from starlette.staticfiles import StaticFiles
 from app.core.rates import Rate
 from app.endpoints import (
     audios,
+    books,
     chapters,
     events,
     health,
@@ -68,6 +69,7 @@ PRIVATE: list[Route] = [
     _private("DELETE", "/api/projects/{project}", projects.delete),
     _private("GET", "/api/projects/{project}/cover", projects.cover),
     _private("POST", "/api/projects/{project}/audio", chapters.narrate_all),
+    _private("POST", "/api/projects/{project}/book", books.start),
     _private("GET", _CHAPTER, chapters.one),
     _private("PATCH", _CHAPTER, chapters.change),
     _private("POST", f"{_CHAPTER}/audio", chapters.narrate),
@@ -79,6 +81,8 @@ PRIVATE: list[Route] = [
     Guarded("GET", "/api/events", events.events, tickets=True),
     _private("POST", "/api/events/tickets", tickets.issue),
     _private("GET", "/audios/{name}.mp3", audios.audio),
+    _private("GET", "/books/{book}.m4b", books.m4b),
+    _private("GET", "/books/{book}.zip", books.zip),
     _private("GET", "/api/voices", voices.voices),
 ]
 

@@ -359,7 +359,7 @@ async def _held_job(redis: Redis, jobs: Jobs, name: str) -> Write:
         user=name,
         project=project,
         job=job.id,
-        owner=order.owner,
+        owner=job.owner,
         guard="report",
         attempt=str(claim.attempt),
         events=[],

@@ -16,7 +16,7 @@ _QUEUES = {"parse": "text-parsing", "audio": "audio-generation", "book": "book-a
 _VERBS = {"progress", "complete", "failed", "cancelled"}
 _RESULT_MEMBERS = (
     *("chapters", "characters", "charactersIn", "charactersSpoken", "leftOut"),
-    *("audioUrl", "durationSeconds", "downloadUrl"),
+    *("audioUrl", "durationSeconds", "downloadUrl", "bytes", "missing"),
 )
 _CURSOR = re.compile(r"([0-9]{1,15})-([0-9]{1,15})")
 
@@ -36,9 +36,9 @@ def picture(jobs: Mapping[str, Job], projects: Iterable[str] | None = None) -> d
     before the earlier one ended.
     """
     wanted = None if projects is None else set(projects)
-    latest: dict[tuple[str, str | None], Job] = {}
+    latest: dict[tuple[str, str, str | None], Job] = {}
     for job in jobs.values():
-        made = (job["projectId"], job["chapterId"])
+        made = (job["projectId"], job["queue"], job["chapterId"])
         if (wanted is None or job["projectId"] in wanted) and (
             made not in latest or _newer(job["version"], latest[made]["version"])
         ):
@@ -86,6 +86,7 @@ def _first_seen(queue: str, data: Mapping[str, Any]) -> Job:
         "updatedAt": data["at"],
         "result": None,
         "error": None,
+        "format": data.get("format"),
     }
 
 

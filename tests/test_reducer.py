@@ -70,7 +70,7 @@ def test_events_change_the_jobs_in_the_browser_as_told(case: dict[str, Any], in_
 
 def test_picture_shows_the_latest_job_of_each_thing_made() -> None:
     def job(id: str, project: str, chapter: str | None, version: str) -> reducer.Job:
-        return {"id": id, "projectId": project, "chapterId": chapter, "version": version}
+        return {"id": id, "projectId": project, "queue": "audio-generation", "chapterId": chapter, "version": version}
 
     jobs = {
         made["id"]: made

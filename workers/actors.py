@@ -5,7 +5,7 @@ from __future__ import annotations
 import dramatiq
 from dramatiq.middleware import Shutdown
 
-from app.core.messages import NARRATION, PARSING
+from app.core.messages import ASSEMBLY, NARRATION, PARSING
 from workers import tasks
 from workers.runtime import current
 
@@ -19,3 +19,8 @@ async def parse_manuscript(user: str, job: str) -> None:
 @dramatiq.actor(queue_name=NARRATION, throws=Shutdown)
 async def narrate_chapter(user: str, job: str) -> None:
     await tasks.carry_out(current(), user, job, "start", tasks.narrate_chapter)
+
+
+@dramatiq.actor(queue_name=ASSEMBLY, throws=Shutdown)
+async def assemble_book(user: str, job: str) -> None:
+    await tasks.carry_out(current(), user, job, "start", tasks.assemble_book)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import random
 import tempfile
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import structlog
 from redis.exceptions import RedisError
 
-from app.core import storage
+from app.core import books, storage
 from app.core.archive import Bounds
 from app.core.errors import JobError, NotFound, Problem, Refused, Unavailable
 from app.core.jobs import Claim
@@ -24,6 +24,8 @@ from app.core.settings import Settings
 from app.core.text import language_of
 from workers.audio.encode import Cover, Encoding
 from workers.audio.level import Level
+from workers.book.assembly import Edition, Track, assemble
+from workers.book.shelf import ProjectShelf
 from workers.hold import while_ours
 from workers.manuscript import cover
 from workers.narration import Script, Sound, digest, narrate
@@ -271,3 +273,40 @@ async def _cover(runtime: Runtime, user: str, project: Project) -> Cover | None:
     except NotFound:
         return None
     return await asyncio.to_thread(Cover.of, data, project.cover_type)
+
+
+async def assemble_book(runtime: Runtime, claim: Claim, report: Report) -> Made:
+    """From the audio of a project's chapters to a book; one of the same contents that is there already is taken."""
+    user, id, format = claim.user, claim.job.project_id, claim.job.format or "m4b"
+    project, record = await runtime.projects.with_record(user, id)
+    chapters = await runtime.projects.chapters(user, id)
+    there = books.having_audio(chapters)
+    if not there:
+        raise JobError("chapters_lack_audio", "No chapter has audio yet.")
+    name = books.name_of(project, chapters)
+    path = storage.book_path(user, name, format)
+    await _clear_away(runtime, claim, {path, *_recorded(user, record)})
+    try:
+        size, _ = await runtime.storage.size(path)
+    except NotFound:
+        tracks = [
+            Track(one.position, one.title, PurePosixPath(one.audio_url or "").stem, one.duration_seconds or 0)
+            for one in there
+        ]
+        edition = Edition(format, project.title, project.author, project.language, project.cover_type, tracks)
+        size = await assemble(edition, ProjectShelf(runtime.storage, user, id, name, format), report)
+    result = books.result_of(name, format, size, chapters)
+    return Made(result, books.record(user, id, format, result))
+
+
+def _recorded(user: str, record: Mapping[str, str]) -> list[str]:
+    """The paths of the books that a project has."""
+    names = [(PurePosixPath(book.download_url).stem, book.format) for book in books.books_of(record, "")]
+    return [storage.book_path(user, name, format) for name, format in names]
+
+
+async def _clear_away(runtime: Runtime, claim: Claim, wanted: Collection[str]) -> None:
+    """Deletes books that nothing names any more. The one before goes with the next, so that it is there until then."""
+    prefix = storage.books_prefix(claim.user, claim.job.project_id)
+    found = [file.path async for file in runtime.storage.files(prefix)]
+    await runtime.storage.delete([path for path in found if path not in wanted])

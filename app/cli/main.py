@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import sys
 from collections.abc import Coroutine
@@ -186,6 +185,62 @@ def key_remove(id: Annotated[str, typer.Argument(help="What the key is called.")
     errors.print(f"[green]Removed[/] {id}.", highlight=False)
 
 
+Server = Annotated[str | None, typer.Option(envvar="SMARTVOICE_SERVER", help="Address of a SmartVoice that runs.")]
+Token = Annotated[str | None, typer.Option(envvar="SMARTVOICE_TOKEN", help="A bearer token for it.")]
+Json = Annotated[bool, typer.Option("--json", help="A line of JSON for each event, on stdout.")]
+
+
+@app.command()
+def narrate(
+    manuscript: Annotated[Path, typer.Argument(help="txt, md, epub, docx, odt, html, fb2 or rtf.", metavar="FILE")],
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="Where the files go; else a folder of its name.")] = (
+        None
+    ),
+    server: Server = None,
+    token: Token = None,
+    voice: Annotated[str | None, typer.Option(help="See `smartvoice voices`.")] = None,
+    language: Annotated[str | None, typer.Option(help="zh-CN or en; else as the text shows.")] = None,
+    book: Annotated[str | None, typer.Option(help="Also the whole book: m4b or zip.")] = None,
+    chapters: Annotated[str | None, typer.Option(help="Some chapters alone: 3-5,8.")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Where its own SmartVoice keeps everything.")] = None,
+    json_lines: Json = False,
+) -> None:
+    """Turns a manuscript into mp3s and, with --book, into a book. Run it again to go on where it stopped.
+
+    Without --server it starts a SmartVoice of its own, and stops it at the end. Exit status: 0 all is there, 1 some of
+    it failed, 2 it cannot be done as asked, 3 no SmartVoice to be reached or started, 130 Ctrl-C.
+    """
+    from app.cli.narrating import run
+
+    asked = {"voice": voice, "language": language, "book": book, "chapters": chapters}
+    raise typer.Exit(run(manuscript, out, server, token, asked, data_dir, json_lines))
+
+
+@app.command()
+def watch(
+    project: Annotated[list[str] | None, typer.Option(help="Only this project; may be given again.")] = None,
+    server: Server = None,
+    token: Token = None,
+    json_lines: Json = False,
+) -> None:
+    """Prints the live events of whom the token stands for, until Ctrl-C; by default of `admin` on this machine."""
+    from app.cli.narrating import run_watch
+
+    raise typer.Exit(run_watch(project or [], server, token, json_lines))
+
+
+@app.command()
+def voices(
+    language: Annotated[str | None, typer.Option(help="Only those of a language, such as en or zh-CN.")] = None,
+    server: Server = None,
+    token: Token = None,
+) -> None:
+    """Lists the voices: id, language, name."""
+    from app.cli.narrating import run_voices
+
+    raise typer.Exit(run_voices(language, server, token))
+
+
 @app.command()
 def doctor() -> None:
     """Checks Redis, storage, workers and voices, and says what to do about what is wrong."""
@@ -225,11 +280,10 @@ def _kept_keys() -> Path:
 
 def _settings(**given: object) -> Settings:
     """The settings, with what was given on the command line; processes started from here see the same."""
-    for name, value in given.items():
-        if value is not None:
-            os.environ[f"SMARTVOICE_{name.upper()}"] = str(value)
+    from app.cli.settings import settings_with
+
     try:
-        return Settings()
+        return settings_with(**given)
     except ValueError as error:
         _fail(f"The settings cannot be used: {error}")
 

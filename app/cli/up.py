@@ -9,8 +9,8 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,7 @@ class Child:
 
     name: str
     command: list[str]
+    output: Path | None = None
     pause: float = _FIRST_PAUSE
     process: asyncio.subprocess.Process | None = field(default=None, repr=False)
 
@@ -65,9 +66,15 @@ class Child:
 
     async def start(self) -> None:
         # In a session of its own: Ctrl-C reaches us alone, and we stop things in their order.
-        self.process = await asyncio.create_subprocess_exec(
-            *self.command, start_new_session=True, preexec_fn=_die_with_parent, stdin=asyncio.subprocess.DEVNULL
-        )
+        with self.output.open("ab") if self.output else nullcontext() as output:
+            self.process = await asyncio.create_subprocess_exec(
+                *self.command,
+                start_new_session=True,
+                preexec_fn=_die_with_parent,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
 
     def kill(self) -> None:
         """The process and all that it started and left behind."""
@@ -106,48 +113,72 @@ class Busy(Exception):
     """The folder or the port is in use; the message says by what and what to do."""
 
 
+class Stack:
+    """All processes of a SmartVoice on this machine; what they print goes to `output`, if it is given."""
+
+    def __init__(self, settings: Settings, output: Path | None = None) -> None:
+        self._settings = settings
+        self._output = output
+        self._keepers: list[tuple[Child, asyncio.Task[None]]] = []
+        self.redis = connect(settings.redis, patient=True)
+
+    async def start(self) -> bool:
+        """Starts them, and returns True when the web side can serve. Raises Busy, NoRedis."""
+        settings = self._settings
+        _check_port(settings)
+        settings.signing_key()
+        if not settings.redis_url:
+            self._keep("Redis", embedded.command(settings.data_dir))
+        await _answers(self.redis)
+        self._keep("web", _smartvoice("web"))
+        for worker in range(1, settings.worker_processes + 1):
+            self._keep(f"worker {worker}", _smartvoice("worker", "--processes", "1"))
+        return await _serving(settings)
+
+    async def stop(self) -> None:
+        """The web side and the workers at once, then Redis, which they need to the last."""
+        await self.redis.aclose()
+        for _, task in self._keepers:
+            task.cancel()
+        await asyncio.gather(*(task for _, task in self._keepers), return_exceptions=True)
+        children = [child for child, _ in self._keepers]
+        await asyncio.gather(*(child.stop() for child in children if child.name != "Redis"))
+        await asyncio.gather(*(child.stop() for child in children if child.name == "Redis"))
+
+    def _keep(self, name: str, command: list[str]) -> None:
+        child = Child(name, command, self._output)
+        self._keepers.append((child, asyncio.create_task(child.keep_running())))
+
+
+@asynccontextmanager
+async def standing(settings: Settings, output: Path) -> AsyncIterator[str]:
+    """The address of a SmartVoice that runs for as long as the context is open. Raises Busy, NoRedis."""
+    with _alone(settings.data_dir):
+        stack = Stack(settings, output)
+        try:
+            await stack.start()
+            yield local(settings)
+        finally:
+            await asyncio.shield(stack.stop())
+
+
 async def _run(settings: Settings, user: str, sample: bool) -> int:
-    _check_port(settings)
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
-    settings.signing_key()
-    keepers: list[tuple[Child, asyncio.Task[None]]] = []
-
-    def keep(child: Child) -> None:
-        keepers.append((child, asyncio.create_task(child.keep_running())))
-
+    stack = Stack(settings)
     try:
-        if not settings.redis_url:
-            keep(Child("Redis", embedded.command(settings.data_dir)))
-        redis = connect(settings.redis, patient=True)
-        if not await _unless(stopped, _answers(redis)):
-            return 0
-        keep(Child("web", _smartvoice("web")))
-        for worker in range(1, settings.worker_processes + 1):
-            keep(Child(f"worker {worker}", _smartvoice("worker", "--processes", "1")))
-        if await _unless(stopped, _serving(settings)):
+        if await _unless(stopped, stack.start()):
             if sample:
-                await add_sample(redis, settings, user)
-            await _greet(settings, redis, user)
+                await add_sample(stack.redis, settings, user)
+            await _greet(settings, stack.redis, user)
             await stopped.wait()
-        await redis.aclose()
         return 0
     finally:
         console.print("Stopping …")
-        await _stop(keepers)
+        await stack.stop()
         console.print("Stopped.")
-
-
-async def _stop(keepers: list[tuple[Child, asyncio.Task[None]]]) -> None:
-    """The web side and the workers at once, then Redis, which they need to the last."""
-    for _, task in keepers:
-        task.cancel()
-    await asyncio.gather(*(task for _, task in keepers), return_exceptions=True)
-    children = [child for child, _ in keepers]
-    await asyncio.gather(*(child.stop() for child in children if child.name != "Redis"))
-    await asyncio.gather(*(child.stop() for child in children if child.name == "Redis"))
 
 
 async def _unless(stopped: asyncio.Event, work: Coroutine[Any, Any, bool]) -> bool:
@@ -179,7 +210,7 @@ async def _serving(settings: Settings) -> bool:
     async with httpx.AsyncClient(timeout=2, trust_env=False) as client:
         while True:
             with suppress(httpx.HTTPError):
-                if (await client.get(f"{_local(settings)}/readyz")).status_code == httpx.codes.OK:
+                if (await client.get(f"{local(settings)}/readyz")).status_code == httpx.codes.OK:
                     return True
             if loop.time() > patience:
                 patience += _READY_SECONDS
@@ -220,7 +251,7 @@ def _check_port(settings: Settings) -> None:
             raise Busy(f"Port {settings.port} is in use; choose another: `make run PORT=8001`, or --port.") from error
 
 
-def _local(settings: Settings) -> str:
+def local(settings: Settings) -> str:
     """Where this machine reaches the web side, whatever address the public has."""
     host = "127.0.0.1" if settings.host in {"0.0.0.0", "::"} else settings.host
     return f"http://{host}:{settings.port}"

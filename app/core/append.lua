@@ -5,7 +5,7 @@
 -- ARGV  1 guard: "new" (the job does not exist yet), "claim" (a worker takes it), "report" (its worker tells of it),
 --         "command" (somebody else ends it)
 --       2 attempt that the writer holds ("claim": `<attempt> <state>` that it saw)   3 nonce of this very write
---       4 job id   5 what the job makes: "manuscript" or a chapter's id
+--       4 job id   5 what the job makes: "manuscript", "book" or a chapter's id
 --       6 "ends" where the job ends, "line" where a new one may have to wait in line, else ""
 --       7 ms until the job may be taken over: a worker's lease, or a pause before it is tried again
 --       8 most open jobs, most of them out of line, ms after which one that nobody began is looked after

@@ -68,7 +68,7 @@ class Write:
     """What one call of the appending script does to one job.
 
     Args:
-        owner: what the job makes: `manuscript` or a chapter's id.
+        owner: what the job makes: `manuscript`, `book` or a chapter's id.
         attempt: the attempt that the writer holds; with guard `claim` the attempt and the state that it saw.
         grace_seconds: time after which the job may be taken over.
         in_line: whether a new job may have to wait in line behind others of its user.

@@ -101,7 +101,7 @@ class Jobs:
         return [Job.from_record(decoded(record)) if record else None for record in records]
 
     async def latest(self, user: str, project: str) -> dict[str, Job]:
-        """The latest job for each thing of a project that can be made: by chapter id, and `manuscript`."""
+        """The latest job for each thing of a project that can be made: by chapter id, `manuscript` and `book`."""
         made = decoded(await self._redis.hgetall(keys.project_jobs(user, project)))
         found = await self.find_all(user, list(made.values()))
         return {owner: job for owner, job in zip(made, found, strict=True) if job is not None}

@@ -83,7 +83,7 @@ def chapters(user: str, project: str) -> str:
 
 
 def project_jobs(user: str, project: str) -> str:
-    """Hash: the latest job for each thing that can be made (`manuscript` or a chapter's id); no expiry."""
+    """Hash: the latest job for each thing that can be made (`manuscript`, `book` or a chapter's id); no expiry."""
     return f"sv:{{u:{user}}}:project:{project}:jobs"
 
 

@@ -15,6 +15,7 @@ LANGUAGES: tuple[Language, ...] = ("zh-CN", "en")
 Queue = Literal["text-parsing", "audio-generation", "book-assembly"]
 PARSING: Queue = "text-parsing"
 NARRATION: Queue = "audio-generation"
+ASSEMBLY: Queue = "book-assembly"
 
 
 class Progress(BaseModel):
@@ -68,6 +69,15 @@ STAGES: dict[Queue, dict[str, Stage]] = {
         "convert": _stage(30, 30, 2, ("转换", "Conversion"), ("正在转换为纯文本", "Converting to plain text")),
         "split": _stage(90, 90, 3, ("分章", "Chapters"), ("正在划分章节", "Splitting into chapters")),
         "done": _stage(100, 100, 3, ("完成", "Finishing"), ("书稿解析完成", "Manuscript parsed")),
+        "retrying": _stage(0, 0, 2, _RETRYING, _AGAIN),
+    },
+    ASSEMBLY: {
+        "queued": _stage(0, 0, 0, ("排队", "Queued"), ("等待制作", "Waiting to start")),
+        "start": _stage(10, 10, 1, ("初始化", "Preparing"), ("开始制作有声书", "Starting to put the book together")),
+        "chapters": _stage(30, 75, 2, ("编码", "Encoding"), ("正在编码各章音频", "Encoding the chapters")),
+        "join": _stage(75, 90, 2, ("合并", "Joining"), ("正在合并章节", "Joining the chapters")),
+        "upload": _stage(90, 99, 3, ("完成", "Finishing"), ("正在保存有声书", "Saving the book")),
+        "done": _stage(100, 100, 3, ("完成", "Finishing"), ("有声书制作完成", "The book is ready")),
         "retrying": _stage(0, 0, 2, _RETRYING, _AGAIN),
     },
 }

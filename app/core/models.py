@@ -12,13 +12,16 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from app.core.messages import Language, Progress, Queue
+from app.core.messages import ASSEMBLY, Language, Progress, Queue
 
+BookFormat = Literal["m4b", "zip"]
 State = Literal["waiting", "active", "completed", "failed", "cancelled"]
 VOICE_ID = r"[A-Za-z0-9._/+-]+"
 """What the id of a voice looks like; 100 characters at most."""
 MANUSCRIPT = "manuscript"
 """What a parse job makes, where a narration names its chapter."""
+BOOK = "book"
+"""What an assembly makes."""
 
 
 class Model(BaseModel):
@@ -39,7 +42,7 @@ class ErrorDetail(Model):
 
 
 class Job(Model):
-    """One piece of work and how far it is; `version` is the id of its latest event."""
+    """One piece of work and how far it is. `version`: id of its latest event; `format`: of the book it makes."""
 
     id: str
     queue: Queue
@@ -53,12 +56,19 @@ class Job(Model):
     updated_at: str
     result: dict[str, Any] | None = None
     error: ErrorDetail | None = None
+    format: BookFormat | None = None
+
+    @property
+    def owner(self) -> str:
+        """What it makes: a chapter's id, `manuscript` or `book`."""
+        return self.chapter_id or (BOOK if self.queue == ASSEMBLY else MANUSCRIPT)
 
     @classmethod
     def from_record(cls, record: Mapping[str, str]) -> Self:
         plain = {name: value for name, value in record.items() if name not in {"progress", "result", "error"}}
         nested = {name: json.loads(record[name]) for name in ("progress", "result", "error") if record.get(name)}
-        return cls.model_validate({**plain, "chapterId": record.get("chapterId") or None, **nested})
+        optional = {name: record.get(name) or None for name in ("chapterId", "format")}
+        return cls.model_validate(plain | optional | nested)
 
 
 class LeftOut(Model):

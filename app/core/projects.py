@@ -97,10 +97,14 @@ class Projects:
         return [Project.from_record(record) for record in records if record]
 
     async def get(self, user: str, project: str) -> Project:
+        return (await self.with_record(user, project))[0]
+
+    async def with_record(self, user: str, project: str) -> tuple[Project, dict[str, str]]:
+        """A project, and all that its hash says: also the books made of it (see `app.core.books`)."""
         record = decoded(await self._redis.hgetall(keys.project(user, project)))
         if not record:
             raise NotFound("There is no such project.")
-        return Project.from_record(record)
+        return Project.from_record(record), record
 
     async def standing(self, user: str, project: str) -> Literal["there", "deleted", "unknown"]:
         """Whether the user has such a project, or had it of late."""

@@ -11,9 +11,13 @@ from dramatiq.common import current_millis
 from redis.exceptions import RedisError
 
 from app.core import keys
-from app.core.messages import NARRATION, PARSING, Queue
+from app.core.messages import ASSEMBLY, NARRATION, PARSING, Queue
 
-ACTORS: dict[Queue, str] = {PARSING: "parse_manuscript", NARRATION: "narrate_chapter"}
+ACTORS: dict[Queue, str] = {
+    PARSING: "parse_manuscript",
+    NARRATION: "narrate_chapter",
+    ASSEMBLY: "assemble_book",
+}
 """The actor of each queue. Dramatiq's queues bear the names of ours."""
 
 logger = structlog.get_logger()

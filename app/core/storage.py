@@ -145,6 +145,22 @@ def segments_prefix(user: str, project: str) -> str:
     return f"{SEGMENTS}/u-{user}/{project}"
 
 
+def part_path(user: str, project: str, name: str) -> str:
+    """A chapter's sound as it goes into a book: kept, swept and deleted as segments are, among which it lies."""
+    return f"{segments_prefix(user, project)}/{name}.m4a"
+
+
+def books_prefix(user: str, project: str) -> str:
+    """Where the books made of a project lie."""
+    return f"{project_prefix(user, project)}/book"
+
+
+def book_path(user: str, name: str, format: str) -> str:
+    """The book called `name`, which begins with its project's id."""
+    project, _, rest = name.partition("-")
+    return f"{books_prefix(user, project)}/{rest}.{format}"
+
+
 def audio_path(user: str, name: str) -> str:
     """The audio called `name`, which begins with its project's id."""
     project, _, rest = name.partition("-")

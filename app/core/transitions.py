@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.core.eventlog import Event, Guard, Write
-from app.core.messages import NARRATION, PARSING, Language, Progress, Queue, progress, resting
-from app.core.models import MANUSCRIPT, ErrorDetail, Job, compact, new_id, now
+from app.core.messages import ASSEMBLY, NARRATION, PARSING, Language, Progress, Queue, progress, resting
+from app.core.models import BookFormat, ErrorDetail, Job, compact, new_id, now
 
-PREFIX: dict[Queue, str] = {PARSING: "parse", NARRATION: "audio"}
+PREFIX: dict[Queue, str] = {PARSING: "parse", NARRATION: "audio", ASSEMBLY: "book"}
 """What the types of a queue's events begin with."""
 
 _IN_LINE = {NARRATION}
@@ -23,7 +23,8 @@ _DETAIL_CHARACTERS = 500
 
 @dataclass(frozen=True)
 class Order:
-    """What a job is asked to do: its queue, its project, for an audio job its chapter, and the language it speaks.
+    """What a job is asked to do: its queue, its project, for an audio job its chapter, for a
+    book its format, and the language it speaks.
 
     `id` is the one that the job is to have: who asks again, not knowing whether he was heard, gets the same job.
     """
@@ -33,10 +34,7 @@ class Order:
     language: Language
     chapter: str | None = None
     id: str | None = None
-
-    @property
-    def owner(self) -> str:
-        return self.chapter or MANUSCRIPT
+    format: BookFormat | None = None
 
 
 @dataclass(frozen=True)
@@ -70,6 +68,7 @@ def fresh(order: Order) -> Job:
         version="",
         created_at=at,
         updated_at=at,
+        format=order.format,
     )
 
 
@@ -163,7 +162,7 @@ def _record(job: Job) -> dict[str, str]:
         "attempt": str(job.attempt),
         "createdAt": job.created_at,
         "updatedAt": job.updated_at,
-    }
+    } | ({"format": job.format} if job.format else {})
 
 
 def _json(progress: Progress) -> str:
@@ -178,7 +177,8 @@ def _seen(job: Job) -> str:
 def _data(job: Job, attempt: int, at: str) -> dict[str, Any]:
     """What every event of a job says."""
     data = {"projectId": job.project_id, "jobId": job.id, "at": at, "attempt": attempt}
-    return data | ({"chapterId": job.chapter_id} if job.chapter_id else {})
+    named = {"chapterId": job.chapter_id, "format": job.format}
+    return data | {name: value for name, value in named.items() if value}
 
 
 def _progressed(job: Job, progress: Progress, attempt: int, at: str, *, thin: bool = False) -> Event:
@@ -218,7 +218,7 @@ def _write(
         user=user,
         project=job.project_id,
         job=job.id,
-        owner=job.chapter_id or MANUSCRIPT,
+        owner=job.owner,
         guard=guard,
         attempt=attempt,
         events=events,

@@ -18,12 +18,13 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from app.auth.identity import identity_of
-from app.core import archive, markup, storage, text
+from app.core import archive, books, markup, storage, text
+from app.core.books import Book
 from app.core.errors import NotFound, TooLarge, Unprocessable
 from app.core.estimate import estimate
 from app.core.formats import FORMATS, HEAD_BYTES, format_of
 from app.core.messages import Language
-from app.core.models import MANUSCRIPT, VOICE_ID, Chapter, Job, Model, Project
+from app.core.models import BOOK, MANUSCRIPT, VOICE_ID, Chapter, Job, Model, Project
 from app.core.projects import Manuscript
 from app.core.settings import Settings
 from app.endpoints.body import Body, absent, check, read_form, read_json
@@ -149,9 +150,12 @@ class ChapterWithJob(EstimatedChapter):
 
 
 class ProjectSnapshot(ProjectWithJob):
-    """A project with its chapters, and the cursor past which events bring it up to date."""
+    """A project with its chapters, the books made of them, the latest job of such a book, and the cursor past which
+    events bring it up to date."""
 
     chapters: list[ChapterWithJob]
+    books: list[Book]
+    book_job: Job | None
     cursor: str
     estimated_seconds: float
     estimated_cost: float | None
@@ -179,8 +183,9 @@ async def one(request: Request[State]) -> Response:
     cursor = await request.state["log"].top(user)
     # Jobs before what they make: no completed job is shown beside a chapter that lacks its audio.
     jobs = await request.state["jobs"].latest(user, id)
-    project = await request.state["projects"].get(user, id)
+    project, made = await request.state["projects"].with_record(user, id)
     chapters = await request.state["projects"].chapters(user, id)
+    there = books.books_of(made, books.contents(project, chapters))
     settings = request.state["settings"]
     expected = [estimated(chapter, project, settings) for chapter in chapters]
     costs = [chapter["estimatedCost"] for chapter in expected if chapter["estimatedCost"] is not None]
@@ -190,6 +195,8 @@ async def one(request: Request[State]) -> Response:
             "chapters": [
                 told | {"job": _job(jobs.get(chapter.id))} for chapter, told in zip(chapters, expected, strict=True)
             ],
+            "books": [book.json_dict() for book in there],
+            "bookJob": _job(jobs.get(BOOK)),
             "cursor": str(cursor),
             "estimatedSeconds": round(sum(chapter["estimatedSeconds"] for chapter in expected), 1),
             "estimatedCost": round(sum(costs), 6) if settings.price_per_million_characters else None,

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from app.core.messages import Progress
-from app.core.models import ErrorDetail, Job, LeftOut, Model
+from app.core.models import BookFormat, ErrorDetail, Job, LeftOut, Model
 from app.openapi.parameters import CURSOR
 
 _ID = {**CURSOR, "description": "Id of the event, and the cursor behind it."}
@@ -94,6 +94,37 @@ class ProjectChanged(StoredData):
     gone: list[str]
 
 
+class BookProgress(EventData):
+    """How far the book's file is."""
+
+    format: BookFormat
+    progress: Progress
+
+
+class BookComplete(EventData):
+    """The book is there, at `downloadUrl`; `missing` are the positions of chapters that it lacks."""
+
+    format: BookFormat
+    download_url: str
+    bytes: int
+    duration_seconds: float
+    chapters: int
+    missing: list[int]
+
+
+class BookFailed(EventData):
+    """The book could not be put together."""
+
+    format: BookFormat
+    error: ErrorDetail
+
+
+class BookCancelled(EventData):
+    """The book was called off."""
+
+    format: BookFormat
+
+
 class Ready(Model):
     """First on every stream: from where on it tells, and how long it is silent at most."""
 
@@ -135,6 +166,10 @@ STORED: dict[str, type[StoredData]] = {
     "audio:failed": AudioFailed,
     "audio:cancelled": AudioCancelled,
     "project:changed": ProjectChanged,
+    "book:progress": BookProgress,
+    "book:complete": BookComplete,
+    "book:failed": BookFailed,
+    "book:cancelled": BookCancelled,
 }
 """The types of the events that a log keeps."""
 

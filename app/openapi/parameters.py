@@ -25,6 +25,10 @@ IN_PATH: dict[str, tuple[JsonSchema, str]] = {
         {"type": "string", "pattern": "^[0-9a-f]{20}(-[0-9a-f]{20}){2}$"},
         "Name of the audio, as `audioUrl` has it.",
     ),
+    "book": (
+        {"type": "string", "pattern": "^[0-9a-f]{20}-[0-9a-f]{20}$"},
+        "Name of the book, as `downloadUrl` has it.",
+    ),
 }
 """What each name in a path stands for, with its description."""
 

@@ -126,6 +126,8 @@ export const api = {
   redo: (id, chapterId, redo) => request("POST", `${chapterPath(id, chapterId)}/audio`, { redo }),
   generateChapter: (id, chapterId) => request("POST", `${chapterPath(id, chapterId)}/audio`),
   generateAll: async (id) => (await request("POST", `${projectPath(id)}/audio`)).jobs,
+  /** @param {string} id @param {"m4b" | "zip"} format @param {boolean} allowMissing whether chapters may lack audio */
+  makeBook: (id, format, allowMissing) => request("POST", `${projectPath(id)}/book`, { format, allowMissing }),
   cancelJob: ({ queue, id }) => request("DELETE", `/api/jobs/${queue}/${encodeURIComponent(id)}`),
 
   voices: () => request("GET", "/api/voices"),

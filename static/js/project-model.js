@@ -36,7 +36,17 @@ import { applyToJob } from "./progress/reducer.js";
  * @property {number} seconds of audio there is
  */
 
+/**
+ * @typedef {object} Book
+ * @property {"m4b" | "zip"} format
+ * @property {string} downloadUrl
+ * @property {number} bytes
+ * @property {number[]} missing positions of the chapters that it lacks
+ * @property {boolean} outdated whether a chapter has other audio by now
+ */
+
 const MANUSCRIPT = "manuscript";
+const BOOK = "book";
 const RUNNING = new Set(["waiting", "active"]);
 /** Below this share done, what is left cannot be told from what it took. */
 const TELLING_PERCENT = 5;
@@ -47,9 +57,21 @@ export class ProjectModel {
   #chapters = new Map();
   /** @type {Map<string, Job>} the latest job of each chapter, by its id, and of the manuscript */
   #latest = new Map();
+  /** @type {Map<string, Book>} by format */
+  #books = new Map();
 
   get project() {
     return this.#project;
+  }
+
+  /** The latest job of the book. @returns {Job | null} */
+  get bookJob() {
+    return this.#latest.get(BOOK) ?? null;
+  }
+
+  /** The books that are there; what events told since the snapshot included. @returns {Book[]} */
+  get books() {
+    return [...this.#books.values()];
   }
 
   /** @returns {Job | null} */
@@ -63,11 +85,12 @@ export class ProjectModel {
   }
 
   /** @param {any} snapshot a project with its chapters; jobs of which more is known already stay as they are */
-  load({ chapters, job, cursor, ...project }) {
+  load({ chapters, job, cursor, books = [], bookJob = null, ...project }) {
     this.#project = project;
+    this.#books = new Map(books.map((book) => [book.format, book]));
     const inOrder = [...chapters].sort((left, right) => left.position - right.position);
     this.#chapters = new Map(inOrder.map((chapter, index) => [chapter.id, { ...chapter, number: index + 1 }]));
-    for (const known of [job, ...chapters.map((chapter) => chapter.job)]) if (known) this.putJob(known);
+    for (const known of [job, bookJob, ...chapters.map((chapter) => chapter.job)]) if (known) this.putJob(known);
   }
 
   /** Takes in what the server answered to a change of the project. */
@@ -104,8 +127,8 @@ export class ProjectModel {
    * @returns {Job | null} the job it changed, null where it changed none
    */
   apply(event) {
-    if (event.data.projectId !== this.#project?.id || event.type.startsWith("book:")) return null;
-    const owner = event.data.chapterId ?? MANUSCRIPT;
+    if (event.data.projectId !== this.#project?.id) return null;
+    const owner = event.data.chapterId ?? (event.type.startsWith("book:") ? BOOK : MANUSCRIPT);
     const known = this.#latest.get(owner);
     const sameJob = known?.id === event.data.jobId;
     // The end of an earlier job may be told after the next one has begun.
@@ -113,7 +136,20 @@ export class ProjectModel {
     const after = applyToJob(sameJob ? known : undefined, event);
     if (!after || after === known) return null;
     this.#latest.set(owner, after);
+    if (event.type === "audio:complete") this.#outdate(known?.result?.audioUrl, event.data.audioUrl);
+    if (event.type === "book:complete") this.#putBook(event.data);
     return after;
+  }
+
+  /** @param {any} book as its end told */
+  #putBook(book) {
+    this.#books.set(book.format, { ...book, outdated: false });
+  }
+
+  /** A chapter has new audio: the books still have the earlier one, or none. */
+  #outdate(before, now) {
+    if (before === now) return;
+    for (const [format, book] of this.#books) this.#books.set(format, { ...book, outdated: true });
   }
 
   /** @param {string} id @returns {Chapter | null} */
@@ -160,7 +196,7 @@ export class ProjectModel {
   }
 }
 
-const ownerOf = (job) => job.chapterId ?? MANUSCRIPT;
+const ownerOf = (job) => job.chapterId ?? (job.queue === "book-assembly" ? BOOK : MANUSCRIPT);
 const isRunning = ({ job }) => job !== null && RUNNING.has(job.state);
 const lacksAudio = ({ audioUrl, outdated }) => !audioUrl || outdated;
 

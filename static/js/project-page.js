@@ -28,6 +28,7 @@ export class ProjectPage {
   #frameTimer = 0;
   #wasRunning = 0;
   #starting = false;
+  #making = false;
   /** Chapters whose text or voice was changed while their audio was made: which text it has, only the server knows. */
   #editedMeanwhile = new Set();
 
@@ -80,6 +81,20 @@ export class ProjectPage {
     this.#starting = false;
     this.#paintFrame();
   };
+
+  /** @param {boolean} partly whether chapters that lack audio may be left out */
+  async makeBook(partly) {
+    this.#making = true;
+    this.#paintFrame();
+    await this.#attempt(async () => this.#take(await api.makeBook(this.#id, this.#parts.bookPanel.format, partly)));
+    this.#making = false;
+    this.#paintFrame();
+  }
+
+  cancelBook = () =>
+    this.#attempt(async () => {
+      if (isRunning(this.#model.bookJob)) this.#take(await api.cancelJob(this.#model.bookJob));
+    });
 
   cancelAll = () =>
     this.#attempt(async () => {
@@ -204,7 +219,8 @@ export class ProjectPage {
       this.load();
       return;
     }
-    const before = this.#jobOf(event.data.chapterId);
+    const isBook = event.type.startsWith("book:");
+    const before = isBook ? this.#model.bookJob : this.#jobOf(event.data.chapterId);
     const job = this.#model.apply(event);
     if (!job) return;
     this.#speak(before, job);
@@ -263,9 +279,16 @@ export class ProjectPage {
     this.#parts.foundPanel.update(project);
     this.#parts.cover.update(project);
     this.#parts.overallPanel.update(overall, { parsed: parseJob?.state === "completed", starting: this.#starting });
+    this.#parts.bookPanel.update(this.#bookState(overall));
     this.#parts.player.refresh();
     this.#nameTab(overall);
     this.#tellTheEnd(overall);
+  }
+
+  #bookState({ count, running }) {
+    const { bookJob: job, books } = this.#model;
+    const lacking = this.#model.chapters().filter(({ audioUrl }) => !audioUrl);
+    return { job, books, lacking, count, narrating: running > 0 || this.#starting, starting: this.#making };
   }
 
   #nameTab(overall) {

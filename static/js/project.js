@@ -1,6 +1,7 @@
 /** The project page's wiring: the elements, the server and the live stream joined to `ProjectPage`. */
 
 import { Announcer } from "./components/announcer.js";
+import { BookPanel } from "./components/book-panel.js";
 import { ChapterEditor } from "./components/chapter-editor.js";
 import { ChapterList } from "./components/chapter-list.js";
 import { isConnected } from "./components/connection-label.js";
@@ -50,6 +51,11 @@ export function makeParts(page) {
       cancel: byId("cancel-all"),
       listen: byId("listen"),
     }),
+    bookPanel: new BookPanel({
+      ...byIds("book", ["text", "format", "make", "partly", "cancel", "missing", "generate", "work", "bar", "stage"]),
+      ...byIds("book", ["percent", "reason", "files"]),
+      missingText: byId("book-missing-text"),
+    }),
     notifier: new Notifier(byId("notify"), toaster),
     editor: new ChapterEditor(byId("chapter-dialog"), {
       onSaved: (chapter, changes) => page.putChapter(chapter, changes),
@@ -79,6 +85,10 @@ addEventListener("online", () => page.retry());
 byId("reload").addEventListener("click", () => page.load());
 byId("generate-all").addEventListener("click", page.generateAll);
 byId("cancel-all").addEventListener("click", page.cancelAll);
+byId("book-make").addEventListener("click", () => page.makeBook(false));
+byId("book-partly").addEventListener("click", () => page.makeBook(true));
+byId("book-cancel").addEventListener("click", page.cancelBook);
+byId("book-generate").addEventListener("click", page.generateAll);
 byId("listen").addEventListener("click", page.listen);
 byId("edit").addEventListener("click", page.edit);
 byId("delete").addEventListener("click", () => page.delete());

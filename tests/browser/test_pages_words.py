@@ -51,8 +51,8 @@ async def test_every_text_that_the_pages_ask_for_is_there_and_every_one_there_is
     quoted = set(re.findall(r'"([a-z]+(?:\.[\w-]+)+)"', text))
     kinds = {key.partition(".")[0] for key in keys}
     assert {key for key in quoted if key.partition(".")[0] in kinds} <= keys
-    # What is put together: `state.${state}`, and the stages of both queues.
-    families = set(re.findall(r"`([a-z]+(?:\.[a-z]+)*)\.\$\{", text)) | {"audio.stage", "parse.stage"}
+    # What is put together: `state.${state}`, and the stages of the queues.
+    families = set(re.findall(r"`([a-z]+(?:\.[a-z]+)*)\.\$\{", text)) | {"audio.stage", "book.stage", "parse.stage"}
     assert {key for key in keys - quoted if key.rpartition(".")[0] not in families} == set()
 
 

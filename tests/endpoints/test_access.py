@@ -20,7 +20,7 @@ from app.core import keys
 from app.core.jobs import Jobs
 from app.core.projects import audio_record
 from app.core.settings import Settings
-from app.core.storage import Storage, audio_path, cover_path, report_path
+from app.core.storage import Storage, audio_path, book_path, cover_path, report_path
 from app.routes import PRIVATE, ROUTES
 from tests.support import Client, HandWorker
 
@@ -40,6 +40,9 @@ FOREIGN = {
     ("GET", "/api/jobs/{queue}/{job}"): 404,
     ("DELETE", "/api/jobs/{queue}/{job}"): 404,
     ("GET", "/audios/{name}.mp3"): 404,
+    ("POST", "/api/projects/{project}/book"): 404,
+    ("GET", "/books/{book}.m4b"): 404,
+    ("GET", "/books/{book}.zip"): 404,
     ("DELETE", "/api/sessions/{session}"): 404,
     # These name nothing: each shows a user's own.
     ("GET", "/api/sessions"): 200,
@@ -85,6 +88,9 @@ async def hers(
     name = f"{project['id']}-{chapter['id']}-{'a' * 20}"
     await storage.put(audio_path("alice", name), b"sound")
     await storage.put(report_path("alice", name), b'{"segments": []}')
+    book = f"{project['id']}-{'b' * 20}"
+    for format in ("m4b", "zip"):
+        await storage.put(book_path("alice", book, format), b"book")
     claim = await worker.start("alice", job)
     await jobs.complete(claim, {}, audio_record("alice", chapter["id"], name, 1.0, "x"))
     return {
@@ -93,6 +99,7 @@ async def hers(
         "queue": "audio-generation",
         "job": job["id"],
         "name": name,
+        "book": book,
         "session": keys.digest(await Sessions(redis, settings).start("alice"))[:20],
     }
 
@@ -213,21 +220,24 @@ def test_every_way_in_has_a_row() -> None:
 
 @pytest.mark.parametrize(("method", "path"), list(routes()))
 async def test_what_is_somebody_elses_is_404(mallory: Client, hers: dict[str, str], method: str, path: str) -> None:
-    body = {"json": {"title": "Mine now"}} if method == "PATCH" else {}
+    told = {"format": "m4b"} if path.endswith("/book") else {"title": "Mine now"} if method == "PATCH" else None
     accept = {"Accept": "application/json"}
-    answer = await mallory.http.request(method, filled(path, hers), headers=accept, **body)  # type: ignore[arg-type] # a dict
+    answer = await mallory.http.request(method, filled(path, hers), headers=accept, json=told)
     assert answer.status_code == FOREIGN[method, path], answer.text
     for name in hers.values():
         assert name == "audio-generation" or name not in answer.text
 
 
-_BODIES = {"/api/projects/{project}/chapters/{chapter}/split": {"json": {"offset": 5}}}
+_BODIES = {
+    "/api/projects/{project}/chapters/{chapter}/split": {"json": {"offset": 5}},
+    "/api/projects/{project}/book": {"json": {"format": "m4b", "allowMissing": True}},
+}
 
 
 @pytest.mark.parametrize(("method", "path"), [row for row, status in FOREIGN.items() if status == 404])
 async def test_what_is_ones_own_is_there(alice: Client, hers: dict[str, str], method: str, path: str) -> None:
     body = {"json": {"title": "Still mine"}} if method == "PATCH" else _BODIES.get(path, {})
-    answer = await alice.http.request(method, filled(path, hers), **body)
+    answer = await alice.http.request(method, filled(path, hers), **body)  # type: ignore[arg-type] # a dict
     assert answer.is_success, answer.text
 
 

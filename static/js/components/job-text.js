@@ -7,6 +7,8 @@ import { formatEta, has, t } from "../i18n.js";
 /** When a job that rests before its next attempt was first seen so: its `etaSeconds` count from then. */
 const restingSince = new WeakMap();
 
+const PREFIXES = { "text-parsing": "parse", "audio-generation": "audio", "book-assembly": "book" };
+
 /** @param {Job | null | undefined} job */
 export const isRunning = (job) => job?.state === "waiting" || job?.state === "active";
 
@@ -22,7 +24,7 @@ export const isResting = (job) => job?.state === "waiting" && job.progress?.stag
 export function stageText(job) {
   if (!job.progress) return t(`state.${job.state}`);
   const { stage, message } = job.progress;
-  const key = `${job.queue === "text-parsing" ? "parse" : "audio"}.stage.${stage}`;
+  const key = `${PREFIXES[job.queue]}.stage.${stage}`;
   return has(key) ? t(key) : message;
 }
 

@@ -119,6 +119,21 @@ export class ProgressClient {
     return this.#emitter.on("audio:failed", listener);
   }
 
+  /** @param {(data: any) => void} listener @returns {Unsubscribe} */
+  onBookProgress(listener) {
+    return this.#emitter.on("book:progress", listener);
+  }
+
+  /** @param {(data: any) => void} listener @returns {Unsubscribe} */
+  onBookComplete(listener) {
+    return this.#emitter.on("book:complete", listener);
+  }
+
+  /** @param {(data: any) => void} listener @returns {Unsubscribe} */
+  onBookFailed(listener) {
+    return this.#emitter.on("book:failed", listener);
+  }
+
   /** @param {(connection: Connection) => void} listener @returns {Unsubscribe} */
   onConnectionChange(listener) {
     return this.#emitter.on("connection", listener);

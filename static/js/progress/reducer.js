@@ -29,6 +29,7 @@ import { isNewer } from "./cursor.js";
  * @property {string} updatedAt RFC 3339, UTC
  * @property {Record<string, unknown> | null} result
  * @property {{code: string, message: string} | null} error
+ * @property {"m4b" | "zip" | null} format of the book that it makes
  */
 
 /** @typedef {{id: string, type: string, data: Record<string, any>}} StoredEvent */
@@ -38,7 +39,7 @@ const QUEUES = { parse: "text-parsing", audio: "audio-generation", book: "book-a
 const WAITING = new Set(["queued", "retrying"]);
 const RESULT_MEMBERS = [
   ...["chapters", "characters", "charactersIn", "charactersSpoken", "leftOut"],
-  ...["audioUrl", "durationSeconds", "downloadUrl"],
+  ...["audioUrl", "durationSeconds", "downloadUrl", "bytes", "missing"],
 ];
 
 /** @type {Record<string, (data: Record<string, any>) => Partial<Job>>} */
@@ -120,6 +121,7 @@ function firstSeen(queue, { data }) {
     updatedAt: data.at,
     result: null,
     error: null,
+    format: data.format ?? null,
   };
 }
 

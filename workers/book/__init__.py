@@ -1,0 +1,1 @@
+"""The book: from the audio of the chapters to one file."""
