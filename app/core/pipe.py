@@ -41,6 +41,10 @@ class _Pipe(Link):
     def take(self, reply: Any) -> None:
         if isinstance(reply, PushNotification):
             return
+        if not self._asked:
+            # What nobody asked for: a server that is full says so, and closes.
+            self.fail(reply if isinstance(reply, Exception) else ConnectionError("an answer to nothing"))
+            return
         answer = self._asked.popleft()
         if answer.done():
             return  # whoever asked has gone
