@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _POLICY = (
     "default-src 'self'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
     "media-src 'self' blob:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
-_A_YEAR_OF_HTTPS = "max-age=31536000"
-_HEADERS = {
-    "Content-Security-Policy": _POLICY,
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "X-Frame-Options": "DENY",
-}
+_OVER_HTTPS = (b"strict-transport-security", b"max-age=31536000")  # a year
+_HEADERS = [
+    (b"content-security-policy", _POLICY.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"x-frame-options", b"DENY"),
+]
 
 
 class SecurityHeaders:
@@ -33,11 +32,11 @@ class SecurityHeaders:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def marked(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
-                    headers.setdefault(name, value)
-                if self._over_https or scope["scheme"] == "https":
-                    headers.setdefault("Strict-Transport-Security", _A_YEAR_OF_HTTPS)
+                headers = message["headers"] = list(message.get("headers", ()))
+                said = {name.lower() for name, _ in headers}
+                headers += [header for header in _HEADERS if header[0] not in said]
+                if (self._over_https or scope["scheme"] == "https") and _OVER_HTTPS[0] not in said:
+                    headers.append(_OVER_HTTPS)
             await send(message)
 
         await self._app(scope, receive, marked if scope["type"] == "http" else send)

@@ -1,23 +1,23 @@
 """uvicorn's HTTP protocol, fit for many long streams and for clients that send without end.
 
-Buffers are small, and connections can be cut off: closing one means to send first what is still to be sent; to a client
-that does not read, that is never over. The head of a request is bounded, which the parser leaves to others. So is what
-a client goes on sending after it was answered: some of that is let pass, because a client that is cut off while it
-sends often never sees its answer.
+Buffers are small, and a stream takes its connection over, so that nothing of the request need live as long. The head of
+a request is bounded, which the parser leaves to others. So is what a client goes on sending after it was answered: some
+of that is let pass, because a client that is cut off while it sends often never sees its answer.
 """
 
 from __future__ import annotations
 
 import asyncio
+import typing
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.core.models import compact
 
-_EXTENSION = "smartvoice.abort"
+_EXTENSION = "smartvoice.hand_over"
 _BUFFER_BYTES = 8 * 1024
 _LARGEST_HEAD = 64 * 1024
 _MOST_UNREAD = 256 * 1024 * 1024
@@ -37,7 +37,7 @@ _BAD_HTTP = _refusal(400, "Bad Request", "bad_http", "This is not HTTP as it sho
 
 
 class Protocol(HttpToolsProtocol):
-    """Offers the ASGI extension `smartvoice.abort` with each request."""
+    """Offers the ASGI extension `smartvoice.hand_over` with each request."""
 
     _in_head = False
     _head = 0  # bytes of a head that has not come to its end
@@ -59,7 +59,7 @@ class Protocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._in_head, self._head, self._unread = True, 0, 0
-        self.scope["extensions"] = {_EXTENSION: {"abort": self.transport.abort}}
+        self.scope["extensions"] = {_EXTENSION: {"hand_over": self._hand_over}}
 
     def on_headers_complete(self) -> None:
         self._in_head = False
@@ -86,16 +86,46 @@ class Protocol(HttpToolsProtocol):
         self.transport.write(_BAD_HTTP)
         self.transport.close()
 
+    def _hand_over(self, successor: Successor) -> bool:
+        """As uvicorn does it for a WebSocket."""
+        transport, cycle, paused = self.transport, self.cycle, self.flow.write_paused
+        if cycle.disconnected or transport.is_closing():
+            return False
+        self._unset_keepalive_if_required()
+        self.flow.resume_reading()
+        self.connections.discard(self)
+        self.server_state.total_requests += 1
+        # For the request it is as if the client had gone: nothing more is sent, nor missed.
+        cycle.disconnected = True
+        transport.set_protocol(cast(asyncio.BaseProtocol, successor))
+        # Each of these holds the others, and all of them this protocol.
+        del self.scope, self.cycle, self.parser, self.pipeline, self.headers
+        successor.begin(transport, self.connections, paused)
+        return True
+
     def _refuse_head(self) -> None:
         if not self.transport.is_closing():
             self.transport.write(_HEAD_TOO_LARGE)
             self.transport.close()
 
 
-def abort(scope: Scope) -> bool:
-    """Cuts the connection of a request off; whether the server can."""
+class Successor(typing.Protocol):
+    """Takes over a connection on which the head of an answer has been sent, as chunks (RFC 9112, 7.1)."""
+
+    def begin(self, transport: asyncio.Transport, connections: set[Any], paused: bool) -> None:
+        """`connections` are those that the server waits for when it stops; `paused`: the client does not read."""
+
+    def shutdown(self) -> None:
+        """The server stops."""
+
+
+def hand_over(scope: Scope, successor: Successor) -> bool:
+    """Gives the connection of a request to `successor`, for good; False where the client has gone.
+
+    The request then counts as done: its task ends, and nothing of it is kept. Raises RuntimeError where the server
+    cannot do that.
+    """
     extension = scope.get("extensions", {}).get(_EXTENSION)
     if extension is None:
-        return False
-    cast(Callable[[], None], extension["abort"])()
-    return True
+        raise RuntimeError("streams need app.protocol.Protocol as the server's HTTP protocol: see app.cli.serve")
+    return cast(Callable[[Successor], bool], extension["hand_over"])(successor)

@@ -58,6 +58,9 @@ PUBLIC: list[BaseRoute] = [
 ]
 
 PRIVATE: list[Route] = [
+    # Routes are tried in this order: first what is asked for most.
+    Guarded("GET", "/api/events", events.events, tickets=True),
+    _private("GET", "/api/jobs/{queue}/{job}", jobs.status),
     _private("GET", "/api/session", session.who),
     _private("DELETE", "/api/session", session.sign_out),
     _private("GET", "/api/sessions", sessions.all_of_user),
@@ -76,9 +79,7 @@ PRIVATE: list[Route] = [
     _private("POST", f"{_CHAPTER}/split", chapters.split),
     _private("POST", f"{_CHAPTER}/merge", chapters.merge),
     _private("GET", f"{_CHAPTER}/report", chapters.report),
-    _private("GET", "/api/jobs/{queue}/{job}", jobs.status),
     _private("DELETE", "/api/jobs/{queue}/{job}", jobs.cancel),
-    Guarded("GET", "/api/events", events.events, tickets=True),
     _private("POST", "/api/events/tickets", tickets.issue),
     _private("GET", "/audios/{name}.mp3", audios.audio),
     _private("GET", "/books/{book}.m4b", books.m4b),
@@ -86,4 +87,4 @@ PRIVATE: list[Route] = [
     _private("GET", "/api/voices", voices.voices),
 ]
 
-ROUTES: list[BaseRoute] = [*PUBLIC, *PRIVATE]
+ROUTES: list[BaseRoute] = [*PRIVATE, *PUBLIC]

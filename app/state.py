@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TypedDict
 
 from redis.asyncio import Redis
@@ -31,6 +32,8 @@ from app.events.drain import Drain
 from app.events.guard import Guard
 from app.events.hub import Hub
 from app.events.places import Places
+from app.events.snapshot import snapshot
+from app.events.sse import Streams
 
 
 class State(TypedDict):
@@ -54,6 +57,7 @@ class State(TypedDict):
     sign_in: SignIn
     provider: Provider | None
     guard: Guard
+    streams: Streams
 
 
 @asynccontextmanager
@@ -71,6 +75,8 @@ async def opened(settings: Settings) -> AsyncIterator[State]:
     tokens = Tokens(Keyring.of(settings), Issuer.of(settings))
     sessions, access, devices = Sessions(redis, settings), Access(redis), Devices(redis)
     guard = Guard(access, hub)
+    projects = Projects(redis, storage, jobs, settings)
+    streams = Streams(settings, hub, guard, places, drain, partial(snapshot, log, projects, jobs))
     try:
         async with hub.running(), places.running():
             with drain.on_signals():
@@ -80,7 +86,7 @@ async def opened(settings: Settings) -> AsyncIterator[State]:
                     storage=storage,
                     log=log,
                     jobs=jobs,
-                    projects=Projects(redis, storage, jobs, settings),
+                    projects=projects,
                     rates=Rates(redis, settings),
                     hub=hub,
                     places=places,
@@ -93,9 +99,10 @@ async def opened(settings: Settings) -> AsyncIterator[State]:
                     sign_in=SignIn(Accounts(redis), sessions, access, devices, Throttle(redis)),
                     provider=provider_of(settings, redis),
                     guard=guard,
+                    streams=streams,
                 )
     finally:
         await guard.close()
         await tokens.close()
-        queue.close()
+        await queue.aclose()
         await redis.aclose()

@@ -12,10 +12,11 @@ import dramatiq
 from dramatiq.asyncio import get_event_loop_thread
 from dramatiq.middleware import AsyncIO, Middleware, ShutdownNotifications, TimeLimit
 
+from app.core import keys
 from app.core.logs import configure_logs
-from app.core.queue import redis_broker
 from app.core.settings import Settings
 from workers import runtime
+from workers.doorbell import WokenBroker
 
 T = TypeVar("T")
 
@@ -29,7 +30,13 @@ def setup() -> None:
     settings = Settings()
     # A dead worker's messages come back after seconds: it counts as dead after 8 s without a sign of life, and every
     # command looks for the dead. (As Dramatiq comes, both take minutes.)
-    broker = redis_broker(settings.queue, heartbeat_timeout=8_000, maintenance_chance=1_000_000)
+    broker = WokenBroker(
+        url=settings.queue,
+        middleware=[],
+        namespace=keys.QUEUE_NAMESPACE,
+        heartbeat_timeout=8_000,
+        maintenance_chance=1_000_000,
+    )
     # Order is behaviour: "before" hooks run downwards, "after" hooks upwards. There is no Retries: what a job promises
     # is kept by its own state and by the reaper, which also finds what the broker loses.
     for middleware in (

@@ -66,7 +66,7 @@ async def opened(settings: Settings) -> AsyncIterator[Runtime]:
     finally:
         await end(*tasks)
         await runtime.engine.aclose()
-        queue.close()
+        await queue.aclose()
         await redis.aclose()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import time
 from typing import Any, NamedTuple
@@ -11,12 +12,13 @@ from joserfc.jwt import JWTClaimsRegistry
 
 from app.auth.issuer import Issuer
 from app.auth.jwt import LEEWAY_SECONDS, BadToken, Head, claims_of, head_of
-from app.auth.keyring import Keyring
+from app.auth.keyring import Keyring, Own
 from app.auth.names import outsider_id, user_id
 from app.core.errors import Unauthenticated
 
 _ALGORITHM = "HS256"
 _LONGEST_SUBJECT = 255
+_MOST_KNOWN = 10_000
 _END_OF_TIME = 253402300799.0  # the last second of the year 9999
 
 
@@ -35,6 +37,7 @@ class Tokens:
     def __init__(self, keys: Keyring | bytes, issuer: Issuer | None = None) -> None:
         self._ring = Keyring([keys]) if isinstance(keys, bytes) else keys
         self._issuer = issuer
+        self._known = _Known()
         self._claims = JWTClaimsRegistry(leeway=LEEWAY_SECONDS, sub={"essential": True}, exp={"essential": True})
 
     def sign(self, user: str, seconds: float) -> str:
@@ -47,8 +50,11 @@ class Tokens:
     async def verify(self, token: str) -> Bearer:
         """Whom a token stands for. Raises Unauthenticated (`bad_token`), Unavailable (`keys_unavailable`)."""
         try:
+            if (known := self._known.get(token, self._ring.all())) is not None:
+                return known
             head = head_of(token)
             if own := self._own(token, head):
+                self._known.keep(token, own)
                 return own
             if self._issuer is None:
                 raise BadToken("no key of ours")
@@ -70,6 +76,33 @@ class Tokens:
                 if head.key is not None:
                     raise
         return None
+
+
+class _Known:
+    """Tokens of ours that were verified not long ago, by their digests: whoever polls sends the same one each time.
+
+    They are forgotten when a key is, and when they end. That one has been revoked is not a question of its signature,
+    and is looked up each time.
+    """
+
+    def __init__(self) -> None:
+        self._bearers: dict[bytes, Bearer] = {}
+        self._keys: list[Own] = []
+
+    def get(self, token: str, keys: list[Own]) -> Bearer | None:
+        if keys is not self._keys:
+            self._keys, self._bearers = keys, {}
+        found = self._bearers.get(_digest(token))
+        return found if found is not None and time.time() < found.expires else None
+
+    def keep(self, token: str, bearer: Bearer) -> None:
+        if len(self._bearers) >= _MOST_KNOWN:
+            self._bearers.clear()
+        self._bearers[_digest(token)] = bearer
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
 
 
 def _bearer(claims: dict[str, Any]) -> Bearer:

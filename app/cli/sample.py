@@ -31,4 +31,4 @@ async def add_sample(redis: Redis, settings: Settings, user: str) -> None:
         if not await projects.all(owner):
             await projects.create(owner, Manuscript(text, "txt", _TITLES[language], language))
     finally:
-        queue.close()
+        await queue.aclose()

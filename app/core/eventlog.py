@@ -29,30 +29,50 @@ _END = Cursor(2**62, 0)
 
 
 class Entry(NamedTuple):
-    """One event as it stands in the log. `data` is JSON, passed on as it was written.
+    """One event as it stands in the log.
 
-    `thin` marks progress within a stage: of a long backlog only the latest of each job need be sent.
+    `head` is `<type> <project> <job> <kind>`, looked into only where that matters. `frame` is the event as it goes over
+    a stream (WHATWG HTML, server-sent events), put together once for all its readers; `data` is JSON within it, passed
+    on as it was written.
     """
 
     id: Cursor
-    type: str
-    project: str
-    job: str
-    thin: bool
-    data: bytes
+    head: bytes
+    frame: bytes
 
     @classmethod
     def of(cls, id: bytes, head: bytes, data: bytes) -> Entry:
-        epoch, seq = id.split(b"-")
-        type, project, job, kind = head.decode().split(" ")
-        return cls(Cursor(int(epoch), int(seq)), type, project, job, kind == "thin", data)
+        epoch, _, seq = id.partition(b"-")
+        type, _, _ = head.partition(b" ")
+        return cls(Cursor(int(epoch), int(seq)), head, b"id: %b\r\nevent: %b\r\ndata: %b\r\n\r\n" % (id, type, data))
 
     @classmethod
     def from_push(cls, message: bytes) -> Entry:
         """What the appending script publishes: `<id> <type> <project> <job> <kind>\\n<data>`."""
-        line, data = message.split(b"\n", 1)
-        id, head = line.split(b" ", 1)
+        line, _, data = message.partition(b"\n")
+        id, _, head = line.partition(b" ")
         return cls.of(id, head, data)
+
+    @property
+    def type(self) -> str:
+        return self.head.partition(b" ")[0].decode()
+
+    @property
+    def project(self) -> str:
+        return self.head.split(b" ")[1].decode()
+
+    @property
+    def job(self) -> str:
+        return self.head.split(b" ")[2].decode()
+
+    @property
+    def thin(self) -> bool:
+        """Progress within a stage: of a long backlog only the latest of each job need be sent."""
+        return self.head.endswith(b" thin")
+
+    @property
+    def data(self) -> bytes:
+        return self.frame[self.frame.index(b"\r\ndata: ") + 8 : -4]
 
 
 class Event(NamedTuple):

@@ -87,8 +87,15 @@ class Jobs:
         return found
 
     async def find(self, user: str, job: str) -> Job | None:
-        [found] = await self.find_all(user, [job])
-        return found
+        record = await self._redis.hgetall(keys.job(user, job))
+        return Job.from_record(decoded(record)) if record else None
+
+    async def version(self, user: str, queue: str, job: str) -> tuple[str, str]:
+        """The version and the state of a job, without the rest of it. Raises NotFound as `get` does."""
+        found: Any = await self._redis.hmget(keys.job(user, job), ["queue", "version", "state"])
+        if None in found or found[0].decode() != queue:
+            raise NotFound("There is no such job.")
+        return found[1].decode(), found[2].decode()
 
     async def find_all(self, user: str, jobs: Sequence[str]) -> list[Job | None]:
         """The jobs with these ids, None for each that is gone."""

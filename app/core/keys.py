@@ -33,6 +33,9 @@ CONTROL = "sv:control"
 QUEUE_NAMESPACE = "sv:queue"
 """Prefix of Dramatiq's own keys."""
 
+BELL = "sv:bell"
+"""Channel, on the broker's Redis: a message was put into the queue that is named."""
+
 
 def log(user: str) -> str:
     """Stream: all that the user can see happening. Trimmed to `log_length`, dropped after `log_days` of silence."""

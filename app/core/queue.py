@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from uuid import uuid4
 
 import dramatiq
 import structlog
@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 
 from app.core import keys
 from app.core.messages import ASSEMBLY, NARRATION, PARSING, Queue
+from app.core.redis import connect
 
 ACTORS: dict[Queue, str] = {
     PARSING: "parse_manuscript",
@@ -35,24 +36,35 @@ def message(queue: Queue, user: str, job: str) -> dramatiq.Message[None]:
     )
 
 
-def redis_broker(url: str, **options: int) -> RedisBroker:
-    """Dramatiq's broker in the Redis at `url`, under SmartVoice's own prefix."""
-    return RedisBroker(url=url, middleware=[], namespace=keys.QUEUE_NAMESPACE, **options)  # type: ignore[no-untyped-call] # dramatiq's is untyped
+class _Sender(RedisBroker):
+    """Dramatiq's broker with a client that does not block: its scripts give answers to be awaited.
+
+    It only enqueues, so what those who fetch find out about the server beforehand does not matter to it.
+    """
+
+    def _max_unpack_size(self) -> int:
+        return 1000
 
 
 class WorkQueue:
     """The web side's end of the queue. A job that could not be enqueued is not lost: the reaper finds it."""
 
     def __init__(self, url: str) -> None:
-        self._broker = redis_broker(url)
+        self._client = connect(url)
+        self._broker = _Sender(  # type: ignore[no-untyped-call] # dramatiq's is untyped
+            client=self._client, middleware=[], namespace=keys.QUEUE_NAMESPACE, maintenance_chance=0
+        )
 
     async def enqueue(self, queue: Queue, user: str, job: str) -> None:
         """Hands one job to the workers. Where the broker is away it is logged, and the reaper does it later."""
+        id = str(uuid4())
+        sent = message(queue, user, job).copy(options={"redis_message_id": id})
         try:
-            # Dramatiq's client blocks.
-            await asyncio.to_thread(self._broker.enqueue, message(queue, user, job))
-        except RedisError as error:
+            await self._broker.do_enqueue(queue, id, sent.encode())
+            # Nothing hangs on it: who does not hear it looks by itself, a little later.
+            await self._client.publish(keys.BELL, queue)
+        except (RedisError, OSError) as error:
             logger.warning("enqueue_failed", queue=queue, job=job, error=str(error))
 
-    def close(self) -> None:
-        self._broker.close()
+    async def aclose(self) -> None:
+        await self._client.aclose()

@@ -12,6 +12,7 @@ from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.exceptions import ConnectionError, OutOfMemoryError, ReadOnlyError, RedisError, ResponseError, TimeoutError
 
 from app.core.errors import Problem, Unavailable
+from app.core.pipe import PipedRedis
 
 _CONNECTIONS = 50
 UNREACHABLE = (ConnectionError, TimeoutError, ReadOnlyError, OSError)
@@ -35,7 +36,7 @@ def connect(url: str, *, patient: bool = False) -> Redis:
         return cast(Redis, RedisCluster.from_url(url.replace("+cluster", "", 1), **options, **keepalive))
     # Whoever comes while all connections are at work waits for one; redis-py's usual pool refuses instead.
     pool = BlockingConnectionPool.from_url(url, max_connections=_CONNECTIONS, timeout=5, **options, **keepalive)
-    return Redis.from_pool(pool)
+    return PipedRedis.from_pool(pool)
 
 
 async def prepare(redis: Redis | RedisCluster) -> None:

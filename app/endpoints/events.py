@@ -5,13 +5,10 @@ from __future__ import annotations
 import asyncio
 import math
 import re
-from collections.abc import Coroutine
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
-import structlog
 from sse_starlette import EventSourceResponse
-from sse_starlette.sse import SendTimeoutError
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -20,20 +17,17 @@ from app.auth.credential import Identity
 from app.auth.identity import identity_of
 from app.core.cursor import Cursor, parse
 from app.core.errors import BadRequest, NotFound
-from app.events.admission import admitted
+from app.events.admission import admit, admitted
 from app.events.longpoll import answer, poll
 from app.events.schemas import POLLED, STREAMED
 from app.events.sse import HEADERS, Stream
 from app.openapi.operation import JSON, STREAM, Answer, Operation, Operations, Parameter, Setting
 from app.openapi.parameters import CURSOR, ID
-from app.protocol import abort
+from app.protocol import hand_over
 from app.state import State
-
-logger = structlog.get_logger()
 
 _WAIT_SECONDS = 25.0
 _NUMBER = re.compile(r"[0-9]{1,20}(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,3})?")
-_INSIST_SECONDS = 0.1
 
 
 async def events(request: Request[State]) -> Response:
@@ -42,7 +36,6 @@ async def events(request: Request[State]) -> Response:
     Raises BadRequest (`bad_cursor`, `bad_wait`), NotFound, TooMany and Unavailable (`too_many_streams`).
     """
     identity = identity_of(request)
-    user = identity.user
     after = _after(request)
     projects = await _projects(request, identity)
     if projects is None:
@@ -52,62 +45,42 @@ async def events(request: Request[State]) -> Response:
         return await _poll(request, identity, after, projects)
     if request.method == "HEAD":
         return Response(media_type="text/event-stream", headers=HEADERS)
-    stack = AsyncExitStack()
-    async with stack:
-        lease = stack.enter_context(request.state["guard"].held(identity))
-        reader = await stack.enter_async_context(admitted(request.state, user))
-        cursor = after or await request.state["log"].top(user)
-        stream = Stream(request.state, identity, lease, reader, cursor, projects)
-        return _StreamResponse(stream, request.state["settings"].send_timeout_seconds, stack.pop_all())
+    admit(request.state)
+    return StreamResponse(await request.state["streams"].open(identity, after, projects))
 
 
-class _StreamResponse(EventSourceResponse):
-    """A stream's response: the request's own task streams, one more watches for the client to go.
+class StreamResponse(EventSourceResponse):
+    """A stream's response: the head is sent as any other, then the stream takes the connection over, and the request's
+    task ends.
 
-    What the class it comes from adds (a task group of four tasks, for pings and for leaving) is done by the reader's
-    wait and by our draining, and costs a third of a stream's memory.
+    What the class it comes from adds to a body (a task group, pings, timeouts) is done for all streams together by the
+    hub and its wheel, and cost most of a stream's memory.
     """
 
-    def __init__(self, stream: Stream, send_timeout: float, held: AsyncExitStack) -> None:
-        super().__init__(stream.frames(), headers=HEADERS, ping=0, send_timeout=send_timeout)
-        self._held = held
-        self._streaming: asyncio.Task[None] | None = None
-        self._cancels = 0
+    def __init__(self, stream: Stream) -> None:
+        super().__init__(_NOTHING, headers=HEADERS, ping=0)
+        # A stream that has ended leaves nothing on its connection to go on with.
+        self.headers["Connection"] = "close"
+        self._stream = stream
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Lets go of its reader when it ends, however it ends."""
-        async with self._held:
-            try:
-                await self._stream(receive, send)
-            except SendTimeoutError:
-                logger.info("stream_stalled", client=scope["client"])
-                if not abort(scope):
-                    raise
-                # The server hears of the lost connection in its loop's next turn, before it hears that we are done.
-                await asyncio.sleep(0)
-
-    async def _stream(self, receive: Receive, send: Send) -> None:
-        self._streaming = asyncio.current_task()
-        watching = asyncio.create_task(self._listen_for_disconnect(receive))
-        watching.add_done_callback(self._client_gone)
+        """Lets go of the stream where its client has gone meanwhile."""
+        taken = False
         try:
-            await self._stream_response(send)
-        except asyncio.CancelledError:
-            if not watching.done() or self._streaming is None:
-                raise
-            for _ in range(self._cancels):
-                self._streaming.uncancel()
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            taken = hand_over(scope, self._stream)
         finally:
-            self._streaming = None
-            watching.cancel()
+            if not taken:
+                self._stream.release()
 
-    def _client_gone(self, watching: asyncio.Task[None]) -> None:
-        if self._streaming is None or watching.cancelled():
-            return
-        self._cancels += 1
-        self._streaming.cancel()
-        # redis-py swallows a cancellation that comes at a bad moment of its reading: it is told until it hears.
-        asyncio.get_running_loop().call_later(_INSIST_SECONDS, self._client_gone, watching)
+
+async def _nothing() -> AsyncIterator[bytes]:
+    """The body comes from elsewhere."""
+    return
+    yield b""
+
+
+_NOTHING = _nothing()
 
 
 async def _poll(

@@ -25,18 +25,22 @@ _RETRY_SECONDS = {"waiting": 2, "active": 1}
 
 async def status(request: Request[State]) -> Response:
     """The job; 304 where `If-None-Match` has its version; with `Prefer: wait` (RFC 7240) as soon as it changes."""
-    job = await _find(request)
     wait = _preferred_wait(request)
+    if not wait and "if-none-match" in request.headers:
+        # Whoever asks again and again is mostly told that nothing has changed: that needs no more than the version.
+        user, params = identity_of(request).user, request.path_params
+        version, state = await request.state["jobs"].version(user, params["queue"], params["job"])
+        if _matches(request, version):
+            return Response(status_code=304, headers=_headers(version, state))
+    job = await _find(request)
     applied = {}
     if wait and job.state in _RETRY_SECONDS and _unchanged(request, job):
         # To wait is a wish, not an order: where there is no place for one who waits, the answer comes at once.
         with suppress(TooMany, Unavailable):
             job = await _changed(request, job, wait)
             applied = {"Preference-Applied": f"wait={wait:.0f}"}
-    headers = {"ETag": _etag(job), "Cache-Control": "private, no-cache", "Vary": "Prefer"} | applied
-    if job.state in _RETRY_SECONDS:
-        headers["Retry-After"] = str(_RETRY_SECONDS[job.state])
-    if _matches(request, job):
+    headers = _headers(job.version, job.state) | applied
+    if _matches(request, job.version):
         return Response(status_code=304, headers=headers)
     return reply(job.json_dict(), headers=headers)
 
@@ -81,18 +85,19 @@ def _preferred_wait(request: Request[State]) -> float:
     return min(float(match[1]), request.state["settings"].max_wait_seconds) if match else 0.0
 
 
-def _etag(job: Job) -> str:
-    return f'"{job.version}"'
+def _headers(version: str, state: str) -> dict[str, str]:
+    headers = {"ETag": f'"{version}"', "Cache-Control": "private, no-cache", "Vary": "Prefer"}
+    return headers | ({"Retry-After": str(_RETRY_SECONDS[state])} if state in _RETRY_SECONDS else {})
 
 
-def _matches(request: Request[State], job: Job) -> bool:
+def _matches(request: Request[State], version: str) -> bool:
     told = [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]
-    return _etag(job) in told or "*" in told
+    return f'"{version}"' in told or "*" in told
 
 
 def _unchanged(request: Request[State], job: Job) -> bool:
     """Without an ETag the client waits for a change from now on; with one, for a change from what it has."""
-    return "if-none-match" not in request.headers or _matches(request, job)
+    return "if-none-match" not in request.headers or _matches(request, job.version)
 
 
 _APPLIED = Parameter("Preference-Applied", {"type": "string"}, "Says that the wish to wait was granted.")

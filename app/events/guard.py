@@ -67,20 +67,29 @@ class Guard:
         self._looking: asyncio.Task[None] | None = None
         hub.listen(keys.CONTROL, self)
 
-    @contextmanager
-    def held(self, identity: Identity) -> Iterator[Lease]:
-        """A lease for as long as the context is open."""
+    def hold(self, identity: Identity) -> Lease:
+        """A lease, until it is released."""
         user, lease = identity.user, Lease(identity.credential)
         self._leases[user].add(lease)
         if max(self._gap, self._told.get(user, 0.0)) >= identity.checked:
             self._suspect([lease])
+        return lease
+
+    def release(self, lease: Lease) -> None:
+        user = lease.credential.user
+        self._suspects.discard(lease)
+        self._leases[user].discard(lease)
+        if not self._leases[user]:
+            del self._leases[user]
+
+    @contextmanager
+    def held(self, identity: Identity) -> Iterator[Lease]:
+        """A lease for as long as the context is open."""
+        lease = self.hold(identity)
         try:
             yield lease
         finally:
-            self._suspects.discard(lease)
-            self._leases[user].discard(lease)
-            if not self._leases[user]:
-                del self._leases[user]
+            self.release(lease)
 
     def heard(self, channel: bytes, message: bytes) -> None:
         """A credential has ended, or all of a user's."""
@@ -105,6 +114,9 @@ class Guard:
         """From here on the channel is heard; something may have been missed."""
         self._gap = time.monotonic()
         self._suspect([lease for leases in self._leases.values() for lease in leases])
+
+    def turned(self) -> None:
+        """Each message is dealt with by itself."""
 
     async def close(self) -> None:
         if self._looking is not None:

@@ -2,7 +2,8 @@
 
 Flows, one per ending:
 
-- *live*: a push extends the user's ring and wakes who waits; each takes from the ring what lies past its cursor.
+- *live*: a push extends the user's ring. To a stream that has caught up it is written there and then, without a task, a
+  queue or a timer; who waits is woken and takes from the ring what lies past its cursor.
 - *catch-up*: what the ring does not hold is read from the log, page by page; a long backlog is thinned.
 - *gap*: a push that does not follow the last one, a connection made anew, or a log whose top is not the ring's drop
   the ring; readers then read the log from their cursors.
@@ -15,9 +16,10 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from itertools import islice
+from typing import NamedTuple, Protocol
 
 import structlog
 from redis.exceptions import RedisClusterException, RedisError
@@ -35,10 +37,33 @@ logger = structlog.get_logger()
 _CONFIRM_SECONDS = 2.0
 # However many readers fall behind at once, so many pages of the log are in memory; more would make all of them slower.
 _PAGES_AT_ONCE = 2
+_WRITE_BYTES = 8 * 1024
 
 
 class Gone(Exception):
     """What follows the cursor is no longer in the log: the reader needs a snapshot and the cursor that goes with it."""
+
+
+class Follower(Protocol):
+    """A stream, which is told at once of what comes: as long as it is `live`, its cursor is the top of its feed."""
+
+    live: bool
+
+    def follow(self, writes: Sequence[Write]) -> None:
+        """Takes what lies between its cursor and the new top, or is no longer `live`."""
+
+    def fell_behind(self) -> None:
+        """It is no longer live, and is to catch up."""
+
+    def look(self) -> None:
+        """It has something else to do than to wait for events."""
+
+
+class Write(NamedTuple):
+    """Entries that go out together, and the bytes of them all as one chunk (RFC 9112, 7.1)."""
+
+    entries: Sequence[Entry]
+    chunk: bytes
 
 
 class Feed:
@@ -46,23 +71,38 @@ class Feed:
 
     def __init__(self, length: int) -> None:
         self.readers = 0
+        self.followers: set[Follower] = set()
         self.confirmed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.top: Cursor | None = None
         self.told: Cursor | None = None
         self.ring: deque[Entry] = deque(maxlen=length)
         self.interruptions = 0
         self.changes = 0
+        self._pending: list[Entry] = []
         self._wake: asyncio.Future[None] | None = None
 
     def push(self, entry: Entry) -> None:
-        """Takes the next event; one that does not follow the last drops what was held."""
+        """Takes the next event, to be delivered with what comes together with it; one that does not follow the last
+        drops what was held."""
         self.changes += 1
-        if self.top is not None and self.top.seq and entry.id <= self.top:
-            return
-        if self.ring and not self.ring[-1].id.precedes(entry.id):
-            self.ring.clear()
+        if self.top is not None:
+            if self.top.seq and entry.id <= self.top:
+                return
+            if not self.top.precedes(entry.id):
+                self.ring.clear()
+                self._leave_behind()
         self.ring.append(entry)
+        self._pending.append(entry)
         self.top = self.told = entry.id
+
+    def deliver(self) -> None:
+        """Tells everyone of what was pushed. To those who are live it is written here and now."""
+        entries, self._pending = self._pending, []
+        if entries and self.followers:
+            writes = in_writes(entries)
+            for follower in self.followers:
+                if follower.live:
+                    follower.follow(writes)
         self.wake()
 
     def drop(self) -> None:
@@ -70,7 +110,20 @@ class Feed:
         self.changes += 1
         self.ring.clear()
         self.top = None
+        self._leave_behind()
         self.wake()
+
+    def stands_at(self, top: Cursor) -> None:
+        """The log was read, and ends here: from here on pushes tell."""
+        if self.top != top:
+            self._leave_behind()
+        self.top = self.told = top
+
+    def refill(self, entries: Sequence[Entry]) -> None:
+        """What was read from the log, to its end, serves whoever comes next."""
+        if not self.ring and self.top in (None, entries[-1].id):
+            self.ring.extend(entries)
+            self.stands_at(entries[-1].id)
 
     def after(self, cursor: Cursor) -> list[Entry] | None:
         """What lies past the cursor, if the ring can tell; None where only the log can.
@@ -91,6 +144,8 @@ class Feed:
     def interrupt(self) -> None:
         """Every read that waits ends, with nothing: its reader has something else to do."""
         self.interruptions += 1
+        for follower in list(self.followers):
+            follower.look()
         self.wake()
 
     def wake(self) -> None:
@@ -105,14 +160,20 @@ class Feed:
             self._wake = asyncio.get_running_loop().create_future()
         await asyncio.wait([self._wake], timeout=timeout)
 
+    def _leave_behind(self) -> None:
+        self._pending.clear()
+        for follower in self.followers:
+            if follower.live:
+                follower.fell_behind()
+
 
 class Reader:
-    """One reader's place: `read` after it, wait at most so long. SSE and long poll are both this."""
+    """The readers of one user: `read` after a cursor, wait at most so long. SSE and long poll are both this."""
 
     def __init__(self, user: str, feed: Feed, log: EventLog, settings: Settings, pages: asyncio.Semaphore) -> None:
+        self.user = user
+        self.feed = feed
         self._pages = pages
-        self._user = user
-        self._feed = feed
         self._log = log
         self._settings = settings
 
@@ -124,47 +185,75 @@ class Reader:
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + wait
-        interruptions = self._feed.interruptions
+        interruptions = self.feed.interruptions
         while True:
-            entries = self._feed.after(after)
+            entries = self.feed.after(after)
             if entries is None:
                 entries = await self._catch_up(after, deadline)
             left = deadline - loop.time()
-            if entries or left <= 0 or self._feed.interruptions != interruptions:
+            if entries or left <= 0 or self.feed.interruptions != interruptions:
                 return entries
-            await self._feed.wait(left)
+            await self.feed.wait(left)
+
+    async def page(self, after: Cursor) -> list[Entry]:
+        """Entries past `after` from the ring, or as many as a page holds from the log; none where it is the top, which
+        is then the feed's. Of a long backlog only the latest progress of each job. Raises Gone; RedisError.
+        """
+        entries = self.feed.after(after)
+        if entries is not None:
+            return entries
+        async with self._pages:
+            # Who had the same way to go may have read it meanwhile.
+            entries = self.feed.after(after)
+            return entries if entries is not None else await self._read(after)
+
+    async def top(self) -> Cursor:
+        """The place behind the latest event."""
+        if self.feed.top is not None:
+            return self.feed.top
+        changes, told = self.feed.changes, self.feed.told
+        top = await self._log.top(self.user)
+        await self._compare(top, told)
+        if self.feed.changes == changes:
+            self.feed.stands_at(top)
+        return top
 
     async def _catch_up(self, after: Cursor, deadline: float) -> list[Entry]:
         """From the log. While Redis is away it is tried again until `deadline`."""
         loop = asyncio.get_running_loop()
         while True:
-            changes, told = self._feed.changes, self._feed.told
             try:
-                async with self._pages:
-                    page = await self._log.read(self._user, after, self._settings.page_length)
-                await self._compare(page.top, told)
-                break
+                return await self.page(after)
             except (RedisError, OSError):
                 pause = random.uniform(0.1, 1.0)
                 if loop.time() + pause >= deadline:
                     await asyncio.sleep(max(0.0, deadline - loop.time()))
                     return []
                 await asyncio.sleep(pause)
+
+    async def _read(self, after: Cursor) -> list[Entry]:
+        feed = self.feed
+        changes, told = feed.changes, feed.told
+        page = await self._log.read(self.user, after, self._settings.page_length)
+        await self._compare(page.top, told)
         if not page.whole:
             raise Gone
-        if not page.entries and self._feed.changes == changes:
-            # Nothing is past the cursor, so the cursor is the top: from here on pushes tell.
-            self._feed.top = self._feed.told = after
+        if feed.changes == changes:
+            if not page.entries:
+                # Nothing is past the cursor, so the cursor is the top: from here on pushes tell.
+                feed.stands_at(after)
+            elif page.top == page.entries[-1].id:
+                feed.refill(page.entries)
         return thinned(page.entries) if len(page.entries) > self._settings.conflate_over else page.entries
 
     async def _compare(self, top: Cursor, told: Cursor | None) -> None:
         """A log that ends before what was told of it has lost its end, as that of a server that crashed may."""
         if told is None or top.epoch != told.epoch or top.seq >= told.seq:
             return
-        logger.warning("log_fell_back", user=self._user, told=str(told), log=str(top))
-        await self._log.fallen_back(self._user, told)
-        if self._feed.told == told:
-            self._feed.told = top
+        logger.warning("log_fell_back", user=self.user, told=str(told), log=str(top))
+        await self._log.fallen_back(self.user, told)
+        if self.feed.told == told:
+            self.feed.told = top
 
 
 class Hub:
@@ -175,8 +264,9 @@ class Hub:
         self._settings = settings
         self._subscriptions = Subscriptions(settings.redis, self)
         self._pages = asyncio.Semaphore(_PAGES_AT_ONCE)
-        self._feeds: dict[str, Feed] = {}
+        self._readers: dict[str, Reader] = {}
         self._by_channel: dict[bytes, Feed] = {}
+        self._changed: set[Feed] = set()
         self._listeners: dict[bytes, Listener] = {}
 
     def listen(self, channel: str, listener: Listener) -> None:
@@ -197,41 +287,67 @@ class Hub:
 
     @asynccontextmanager
     async def reader(self, user: str) -> AsyncIterator[Reader]:
-        """A reader of one user's log. Raises Unavailable where Redis does not confirm the subscription in time."""
-        feed = self._feeds.get(user) or self._open(user)
-        feed.readers += 1
+        """`enter`, and `leave` with the context."""
+        reader = await self.enter(user)
         try:
-            await self._confirmation(user, feed)
-            yield Reader(user, feed, self._log, self._settings, self._pages)
+            yield reader
         finally:
-            feed.readers -= 1
-            if feed.readers == 0:
-                await asyncio.shield(self._close(user))
+            self.leave(reader)
+
+    async def enter(self, user: str) -> Reader:
+        """One more reader of a user's log, until it leaves. Raises Unavailable where Redis does not confirm the
+        subscription in time."""
+        reader = self._readers.get(user) or self._open(user)
+        reader.feed.readers += 1
+        try:
+            if not reader.feed.confirmed.done() or not self._subscriptions.is_connected(keys.channel(user)):
+                await self._confirmation(user, reader.feed)
+        except BaseException:
+            self.leave(reader)
+            raise
+        return reader
+
+    def leave(self, reader: Reader) -> None:
+        reader.feed.readers -= 1
+        if reader.feed.readers == 0:
+            # The feed is gone from this moment on: whoever comes in now opens another.
+            channel = keys.channel(reader.user)
+            del self._readers[reader.user]
+            del self._by_channel[channel.encode()]
+            self._subscriptions.unsubscribe(channel)
 
     @property
     def readers(self) -> int:
         """Readers in this process."""
-        return sum(feed.readers for feed in self._feeds.values())
+        return sum(reader.feed.readers for reader in self._readers.values())
 
     def interrupt(self) -> None:
         """Ends every read that waits, so that its reader looks about."""
-        for feed in self._feeds.values():
-            feed.interrupt()
+        for reader in list(self._readers.values()):
+            reader.feed.interrupt()
 
     def interrupt_user(self, user: str) -> None:
         """The same for one user's reads."""
-        if feed := self._feeds.get(user):
-            feed.interrupt()
+        if reader := self._readers.get(user):
+            reader.feed.interrupt()
 
     def readers_of(self, user: str) -> int:
         """Readers that one user has in this process."""
-        return feed.readers if (feed := self._feeds.get(user)) else 0
+        return reader.feed.readers if (reader := self._readers.get(user)) else 0
 
     def heard(self, channel: bytes, message: bytes) -> None:
         if feed := self._by_channel.get(channel):
             feed.push(Entry.from_push(message))
+            self._changed.add(feed)
         elif listener := self._listeners.get(channel):
             listener.heard(channel, message)
+
+    def turned(self) -> None:
+        """All that came in one reading of the socket goes out in one write for each reader."""
+        if self._changed:
+            changed, self._changed = self._changed, set()
+            for feed in changed:
+                feed.deliver()
 
     def confirmed(self, channel: bytes) -> None:
         if feed := self._by_channel.get(channel):
@@ -246,21 +362,15 @@ class Hub:
         """A single server need not be there yet; a cluster must be known before one can tell where a channel is."""
         while True:
             try:
-                await self._subscriptions.subscribe(channel)
+                self._subscriptions.subscribe(channel)
                 return
             except (RedisError, RedisClusterException, OSError):
                 await asyncio.sleep(random.uniform(0.1, 1.0))
 
-    def _open(self, user: str) -> Feed:
-        feed = self._feeds[user] = Feed(self._settings.ring_length)
-        self._by_channel[keys.channel(user).encode()] = feed
-        return feed
-
-    def _close(self, user: str) -> Awaitable[object]:
-        """The feed is gone from this moment on: whoever comes in now opens another."""
-        del self._feeds[user]
-        del self._by_channel[keys.channel(user).encode()]
-        return self._subscriptions.unsubscribe(keys.channel(user))
+    def _open(self, user: str) -> Reader:
+        feed = self._by_channel[keys.channel(user).encode()] = Feed(self._settings.ring_length)
+        reader = self._readers[user] = Reader(user, feed, self._log, self._settings, self._pages)
+        return reader
 
     async def _confirmation(self, user: str, feed: Feed) -> None:
         """A cut that is mended at once is waited for; while Redis is away nobody new is let in."""
@@ -268,7 +378,7 @@ class Hub:
             async with asyncio.timeout(_CONFIRM_SECONDS):
                 await self._subscriptions.connected(keys.channel(user))
                 if not feed.confirmed.done():
-                    await self._subscriptions.subscribe(keys.channel(user))
+                    self._subscriptions.subscribe(keys.channel(user))
                     await asyncio.wait([feed.confirmed])
         except (TimeoutError, RedisError, OSError):
             raise Unavailable(
@@ -285,7 +395,11 @@ class Hub:
 
     async def check(self) -> None:
         """Compares every ring with its log in one round trip; where they differ, readers read the log."""
-        known = {user: (feed, feed.top) for user, feed in self._feeds.items() if feed.top is not None}
+        known = {
+            user: (reader.feed, reader.feed.top)
+            for user, reader in self._readers.items()
+            if reader.feed.top is not None
+        }
         tops = await self._log.tops(list(known))
         for (user, (feed, before)), top in zip(known.items(), tops, strict=True):
             # A push that is still on its way is no difference: it counts only if the ring has stood still.
@@ -294,6 +408,24 @@ class Hub:
             if ahead or behind:
                 logger.warning("ring_differs", user=user, ring=str(before), log=str(top))
                 feed.drop()
+
+
+def in_writes(entries: Sequence[Entry]) -> list[Write]:
+    """The entries in as many writes as none of them becomes so large that a client that stalls holds much."""
+    writes, begin, size = [], 0, 0
+    for upto, entry in enumerate(entries, 1):
+        size += len(entry.frame)
+        if size >= _WRITE_BYTES or upto == len(entries):
+            part = entries[begin:upto]
+            writes.append(Write(part, chunk(part)))
+            begin, size = upto, 0
+    return writes
+
+
+def chunk(entries: Iterable[Entry]) -> bytes:
+    """What goes over a stream for these entries; nothing for none."""
+    body = b"".join([entry.frame for entry in entries])
+    return b"%x\r\n%b\r\n" % (len(body), body) if body else b""
 
 
 def thinned(entries: Iterable[Entry]) -> list[Entry]:

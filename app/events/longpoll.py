@@ -36,7 +36,7 @@ async def poll(
             if wanted or left <= 0 or state["drain"].started:
                 return answer(wanted, cursor)
     except Gone:
-        fresh = await snapshot(state, lease.credential.user, projects)
+        fresh = await snapshot(state["log"], state["projects"], state["jobs"], lease.credential.user, projects)
         return answer([], fresh.cursor, reset=compact(fresh.document()).encode())
 
 

@@ -71,15 +71,24 @@ class Places:
     @asynccontextmanager
     async def place(self, user: str) -> AsyncIterator[None]:
         """One place, held while the context is open. Raises TooMany (`too_many_streams`); RedisError."""
+        await self.take(user)
+        try:
+            yield
+        finally:
+            self.give_back(user)
+
+    async def take(self, user: str) -> None:
+        """Takes a place, to be given back. Raises TooMany (`too_many_streams`); RedisError."""
         self.total += 1
         try:
             await self._take(user)
-            try:
-                yield
-            finally:
-                self._give_back(user)
-        finally:
+        except BaseException:
             self.total -= 1
+            raise
+
+    def give_back(self, user: str) -> None:
+        self.total -= 1
+        self._give_back(user)
 
     async def beat(self) -> list[bytes]:
         """Says that this process lives; all that do."""

@@ -6,8 +6,10 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 from app.core.cursor import Cursor
+from app.core.eventlog import EventLog
+from app.core.jobs import Jobs
 from app.core.models import Job
-from app.state import State
+from app.core.projects import Projects
 
 
 class Snapshot(NamedTuple):
@@ -20,12 +22,11 @@ class Snapshot(NamedTuple):
         return {"cursor": str(self.cursor), "jobs": [job.json_dict() for job in self.jobs]}
 
 
-async def snapshot(state: State, user: str, projects: Collection[str] = ()) -> Snapshot:
+async def snapshot(log: EventLog, shelf: Projects, jobs: Jobs, user: str, projects: Collection[str] = ()) -> Snapshot:
     """The user's jobs, of all projects or of those named.
 
     The cursor is read first: what happens meanwhile is then told once more, never missed.
     """
-    cursor = await state["log"].top(user)
-    wanted = projects or [project.id for project in await state["projects"].all(user)]
-    jobs = [job for project in wanted for job in (await state["jobs"].latest(user, project)).values()]
-    return Snapshot(cursor, jobs)
+    cursor = await log.top(user)
+    wanted = projects or [project.id for project in await shelf.all(user)]
+    return Snapshot(cursor, [job for project in wanted for job in (await jobs.latest(user, project)).values()])

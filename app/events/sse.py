@@ -1,129 +1,334 @@
-"""The SSE form of a reader (WHATWG HTML, server-sent events): a cursor that is pushed along."""
+"""The SSE form of a reader (WHATWG HTML, server-sent events): a cursor that is pushed along.
+
+A stream is the protocol of its connection, and nothing else lives as long as it: no task, no queue, no timer. Flows:
+
+- *live*: it has caught up; the hub writes to it what comes.
+- *behind*: a task reads what lies past its cursor, from the ring or the log, and writes it, until it has caught up.
+- *paused*: the client does not read. Nothing is written and nothing gathered; the stream is then behind, and when the
+  client reads on it catches up. It is cut off when that takes too long.
+- *ends*: with its client, with its credential, with its process; what it held is given back in that moment.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import Awaitable, Callable, Sequence
 
+import structlog
+from redis.exceptions import RedisError
 from sse_starlette import ServerSentEvent
 
 from app.auth.credential import Identity
 from app.core.cursor import Cursor
 from app.core.eventlog import Entry
 from app.core.models import compact, new_id
-from app.events.guard import Lease
-from app.events.hub import Gone, Reader
-from app.events.snapshot import snapshot
-from app.state import State
+from app.core.settings import Settings
+from app.events.drain import Drain
+from app.events.guard import Guard, Lease
+from app.events.hub import Gone, Hub, Reader, Write, chunk, in_writes
+from app.events.places import Places
+from app.events.snapshot import Snapshot
+from app.events.wheel import TICK, Wheel
+
+logger = structlog.get_logger()
 
 HEADERS = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"}
 
 _PADDING = b": " + b" " * 2048 + b"\r\n"
 """Old proxies hold a response back until they have this much of it."""
 _REAUTH_SECONDS = 30.0
-_WRITE_BYTES = 8 * 1024
+_JITTER = 0.1
+_MOST_UNREAD = 64 * 1024
+_LAST_CHUNK = b"0\r\n\r\n"
 
 
-class Stream:
-    """One stream: what is sent, and why it ends: the client goes, the credential ends, the process leaves."""
+class Streams:
+    """The streams of this process, and what all of them need."""
 
     def __init__(
         self,
-        state: State,
-        identity: Identity,
-        lease: Lease,
+        settings: Settings,
+        hub: Hub,
+        guard: Guard,
+        places: Places,
+        drain: Drain,
+        snapshot: Callable[[str, frozenset[str]], Awaitable[Snapshot]],
+    ) -> None:
+        self.hub = hub
+        self.guard = guard
+        self.places = places
+        self.drain = drain
+        self.snapshot = snapshot
+        self.wheel = Wheel()
+        self.heartbeat = settings.heartbeat_seconds
+        self.patience = settings.send_timeout_seconds
+        self.tasks: set[asyncio.Task[None]] = set()
+
+    async def open(self, identity: Identity, after: Cursor | None, projects: frozenset[str]) -> Stream:
+        """A stream that has its place and its subscription, from `after` on or from now on; it must be given a
+        connection, or released.
+
+        Raises TooMany, Unavailable (`too_many_streams`); Unavailable (`redis_unavailable`); RedisError.
+        """
+        user, lease = identity.user, self.guard.hold(identity)
+        try:
+            await self.places.take(user)
+            try:
+                reader = await self.hub.enter(user)
+                try:
+                    cursor = after or await reader.top()
+                    return Stream(self, reader, lease, cursor, projects, identity.seconds_left)
+                except BaseException:
+                    self.hub.leave(reader)
+                    raise
+            except BaseException:
+                self.places.give_back(user)
+                raise
+        except BaseException:
+            self.guard.release(lease)
+            raise
+
+
+class Stream(asyncio.Protocol):
+    """One stream."""
+
+    __slots__ = (
+        "_catching",
+        "_closed",
+        "_connections",
+        "_cursor",
+        "_ends",
+        "_lease",
+        "_leaves",
+        "_paused",
+        "_projects",
+        "_reader",
+        "_spoke",
+        "_streams",
+        "_told",
+        "_transport",
+        "_unread",
+        "live",
+        "slot",
+    )
+
+    def __init__(
+        self,
+        streams: Streams,
         reader: Reader,
+        lease: Lease,
         cursor: Cursor,
         projects: frozenset[str],
+        seconds_left: float,
     ) -> None:
-        self._state = state
-        self._identity = identity
-        self._lease = lease
+        now = asyncio.get_running_loop().time()
+        self._streams = streams
         self._reader = reader
+        self._lease = lease
         self._cursor = cursor
         self._projects = projects
-        self._loop = asyncio.get_running_loop()
-        self._ends = self._loop.time() + identity.seconds_left
-        self._reauth: float | None = self._ends - _REAUTH_SECONDS
+        self._ends = now + seconds_left
+        self._spoke = now
         self._leaves: float | None = None
+        self._paused: float | None = None
+        self._told = False  # that its credential is about to end
+        self._transport: asyncio.Transport | None = None
+        self._connections: set[object] | None = None
+        self._catching = False
+        self._closed = False
+        self._unread = 0
+        self.live = False
+        self.slot = 0
 
-    async def frames(self) -> AsyncIterator[bytes]:
-        """The bytes of the stream, for ever or until it has to end; once signed out it ends without another word."""
-        yield self._preamble()
-        while not self._lease.over:
-            heartbeat = self._loop.time() + self._heartbeat_seconds()
-            try:
-                entries = await self._reader.read(self._cursor, self._until(heartbeat))
-            except Gone:
-                yield await self._reset()
-                continue
-            if entries and not self._lease.over:
-                frames = self._take(entries)
-                # Sending may take as long as the client likes; nothing is held meanwhile that can be read again.
-                del entries
-                if frames:
-                    yield frames
-            if self._lease.over:
+    def begin(self, transport: asyncio.Transport, connections: set[object], paused: bool) -> None:
+        """Takes a connection over, on which the head of the answer has been sent. `connections` are the server's."""
+        self._transport, self._connections = transport, connections
+        connections.add(self)
+        if paused:
+            self.pause_writing()
+        self._write(self._preamble())
+        self._reader.feed.followers.add(self)
+        self.look()
+        if not self._closed:
+            self._catch_up()
+
+    def release(self) -> None:
+        """Gives back what it holds. Idempotent."""
+        if self._closed:
+            return
+        self._closed = True
+        self.live = False
+        self._streams.wheel.remove(self)
+        self._reader.feed.followers.discard(self)
+        if self._connections is not None:
+            self._connections.discard(self)
+        self._streams.hub.leave(self._reader)
+        self._streams.places.give_back(self._reader.user)
+        self._streams.guard.release(self._lease)
+
+    # What the hub says.
+
+    def follow(self, writes: Sequence[Write]) -> None:
+        for entries, framed in writes:
+            if self._paused is not None:
+                self.live = False
                 return
-            now = self._loop.time()
-            if self._lease.moved or (self._leaves is not None and now >= self._leaves):
-                yield _control("goodbye", {"retryMs": _retry_ms()}, retry=_retry_ms())
-                return
-            if now >= self._ends:
-                return
-            if self._reauth is not None and now >= self._reauth:
-                self._reauth = None
-                yield _control("reauth", {"secondsLeft": max(0, round(self._ends - now))})
-            elif now >= heartbeat:
-                yield _control("heartbeat", {})
+            self._write(chunk(self._wanted(entries)) if self._projects else framed)
+            self._cursor = entries[-1].id
 
-    def _take(self, entries: list[Entry]) -> bytes:
-        """The frames of as many entries as make one write, and the cursor moves behind them."""
-        frames: list[bytes] = []
-        size = 0
-        for entry in entries:
-            if size >= _WRITE_BYTES:
-                break
-            self._cursor = entry.id
-            if self._wants(entry):
-                frames.append(frame(entry))
-                size += len(frames[-1])
-        return b"".join(frames)
+    def fell_behind(self) -> None:
+        self.live = False
+        self._catch_up()
 
-    def _wants(self, entry: Entry) -> bool:
-        return not self._projects or entry.project in self._projects
-
-    def _until(self, heartbeat: float) -> float:
-        """Seconds until something other than an event is due."""
+    def look(self) -> None:
+        """Does what is due, and asks for its next moment."""
+        if self._closed or self._transport is None:
+            return
+        now = asyncio.get_running_loop().time() + TICK
         if self._leaves is None:
-            self._leaves = self._state["drain"].moment()
-        if self._lease.moved:
-            return 0.0
-        due = [heartbeat, self._ends, self._reauth, self._leaves]
-        return max(0.0, min(moment for moment in due if moment is not None) - self._loop.time())
+            self._leaves = self._streams.drain.moment()
+        if self._lease.over:
+            self._end()
+        elif self._lease.moved or (self._leaves is not None and now >= self._leaves):
+            self.goodbye()
+        elif now >= self._ends:
+            self._end()
+        elif self._paused is not None and now >= self._paused + self._streams.patience:
+            logger.info("stream_stalled", client=self._transport.get_extra_info("peername"))
+            self._cut()
+        else:
+            self._speak(now)
+            self._streams.wheel.put(self, self._next())
 
-    def _heartbeat_seconds(self) -> float:
-        return self._state["settings"].heartbeat_seconds * random.uniform(0.9, 1.0)
+    def goodbye(self) -> None:
+        """Ends it; its client is to connect anew."""
+        self._write(_framed(_control("goodbye", {"retryMs": _retry_ms()}, retry=_retry_ms())))
+        self._end()
+
+    # What the connection says.
+
+    def pause_writing(self) -> None:
+        self._paused = asyncio.get_running_loop().time()
+        if self.slot:
+            self._streams.wheel.put(self, self._next())
+
+    def resume_writing(self) -> None:
+        self._paused = None
+        if not self.live:
+            self._catch_up()
+
+    def data_received(self, data: bytes) -> None:
+        """Nothing is expected of the client any more; a little is let pass."""
+        self._unread += len(data)
+        if self._unread > _MOST_UNREAD:
+            self._cut()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.release()
+
+    def shutdown(self) -> None:
+        """The server stops. Where it was told to by a signal, each stream leaves at a moment of its own."""
+        if not self._streams.drain.started:
+            self.goodbye()
+
+    def _write(self, framed: bytes) -> None:
+        if framed and self._transport is not None:
+            self._spoke = asyncio.get_running_loop().time()
+            self._transport.write(framed)
+
+    def _speak(self, now: float) -> None:
+        """Says that its credential is about to end, or that it lives, where one of these is due."""
+        if self._paused is not None:
+            return
+        if not self._told and now >= self._ends - _REAUTH_SECONDS:
+            self._told = True
+            self._write(_framed(_control("reauth", {"secondsLeft": max(0, round(self._ends - now))})))
+        elif now >= self._spoke + self._streams.heartbeat * (1 - _JITTER):
+            self._write(_HEARTBEAT)
+
+    def _next(self) -> float:
+        """The next moment at which something other than an event is due."""
+        if self._paused is not None:
+            moment = self._paused + self._streams.patience
+        else:
+            moment = self._spoke + self._streams.heartbeat * random.uniform(1 - _JITTER, 1)
+        moment = min(moment, self._ends if self._told else self._ends - _REAUTH_SECONDS)
+        return moment if self._leaves is None else min(moment, self._leaves)
+
+    def _end(self) -> None:
+        """Closes the connection in good order; what a client that does not read has not taken is dropped."""
+        if self._transport is not None and self._paused is None:
+            self._transport.write(_LAST_CHUNK)
+            self._transport.close()
+            self.release()
+        else:
+            self._cut()
+
+    def _cut(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+        self.release()
+
+    def _catch_up(self) -> None:
+        """Live where there is nothing to catch up with; else a task sees to it, unless one is at it already."""
+        if self._cursor == self._reader.feed.top:
+            self.live = True
+        elif not self._catching and not self._closed:
+            self._catching = True
+            task = asyncio.get_running_loop().create_task(self._read_on())
+            self._streams.tasks.add(task)
+            task.add_done_callback(self._has_read)
+
+    def _has_read(self, task: asyncio.Task[None]) -> None:
+        self._streams.tasks.discard(task)
+        self._catching = False
+        if task.cancelled() or task.exception() is not None:
+            # The client comes back with its cursor. (What went wrong is raised by the loop's own log.)
+            self._cut()
+
+    async def _read_on(self) -> None:
+        """Writes what lies past the cursor until that is the top, or the client does not take more."""
+        while not self._closed and self._paused is None and not self.live:
+            try:
+                entries = await self._reader.page(self._cursor)
+                if entries:
+                    self._take(entries)
+                elif self._cursor == self._reader.feed.top:
+                    self.live = not self._closed
+            except Gone:
+                await self._reset()
+            except (RedisError, OSError):
+                await asyncio.sleep(random.uniform(0.1, 1.0))
+
+    def _take(self, entries: list[Entry]) -> None:
+        for entries_, framed in in_writes(entries):
+            if self._closed or self._paused is not None:
+                return
+            self._write(chunk(self._wanted(entries_)) if self._projects else framed)
+            self._cursor = entries_[-1].id
+
+    async def _reset(self) -> None:
+        fresh = await self._streams.snapshot(self._reader.user, self._projects)
+        if not self._closed:
+            self._cursor = fresh.cursor
+            self._write(_framed(_control("reset", fresh.document(), id=str(fresh.cursor))))
+
+    def _wanted(self, entries: Sequence[Entry]) -> list[Entry]:
+        return [entry for entry in entries if entry.project in self._projects]
 
     def _preamble(self) -> bytes:
         ready = {
             "cursor": str(self._cursor),
             "connectionId": new_id(),
-            "heartbeatSeconds": self._state["settings"].heartbeat_seconds,
+            "heartbeatSeconds": self._streams.heartbeat,
         }
-        return _PADDING + _control("ready", ready, id=str(self._cursor), retry=_retry_ms())
-
-    async def _reset(self) -> bytes:
-        fresh = await snapshot(self._state, self._identity.user, self._projects)
-        self._cursor = fresh.cursor
-        return _control("reset", fresh.document(), id=str(fresh.cursor))
+        return _framed(_PADDING + _control("ready", ready, id=str(self._cursor), retry=_retry_ms()))
 
 
-def frame(entry: Entry) -> bytes:
-    """One event as it goes over the wire."""
-    id, type = str(entry.id).encode(), entry.type.encode()
-    return b"id: " + id + b"\r\nevent: " + type + b"\r\ndata: " + entry.data + b"\r\n\r\n"
+def _framed(body: bytes) -> bytes:
+    """A chunk of the response (RFC 9112, 7.1)."""
+    return b"%x\r\n%b\r\n" % (len(body), body)
 
 
 def _control(event: str, data: dict[str, object], *, id: str | None = None, retry: int | None = None) -> bytes:
@@ -132,3 +337,6 @@ def _control(event: str, data: dict[str, object], *, id: str | None = None, retr
 
 def _retry_ms() -> int:
     return random.randint(1000, 3000)
+
+
+_HEARTBEAT = _framed(_control("heartbeat", {}))

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from typing import Any, Protocol
 
 import structlog
-from redis.asyncio import ConnectionPool, Redis, RedisCluster
-from redis.asyncio.client import PubSub
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.asyncio import Redis, RedisCluster
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import ConnectionError, RedisError
 
+from app.core.link import Link, lone
 from app.core.redis import connect, prepare
 from app.core.tasks import end
 
@@ -37,6 +36,9 @@ class Listener(Protocol):
     def confirmed(self, channel: bytes) -> None:
         """A subscription holds from now on; what was published before may have been missed."""
 
+    def turned(self) -> None:
+        """What was heard together has all been told."""
+
 
 class Subscriber:
     """One connection to one server, and the channels that are wanted on it."""
@@ -44,7 +46,7 @@ class Subscriber:
     def __init__(
         self,
         name: str,
-        pool: Callable[[], ConnectionPool],
+        connection: Callable[[], AbstractConnection],
         listener: Listener,
         prefix: str,
         lost: Callable[[], Awaitable[None]],
@@ -52,27 +54,30 @@ class Subscriber:
         self.connected = asyncio.Event()
         self.channels: set[str] = set()
         self._name = name
-        self._pool = pool
+        self._connection = connection
         self._listener = listener
         self._prefix = prefix
         self._lost = lost
-        self._pubsub: PubSub | None = None
+        self._link: _Heard | None = None
         self._sent: set[str] = set()
-        self._lock = asyncio.Lock()
 
-    async def subscribe(self, channel: str) -> None:
+    def subscribe(self, channel: str) -> None:
         """Wants a channel from now on; the listener hears when it is confirmed."""
         self.channels.add(channel)
         if channel in self._sent:
             # Asked for on this connection already, so no answer will come. If the first one is still to come, it
             # will be told as well, as a gap.
             self._listener.confirmed(channel.encode())
-        await self._reconcile(channel)
+        elif self._link is not None:
+            self._sent.add(channel)
+            self._link.send(self._prefix + "SUBSCRIBE", channel)
 
-    def unsubscribe(self, channel: str) -> Awaitable[None]:
-        """Does not want it from this moment on; to be awaited for the server to hear of it."""
+    def unsubscribe(self, channel: str) -> None:
+        """Does not want it from this moment on."""
         self.channels.discard(channel)
-        return self._reconcile(channel)
+        if self._link is not None and channel in self._sent:
+            self._sent.discard(channel)
+            self._link.send(self._prefix + "UNSUBSCRIBE", channel)
 
     async def run(self) -> None:
         """Keeps the connection up, for ever."""
@@ -88,63 +93,68 @@ class Subscriber:
             await asyncio.sleep(random.uniform(0.05, 0.5))
             await self._lost()
 
-    async def _reconcile(self, channel: str) -> None:
-        """Makes the server's side what is wanted by now; so it does not matter in which order this is called."""
-        async with self._lock:
-            wanted, sent = channel in self.channels, channel in self._sent
-            if self._pubsub is None or wanted == sent:
-                return
-            (self._sent.add if wanted else self._sent.discard)(channel)
-            verb = self._prefix + ("subscribe" if wanted else "unsubscribe")
-            # What cannot be sent is made good by the next connection. While the listener loses this one, redis-py's
-            # connection has no writer for a moment (AttributeError), and uvloop's transport is closed (RuntimeError).
-            with suppress(RedisError, OSError, AttributeError, RuntimeError):
-                await getattr(self._pubsub, verb)(channel)
-
     async def _listen(self) -> None:
         """One connection's life."""
-        pool = self._pool()
-        pubsub = Redis(connection_pool=pool).pubsub()
+        link = _Heard(self._listener, self.channels)
         try:
-            async with self._lock:
-                # A connection is idle only where it has a channel, so it gets one of its own that nobody publishes on.
-                await pubsub.subscribe(_IDLE_CHANNEL)
-                self._sent = set(self.channels)
-                # On a cluster one command may name channels of one slot only.
-                for channels in [[one] for one in self._sent] if self._prefix else [list(self._sent)]:
-                    if channels:
-                        await getattr(pubsub, self._prefix + "subscribe")(*channels)
-                self._pubsub = pubsub
+            await link.open(self._connection())
+            # A connection is idle only where it has a channel, so it gets one of its own that nobody publishes on.
+            link.send("SUBSCRIBE", _IDLE_CHANNEL)
+            self._sent = set(self.channels)
+            # On a cluster one command may name channels of one slot only.
+            for channels in [[one] for one in self._sent] if self._prefix else [list(self._sent)]:
+                if channels:
+                    link.send(self._prefix + "SUBSCRIBE", *channels)
+            self._link = link
             self.connected.set()
             logger.info("pubsub_connected", server=self._name, channels=len(self.channels))
-            await self._take_all(pubsub)
+            await self._watch(link)
         finally:
-            async with self._lock:
-                self._pubsub = None
-            await pubsub.aclose()  # type: ignore[no-untyped-call] # redis-py's is untyped
-            await pool.disconnect()
+            self._link, self._sent = None, set()
+            link.close()
 
-    async def _take_all(self, pubsub: PubSub) -> None:
+    async def _watch(self, link: _Heard) -> None:
+        """Raises ConnectionError when the connection is lost, or silent though it was asked."""
         asked = False
         while True:
-            message = await pubsub.parse_response(block=False, timeout=_SILENCE_SECONDS)
-            if message is not None:
+            link.heard = False
+            await asyncio.wait([link.closed], timeout=_SILENCE_SECONDS)
+            if link.error is not None:
+                raise link.error
+            if link.heard:
                 asked = False
-                self._take(message)
             elif asked:
                 raise ConnectionError("no answer on the pub/sub connection")
             else:
                 asked = True
-                await pubsub.ping()
+                link.send("PING")
 
-    def _take(self, message: Any) -> None:
-        kind, channel, *rest = message
+
+class _Heard(Link):
+    """A connection that is published on."""
+
+    def __init__(self, listener: Listener, wanted: Collection[str]) -> None:
+        super().__init__()
+        self.heard = False
+        self._listener = listener
+        self._wanted = wanted
+
+    def take(self, reply: Any) -> None:
+        self.heard = True
+        if isinstance(reply, RedisError):
+            self.fail(reply)
+        if not isinstance(reply, list):
+            return
+        kind, channel, *rest = reply
         if kind in (b"message", b"smessage"):
             self._listener.heard(channel, rest[0])
         elif kind in (b"subscribe", b"ssubscribe"):
             self._listener.confirmed(channel)
-        elif kind == b"sunsubscribe" and channel.decode() in self.channels:
-            raise ConnectionError("a channel has moved to another server")
+        elif kind == b"sunsubscribe" and channel.decode() in self._wanted:
+            self.fail(ConnectionError("a channel has moved to another server"))
+
+    def turned(self) -> None:
+        self._listener.turned()
 
 
 class Subscriptions:
@@ -159,13 +169,18 @@ class Subscriptions:
         self._subscribers: dict[str, Subscriber] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
-    async def subscribe(self, channel: str) -> None:
-        await self._of(channel).subscribe(channel)
+    def subscribe(self, channel: str) -> None:
+        self._of(channel).subscribe(channel)
 
-    def unsubscribe(self, channel: str) -> Awaitable[object]:
-        """Does not want it from this moment on; to be awaited for the server to hear of it."""
-        holders = [subscriber for subscriber in self._subscribers.values() if channel in subscriber.channels]
-        return asyncio.gather(*(subscriber.unsubscribe(channel) for subscriber in holders))
+    def unsubscribe(self, channel: str) -> None:
+        """Does not want it from this moment on."""
+        for subscriber in self._subscribers.values():
+            if channel in subscriber.channels:
+                subscriber.unsubscribe(channel)
+
+    def is_connected(self, channel: str) -> bool:
+        """Whether the server of `channel` is connected just now."""
+        return self._of(channel).connected.is_set()
 
     async def connected(self, channel: str) -> None:
         """Returns when the server of `channel` is connected."""
@@ -182,22 +197,22 @@ class Subscriptions:
         await self._redis.aclose()
 
     def _of(self, channel: str) -> Subscriber:
-        name, pool = self._server(channel)
+        name, connection = self._server(channel)
         if name not in self._subscribers:
             prefix = "s" if isinstance(self._redis, RedisCluster) else ""
-            subscriber = Subscriber(name, pool, self._listener, prefix, self._reroute)
+            subscriber = Subscriber(name, connection, self._listener, prefix, self._reroute)
             self._subscribers[name] = subscriber
             self._tasks[name] = asyncio.create_task(subscriber.run())
         return self._subscribers[name]
 
-    def _server(self, channel: str) -> tuple[str, Callable[[], ConnectionPool]]:
+    def _server(self, channel: str) -> tuple[str, Callable[[], AbstractConnection]]:
         if not isinstance(self._redis, RedisCluster):
             pool = self._redis.connection_pool
-            return "redis", lambda: _single(pool.connection_class, pool.connection_kwargs)
+            return "redis", lambda: lone(pool.connection_class, pool.connection_kwargs)
         node = self._redis.get_node_from_key(channel)
         if node is None:
             raise ConnectionError(f"no server holds {channel}")
-        return node.name, lambda: _single(node.connection_class, node.connection_kwargs)
+        return node.name, lambda: lone(node.connection_class, node.connection_kwargs)
 
     async def _reroute(self) -> None:
         """After a server was lost: channels that have moved are wanted where they are now."""
@@ -208,12 +223,5 @@ class Subscriptions:
             for subscriber in list(self._subscribers.values()):
                 for channel in list(subscriber.channels):
                     if self._of(channel) is not subscriber:
-                        await subscriber.unsubscribe(channel)
-                        await self._of(channel).subscribe(channel)
-
-
-def _single(connection_class: Any, options: dict[str, Any]) -> ConnectionPool:
-    """A pool for one connection that does not retry: every cut must be seen."""
-    return ConnectionPool(
-        connection_class=connection_class, max_connections=1, **{**options, "retry": Retry(NoBackoff(), 0)}
-    )
+                        subscriber.unsubscribe(channel)
+                        self._of(channel).subscribe(channel)

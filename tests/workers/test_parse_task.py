@@ -44,7 +44,7 @@ def parse(settings: Settings, redis: Redis, storage: Storage) -> Parse:
         format = name.rpartition(".")[2]
         project, job = await projects.create("alice", manuscript._replace(content=build(), format=format))
         await tasks.carry_out(runtime, "alice", job.id, "read", tasks.parse_manuscript)
-        queue.close()
+        await queue.aclose()
         return await projects.get("alice", project.id), await jobs.get("alice", PARSING, job.id)
 
     return parse

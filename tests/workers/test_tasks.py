@@ -45,4 +45,4 @@ async def test_step_that_takes_longer_than_the_lease_is_left_to_its_worker(setti
     await tasks.carry_out(runtime, "alice", job.id, "start", long_step)
     done = await jobs.get("alice", NARRATION, job.id)
     assert (done.state, done.attempt) == ("completed", 1)
-    queue.close()
+    await queue.aclose()

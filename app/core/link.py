@@ -1,0 +1,96 @@
+"""A connection to Redis that hiredis reads straight from its socket: opened by redis-py, then without its layers.
+
+redis-py knows how to connect: addresses, TLS, names and passwords. What it does for each reply after that (tasks,
+timers, streams) costs more than the reply, so its transport is given to a protocol of ours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+import hiredis
+from redis._parsers import BaseParser
+from redis.asyncio.connection import AbstractConnection
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError, InvalidResponse
+
+_MORE = object()
+
+
+class Link(asyncio.Protocol):
+    """One connection. What comes in one reading of the socket is taken reply by reply, then `turned` is called."""
+
+    def __init__(self) -> None:
+        self.error: BaseException | None = None
+        self.closed = asyncio.get_running_loop().create_future()
+        self._reader = hiredis.Reader(
+            protocolError=InvalidResponse, replyError=BaseParser.parse_error, notEnoughData=_MORE
+        )
+        self._opened: AbstractConnection | None = None
+        self._transport: asyncio.Transport | None = None
+
+    async def open(self, connection: AbstractConnection) -> None:
+        """Connects by `connection`, which is this link's from then on. Raises RedisError, OSError."""
+        await connection.connect()  # type: ignore[no-untyped-call] # redis-py's is untyped
+        # Kept, because its writer closes the socket when it is forgotten.
+        self._opened = connection
+        writer: Any = connection._writer
+        self._transport = cast(asyncio.Transport, writer.transport)
+        if self._transport.is_closing():
+            raise ConnectionError("the connection was lost as soon as it was made")
+        self._transport.set_protocol(self)
+
+    @property
+    def is_open(self) -> bool:
+        return self._transport is not None and not self._transport.is_closing() and not self.closed.done()
+
+    def send(self, *command: Any) -> None:
+        """Sends a command; what is sent in one turn of the loop goes out together."""
+        if self._transport is not None and self.is_open:
+            self._transport.write(hiredis.pack_command(command))
+
+    def fail(self, error: BaseException) -> None:
+        """Cuts the connection off, for a reason."""
+        self.error = self.error or error
+        if self._transport is not None:
+            self._transport.abort()
+
+    def close(self) -> None:
+        self.connection_lost(None)
+
+    def take(self, reply: Any) -> None:
+        """One reply, or something that was published."""
+        raise NotImplementedError
+
+    def turned(self) -> None:
+        """What came together has been taken."""
+
+    def lost(self, error: BaseException) -> None:
+        """The connection is gone."""
+
+    def data_received(self, data: bytes) -> None:
+        reader = self._reader
+        try:
+            reader.feed(data)
+            while (reply := reader.gets()) is not _MORE:
+                self.take(reply)
+        except InvalidResponse as error:
+            self.fail(error)
+        self.turned()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self.closed.done():
+            return
+        self.closed.set_result(None)
+        if self._opened is not None:
+            self._opened._close()  # type: ignore[no-untyped-call] # as above
+        self.error = self.error or ConnectionError(str(exc or "Redis closed the connection"))
+        self.lost(self.error)
+
+
+def lone(connection_class: Any, options: dict[str, Any]) -> AbstractConnection:
+    """A connection that does not try again by itself: every cut must be seen."""
+    connection = connection_class(**{**options, "retry": Retry(NoBackoff(), 0)})
+    return cast(AbstractConnection, connection)

@@ -1,0 +1,131 @@
+"""A Redis client whose commands share one connection: what is asked in one turn of the loop goes out in one write.
+
+redis-py's own takes a connection from a pool for each command, with a task's worth of timers and locks; where thousands
+of readers come at once, that is most of what they cost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Any
+
+from hiredis import PushNotification
+from redis.asyncio import Redis
+from redis.exceptions import ConnectionError, TimeoutError
+
+from app.core.link import Link, lone
+
+
+class _Pipe(Link):
+    """Answers come in the order of the questions."""
+
+    def __init__(self, patience: float) -> None:
+        super().__init__()
+        self._loop = asyncio.get_running_loop()
+        self._patience = patience
+        self._asked: deque[asyncio.Future[Any]] = deque()
+        self._moved = 0.0
+        self._watch: asyncio.TimerHandle | None = None
+
+    def ask(self, command: tuple[Any, ...]) -> asyncio.Future[Any]:
+        answer = self._loop.create_future()
+        if not self._asked:
+            self._moved = self._loop.time()
+        self._asked.append(answer)
+        self.send(*command)
+        if self._watch is None:
+            self._watch = self._loop.call_later(self._patience, self._look)
+        return answer
+
+    def take(self, reply: Any) -> None:
+        if isinstance(reply, PushNotification):
+            return
+        if not self._asked:
+            # What nobody asked for: a server that is full says so, and closes.
+            self.fail(reply if isinstance(reply, Exception) else ConnectionError("an answer to nothing"))
+            return
+        answer = self._asked.popleft()
+        if answer.done():
+            return  # whoever asked has gone
+        if isinstance(reply, Exception):
+            answer.set_exception(reply)
+        else:
+            answer.set_result(reply)
+
+    def turned(self) -> None:
+        self._moved = self._loop.time()
+
+    def lost(self, error: BaseException) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+        for answer in self._asked:
+            if not answer.done():
+                answer.set_exception(error)
+        self._asked.clear()
+
+    def _look(self) -> None:
+        """One timer for all that is asked: a server that is silent for too long is given up."""
+        self._watch = None
+        if not self._asked:
+            return
+        left = self._moved + self._patience - self._loop.time()
+        if left <= 0:
+            self.fail(TimeoutError("Timeout reading from Redis"))
+        else:
+            self._watch = self._loop.call_later(left, self._look)
+
+
+class PipedRedis(Redis):
+    """redis-py's client, but for how single commands travel. None of them may block."""
+
+    _pipe: _Pipe | None = None
+    _opening: asyncio.Task[_Pipe] | None = None
+
+    async def execute_command(self, *args: Any, **options: Any) -> Any:
+        # `SCRIPT LOAD` and the like are two words for the server.
+        command = (*args[0].split(" "), *args[1:]) if " " in args[0] else args
+        try:
+            answer = await self._ask(command)
+        except (ConnectionError, TimeoutError):
+            # As often, and with such pauses, as the client was told to.
+            answer = await self.get_retry().call_with_retry(lambda: self._ask(command), _no_matter)  # type: ignore[union-attr] # it has one
+        options.pop("keys", None)  # for a cache, which we do not have
+        callback = self.response_callbacks.get(args[0])
+        return callback(answer, **options) if callback else answer
+
+    async def aclose(self, close_connection_pool: bool | None = None) -> None:
+        if self._opening is not None:
+            self._opening.cancel()
+        if self._pipe is not None:
+            self._pipe.close()
+        await super().aclose(close_connection_pool)
+
+    async def _ask(self, command: tuple[Any, ...]) -> Any:
+        pipe = self._pipe
+        if pipe is None or not pipe.is_open:
+            pipe = await self._open()
+        return await pipe.ask(command)
+
+    async def _open(self) -> _Pipe:
+        """Whoever comes while it is being opened waits for the same one."""
+        if self._opening is None:
+            self._opening = asyncio.create_task(self._opened())
+            self._opening.add_done_callback(self._is_open)
+        return await asyncio.shield(self._opening)
+
+    async def _opened(self) -> _Pipe:
+        pool: Any = self.connection_pool
+        pipe = _Pipe(pool.connection_kwargs["socket_timeout"])
+        await pipe.open(lone(pool.connection_class, pool.connection_kwargs))
+        self._pipe = pipe
+        return pipe
+
+    def _is_open(self, opening: asyncio.Task[_Pipe]) -> None:
+        self._opening = None
+        if not opening.cancelled():
+            opening.exception()  # told to all who waited
+
+
+async def _no_matter(error: Exception) -> None:
+    """A connection that failed is left; the next try makes another."""

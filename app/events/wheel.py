@@ -1,0 +1,56 @@
+"""One timer for the moments of all streams: the heartbeat, the credential's end, the end of patience.
+
+A stream has one place on it, at its next moment or before; when that comes, the stream looks what is due and takes
+another. What is written to it meanwhile touches nothing here. A turn costs what is due in it, however many streams
+there are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+TICK = 0.1
+"""Seconds; what is due within a tick is due."""
+
+
+class Due(Protocol):
+    """What waits for a moment; `slot` is the wheel's."""
+
+    slot: int
+
+    def look(self) -> None:
+        """Its moment may have come; it asks for its next one."""
+
+
+class Wheel:
+    """Turns as long as there is somebody on it."""
+
+    def __init__(self) -> None:
+        self._slots: dict[int, set[Due]] = {}
+        self._at = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def put(self, due: Due, moment: float) -> None:
+        """Has it looked at by `moment`, on the loop's clock, and not before."""
+        loop = asyncio.get_running_loop()
+        if self._timer is None:
+            self._at = int(loop.time() / TICK)
+            self._timer = loop.call_later(TICK, self._turn)
+        self.remove(due)
+        due.slot = max(self._at + 1, int(moment / TICK))
+        self._slots.setdefault(due.slot, set()).add(due)
+
+    def remove(self, due: Due) -> None:
+        if slot := self._slots.get(due.slot):
+            slot.discard(due)
+
+    def _turn(self) -> None:
+        loop = asyncio.get_running_loop()
+        # If the loop was kept busy, all the turns that were missed are made good.
+        upto = max(int(loop.time() / TICK), self._at + 1)
+        while self._at < upto:
+            self._at += 1
+            for due in self._slots.pop(self._at, ()):
+                due.look()
+        self._timer = loop.call_later(TICK, self._turn) if self._slots else None

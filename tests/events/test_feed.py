@@ -1,0 +1,92 @@
+"""What a feed tells those who follow it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from app.core.cursor import Cursor
+from app.core.eventlog import Entry
+from app.events.hub import Feed, Write, in_writes
+
+
+class Follower:
+    """Takes what it is told while it is live."""
+
+    def __init__(self) -> None:
+        self.live = True
+        self.writes: list[Write] = []
+        self.behind = 0
+
+    def follow(self, writes: Sequence[Write]) -> None:
+        self.writes += writes
+
+    def fell_behind(self) -> None:
+        self.live = False
+        self.behind += 1
+
+    def look(self) -> None:
+        pass
+
+
+def entry(seq: int, size: int = 2) -> Entry:
+    return Entry.of(b"7-%d" % seq, b"audio:progress p j thin", b"x" * size)
+
+
+def followed(top: int) -> tuple[Feed, Follower]:
+    feed, follower = Feed(256), Follower()
+    feed.stands_at(Cursor(7, top))
+    feed.followers.add(follower)
+    return feed, follower
+
+
+async def test_what_comes_together_goes_out_in_one_write() -> None:
+    feed, follower = followed(4)
+    for seq in (5, 6, 7):
+        feed.push(entry(seq))
+    assert follower.writes == []
+    feed.deliver()
+    [write] = follower.writes
+    body = b"".join(entry(seq).frame for seq in (5, 6, 7))
+    assert write.chunk == b"%x\r\n%b\r\n" % (len(body), body)
+    assert write.entries[-1].id == feed.top == Cursor(7, 7)
+
+
+async def test_much_at_once_goes_out_in_parts_that_hold_all_of_it() -> None:
+    entries = [entry(seq, size=3000) for seq in range(5, 30)]
+    writes = in_writes(entries)
+    assert [one for write in writes for one in write.entries] == entries
+    assert max(len(write.entries) for write in writes) <= 3
+
+
+async def test_push_that_comes_twice_is_told_once() -> None:
+    feed, follower = followed(4)
+    for seq in (5, 5, 4, 6):
+        feed.push(entry(seq))
+    feed.deliver()
+    assert [one.id.seq for write in follower.writes for one in write.entries] == [5, 6]
+
+
+async def test_gap_in_the_pushes_sends_its_followers_to_the_log() -> None:
+    feed, follower = followed(4)
+    feed.push(entry(5))
+    feed.push(entry(9))
+    feed.deliver()
+    assert (follower.live, follower.behind, follower.writes) == (False, 1, [])
+    assert feed.after(Cursor(7, 4)) is None
+
+
+async def test_log_that_is_read_further_than_was_pushed_sends_the_others_to_the_log() -> None:
+    feed, follower = followed(4)
+    feed.stands_at(Cursor(7, 6))
+    assert follower.behind == 1
+    feed.push(entry(6))
+    feed.deliver()
+    assert follower.writes == []
+
+
+async def test_page_that_was_read_to_the_end_serves_the_next() -> None:
+    feed = Feed(256)
+    entries = [entry(seq) for seq in (5, 6, 7)]
+    feed.refill(entries)
+    assert feed.after(Cursor(7, 5)) == entries[1:]
+    assert feed.after(Cursor(7, 7)) == []
