@@ -7,11 +7,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _POLICY = (
     "default-src 'self'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
-    "media-src 'self' blob:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    "media-src 'self' blob:{audio}; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 _A_YEAR_OF_HTTPS = "max-age=31536000"
 _HEADERS = {
-    "Content-Security-Policy": _POLICY,
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -24,17 +23,20 @@ class SecurityHeaders:
 
     Args:
         over_https: whether people use https, even where a request reaches us without it.
+        audio_origin: the other site that audio is fetched from, if any.
     """
 
-    def __init__(self, app: ASGIApp, over_https: bool = False) -> None:
+    def __init__(self, app: ASGIApp, over_https: bool = False, audio_origin: str = "") -> None:
         self._app = app
         self._over_https = over_https
+        policy = _POLICY.format(audio=audio_origin and f" {audio_origin}")
+        self._headers = {"Content-Security-Policy": policy, **_HEADERS}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def marked(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
+                for name, value in self._headers.items():
                     headers.setdefault(name, value)
                 if self._over_https or scope["scheme"] == "https":
                     headers.setdefault("Strict-Transport-Security", _A_YEAR_OF_HTTPS)

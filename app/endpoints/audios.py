@@ -1,18 +1,21 @@
-"""`/audios/{name}.mp3`: the audio, whole or in part (RFC 9110, Range), to its owner."""
+"""`/audios/{name}.mp3`: the audio, whole or in part (RFC 9110, Range), to its owner.
+
+Where it is so set, its owner is given a signed link to the bucket instead, which holds for a short while.
+"""
 
 from __future__ import annotations
 
 import re
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from app.auth.identity import identity_of
 from app.core import storage
 from app.core.errors import NotFound, OutOfRange
 from app.endpoints.replies import problem
 from app.openapi.operation import Answer, JsonSchema, Operation, Operations, Parameter
-from app.openapi.parameters import ETAG, IF_NONE_MATCH
+from app.openapi.parameters import ETAG, IF_NONE_MATCH, location
 from app.state import State
 
 _NAME = re.compile(r"[0-9a-f]{20}(-[0-9a-f]{20}){2}")
@@ -20,12 +23,17 @@ _RANGE = re.compile(r"bytes=(\d{0,15})-(\d{0,15})")
 
 
 async def audio(request: Request[State]) -> Response:
-    """200, 206 for one range, 304 where the client has it, 416 for a range outside of it."""
+    """200, 206 for one range, 304 where the client has it, 307 to the bucket, 416 for a range outside of it."""
     name = request.path_params["name"]
     if not _NAME.fullmatch(name):
         raise NotFound("There is no such audio.")
     path = storage.audio_path(identity_of(request).user, name)
     size, etag = await request.state["storage"].size(path)
+    settings = request.state["settings"]
+    # A link is signed for GET alone.
+    if settings.audio_delivery == "redirect" and request.method == "GET":
+        link = await request.state["storage"].link(path, settings.audio_link_seconds)
+        return RedirectResponse(link, headers={"Cache-Control": "no-store", "Vary": "Authorization, Cookie"})
     headers = {
         "Accept-Ranges": "bytes",
         "Cache-Control": "private, max-age=3600",
@@ -63,6 +71,7 @@ def _span(first: str, last: str, size: int) -> tuple[int, int] | None:
 
 
 _SOUND: dict[str, JsonSchema] = {"audio/mpeg": {"type": "string", "format": "binary"}}
+_LINK = location("^https?://", "A signed link to the storage.")
 _LENGTH: JsonSchema = {"type": "string", "pattern": r"^bytes \d+-\d+/\d+$"}
 
 OPERATIONS: Operations = {
@@ -78,6 +87,7 @@ OPERATIONS: Operations = {
             200: Answer("The whole.", _SOUND, (ETAG,)),
             206: Answer("The part.", _SOUND, (ETAG, Parameter("Content-Range", _LENGTH, "Which.", required=True))),
             304: Answer("What one has still holds.", headers=(ETAG,)),
+            307: Answer("It is at `Location` for a short while, where the server is so set.", headers=(_LINK,)),
         },
         problems={416: ["out_of_range"], 503: ["storage_unavailable"]},
     ),
