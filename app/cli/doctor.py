@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 from rich.console import Console
 
 from app.cli.embedded import NoRedis, server_binary
-from app.core import keys, s3
+from app.core import engines, keys, s3
 from app.core.errors import Problem
 from app.core.redis import connect
 from app.core.settings import Settings
@@ -97,8 +97,13 @@ async def _key(settings: Settings) -> str:
 
 
 async def _voice(settings: Settings) -> str:
-    if settings.tts_engine == "espeak":
-        return "eSpeak NG, embedded"
+    if settings.tts_engine not in engines.installed():
+        raise Wrong(
+            f"no engine {settings.tts_engine} is installed here; "
+            f"SMARTVOICE_TTS_ENGINE may be: {engines.listed()}. Install its package, or name another."
+        )
+    if settings.tts_engine != "openai":
+        return f"engine {settings.tts_engine}; installed are: {engines.listed()}"
     models = f"{settings.tts_base_url}/models"
     key = settings.tts_api_key.get_secret_value()
     try:

@@ -76,8 +76,10 @@ class Settings(BaseSettings):
     )
 
     default_language: Language = Field("en", description="language of a project that names none and shows none")
-    tts_engine: Literal["espeak", "openai"] = Field(
-        "espeak", description="the voice engine: `espeak`, embedded; `openai`, any OpenAI-compatible service"
+    tts_engine: str = Field(
+        "espeak",
+        pattern=r"^[a-z][a-z0-9_-]*$",
+        description="the voice engine: `espeak`, embedded; `openai`, any OpenAI-compatible service; or a plugin's",
     )
     tts_url: str = Field("", description="the voice service's address, with or without `/v1`; needed by `openai`")
     tts_api_key: SecretStr = Field(SecretStr(""), description="the voice service's key; empty: none is sent")
