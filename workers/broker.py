@@ -13,7 +13,7 @@ from dramatiq.asyncio import get_event_loop_thread
 from dramatiq.middleware import AsyncIO, Middleware, ShutdownNotifications, TimeLimit
 
 from app.core.logs import configure_logs
-from app.core.queue import redis_broker
+from app.core.queue import broker_of
 from app.core.settings import Settings
 from workers import runtime
 
@@ -28,8 +28,8 @@ def setup() -> None:
     configure_logs()
     settings = Settings()
     # A dead worker's messages come back after seconds: it counts as dead after 8 s without a sign of life, and every
-    # command looks for the dead. (As Dramatiq comes, both take minutes.)
-    broker = redis_broker(settings.queue, heartbeat_timeout=8_000, maintenance_chance=1_000_000)
+    # command looks for the dead. (As Dramatiq comes, both take minutes. RabbitMQ knows by itself who is gone.)
+    broker = broker_of(settings.queue, heartbeat_timeout=8_000, maintenance_chance=1_000_000)
     # Order is behaviour: "before" hooks run downwards, "after" hooks upwards. There is no Retries: what a job promises
     # is kept by its own state and by the reaper, which also finds what the broker loses.
     for middleware in (

@@ -32,9 +32,9 @@ class Settings(BaseSettings):
 
     data_dir: Path = Field(Path("data"), description="where the embedded Redis, the key and the files live")
     redis_url: str = Field(
-        "", description="jobs, logs and projects; `redis+cluster://…` for a cluster; empty: the embedded Redis"
+        "", description="jobs, logs and projects; `redis+sentinel://…`, `redis+cluster://…`; empty: the embedded Redis"
     )
-    queue_url: str = Field("", description="Dramatiq's broker; empty: the same Redis")
+    queue_url: str = Field("", description="Dramatiq's broker, Redis or RabbitMQ (`amqp://…`); empty: the same Redis")
     storage_url: str = Field(
         "", description="manuscripts and audio, `file:///…` or `s3://bucket/prefix`; empty: a folder in `data_dir`"
     )
