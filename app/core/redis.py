@@ -20,7 +20,7 @@ UNREACHABLE = (ConnectionError, TimeoutError, ReadOnlyError, OSError)
 
 
 def connect(url: str, *, patient: bool = False) -> Redis:
-    """A client of the Redis at `url` (also `redis+cluster://`, `redis+sentinel://`); nothing is opened before it is used.
+    """A client of the Redis at `url` (also `redis+cluster://`, `redis+sentinel://`); nothing is opened before its use.
 
     Answers are bytes.
 

@@ -52,7 +52,8 @@ def client(url: str, max_connections: int, wait: float, **options: Any) -> Redis
     """A client of the primary, with as many connections; who comes when all are at work waits for one."""
     found = watched(url)
     sentinel = Sentinel(found.sentinels, sentinel_kwargs=found.asking)  # type: ignore[no-untyped-call] # redis-py's is untyped
-    pool = _Pool(found.service, sentinel, max_connections=max_connections, timeout=wait, **{**options, **found.options})
+    spoken = {**options, **found.options, "max_connections": max_connections, "timeout": wait}
+    pool = _Pool(found.service, sentinel, **spoken)  # type: ignore[no-untyped-call] # redis-py's is untyped
     return Redis.from_pool(pool)
 
 
