@@ -20,7 +20,7 @@ from tests.support import until
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 _NAME = "voice.example.org"
-_NGINX = """
+NGINX = """
 {user}
 daemon off;
 pid {folder}/nginx.pid;
@@ -81,9 +81,9 @@ class Proxy:
         changes |= {f"/etc/ssl/{_NAME}": f"{self._folder}/cert", f"server_name {_NAME}": "server_name localhost"}
         # As root it would work as nobody, who may not use the folder.
         user = "user root;" if os.geteuid() == 0 else ""
-        (self._folder / "smartvoice.conf").write_text(_changed(DEPLOY / "nginx" / "smartvoice.conf", changes))
+        (self._folder / "smartvoice.conf").write_text(changed(DEPLOY / "nginx" / "smartvoice.conf", changes))
         file = self._folder / "nginx.conf"
-        file.write_text(_NGINX.format(user=user, folder=self._folder))
+        file.write_text(NGINX.format(user=user, folder=self._folder))
         return [nginx_binary(), "-p", str(self._folder), "-c", str(file), "-e", str(self._folder / "error.log")]
 
     def _caddy(self, ports: list[int]) -> list[str]:
@@ -95,11 +95,11 @@ class Proxy:
         changes[f"\n{_NAME} {{"] = f"\n{self.address} {{\n\t{certificate}"
         general = "{\n\tadmin off\n\tauto_https disable_redirects\n\tskip_install_trust\n}\n"
         file = self._folder / "Caddyfile"
-        file.write_text(general + _changed(DEPLOY / "caddy" / "Caddyfile", changes))
+        file.write_text(general + changed(DEPLOY / "caddy" / "Caddyfile", changes))
         return [str(found), "run", "--adapter", "caddyfile", "--config", str(file)]
 
 
-def _changed(file: Path, changes: dict[str, str]) -> str:
+def changed(file: Path, changes: dict[str, str]) -> str:
     text = file.read_text()
     for old, new in changes.items():
         assert old in text, old

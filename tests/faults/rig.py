@@ -219,7 +219,7 @@ class Rig:
 
 
 async def restore(folder: Path, backup: Path) -> None:
-    """What docs/operations.md says of it: Redis reads the copy once without its append-only file, and then writes one."""
+    """As docs/operations.md says: Redis reads the copy once without its append-only file, and then writes one."""
     shutil.copy(backup / "dump.rdb", folder)
     shutil.copytree(backup / "storage", folder / "data" / "storage")
     command = embedded.command(folder)

@@ -13,6 +13,7 @@ import pytest
 from tests.faults.readers import Crowd, SseReader, logged
 from tests.faults.rig import Rig, rigged
 from tests.scale.book import Book, check_log, check_readers
+from tests.support import until
 
 
 @pytest.mark.timeout(240)
@@ -36,13 +37,17 @@ async def test_restart_of_everything_one_by_one_loses_nothing() -> None:
 
 
 @pytest.mark.timeout(240)
-async def test_backup_of_a_running_system_is_restored_elsewhere() -> None:
+@pytest.mark.parametrize("anew", [False, True], ids=["logs as they were", "logs begun anew"])
+async def test_backup_of_a_running_system_is_restored_elsewhere(anew: bool) -> None:
     backup = Path(tempfile.mkdtemp(prefix="sv-backup-"))
     try:
         async with rigged() as rig:
             before = await _made_and_backed_up(rig, backup)
         async with rigged(backup) as rig:
-            await _check_restored(rig, *before)
+            if anew:
+                async with rig.client as redis:
+                    assert await redis.delete(*[key async for key in redis.scan_iter("sv:*:log")]) == 1
+            await _check_restored(rig, *before, anew=anew)
     finally:
         shutil.rmtree(backup)
 
@@ -70,7 +75,7 @@ async def _made_and_backed_up(rig: Rig, backup: Path) -> tuple[str, str, bytes, 
         return book.id, ids[len(ids) // 2], sound, ids
 
 
-async def _check_restored(rig: Rig, project: str, cursor: str, sound: bytes, ids: list[str]) -> None:
+async def _check_restored(rig: Rig, project: str, cursor: str, sound: bytes, ids: list[str], *, anew: bool) -> None:
     web = await rig.web()
     await rig.worker()
     reader = SseReader([web.port], "alice", rig.token("alice"), cursor=cursor)
@@ -82,7 +87,12 @@ async def _check_restored(rig: Rig, project: str, cursor: str, sound: bytes, ids
         await book.narrate()
         await book.done()
         log = await logged(redis, "alice")
-        # The log goes on where it was: no id was given twice, and the reader heard exactly what it had missed.
-        assert [told.id for told in log][: len(ids)] == ids
-        assert len({told.id for told in log}) == len(log)
-        await check_readers([reader], log[ids.index(cursor) + 1 :])
+        if anew:
+            await until(lambda: reader.cursor == log[-1].id)
+            assert reader.controls["reset"] == 1
+            assert not {told.id for told in log} & set(ids)
+        else:
+            # The log goes on where it was: the reader heard exactly what it had missed.
+            assert [told.id for told in log][: len(ids)] == ids
+            assert len({told.id for told in log}) == len(log)
+            await check_readers([reader], log[ids.index(cursor) + 1 :])

@@ -31,7 +31,7 @@ class TestEspeakConforms(EngineConformance):
 class _Careless(Espeak):
     """An engine that breaks what an engine promises."""
 
-    async def speak(self, text: str, voice: str) -> Pcm:
+    async def speak(self, text: str, voice: str, speed: float = 1.0) -> Pcm:
         return Pcm(bytes(100), 22_050)
 
 
@@ -76,7 +76,7 @@ def test_author_of_an_engine_runs_what_it_must_hold(site: Path) -> None:
         text=True,
     )
     assert done.returncode == 0, done.stdout
-    assert "10 passed" in done.stdout
+    assert "11 passed" in done.stdout
 
 
 async def test_plugin_narrates_when_it_is_named(stack: Stack) -> None:

@@ -47,6 +47,7 @@ class EngineConformance(ABC):
         assert first.fingerprint == second.fingerprint, "the fingerprint differs without reason: nothing is ever kept"
         assert first.max_characters >= _SHORTEST_LIMIT
         assert first.at_once >= 1
+        assert isinstance(first.wants_words, bool)
 
     def test_its_voices_have_ids_names_and_languages(self) -> None:
         voices = self.engine().voices()
@@ -86,6 +87,14 @@ class EngineConformance(ABC):
         limit = self.engine().max_characters
         text = (self.sentence + " ") * (limit // len(self.sentence))
         self._check_sound(text, self._with_engine(lambda engine: self._spoken(engine, text)))
+
+    def test_it_speaks_faster_and_slower(self) -> None:
+        async def paces(engine: Engine) -> list[float]:
+            voice = await asyncio.to_thread(engine.voice_for, self.language, None)
+            return [(await engine.speak(self.sentence, voice, speed)).seconds for speed in (0.5, 1.0, 2.0)]
+
+        slow, usual, fast = self._with_engine(paces)
+        assert slow > usual > fast, "`speed` changes nothing"
 
     def test_text_is_plain(self) -> None:
         text = f"{self.sentence} <break time='60s'/> &amp; [[x]] \\pau=60000\\ 🙂 {self.sentence}"
