@@ -37,7 +37,8 @@ class RabbitMq:
         self._binary = str(real)
         self._folder = folder
         self.port = free_port()
-        self._names = {"ERL_EPMD_PORT": str(free_port())}
+        # Relaxed: the daemon may then be told to end while it believes that a node lives.
+        self._names = {"ERL_EPMD_PORT": str(free_port()), "ERL_EPMD_RELAXED_COMMAND_CHECK": "1"}
         self.url = f"amqp://guest:guest@127.0.0.1:{self.port}?heartbeat=10&blocked_connection_timeout=10"
         self._process: subprocess.Popen[bytes] | None = None
 
