@@ -5,7 +5,7 @@ PORT ?= 8000
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run test lint soak screenshots chaos fuzz bench book format clean
+.PHONY: help run test lint soak screenshots chaos cut fuzz bench book format clean
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -33,6 +33,9 @@ screenshots: $(VENV)/.test ## pictures of the pages in every state, into build/s
 
 chaos: $(VENV)/.test ## kill something each second for a minute, and see that nothing is lost
 	SMARTVOICE_CHAOS_SECONDS=60 $(BIN)/pytest -q tests/faults/test_chaos.py
+
+cut: $(VENV)/.test ## cut machines of their own off for half a minute, and see that nothing is lost (needs root)
+	SMARTVOICE_CUT_SECONDS=30 $(BIN)/pytest -q tests/scale/test_machines.py
 
 fuzz: $(VENV)/.test ## send each operation of the interface hundreds of requests that nobody would think of
 	SMARTVOICE_FUZZ_EXAMPLES=500 $(BIN)/pytest -q tests/openapi/test_schemathesis.py

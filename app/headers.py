@@ -6,11 +6,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _POLICY = (
     "default-src 'self'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
-    "media-src 'self' blob:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    "media-src 'self' blob:{audio}; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 _OVER_HTTPS = (b"strict-transport-security", b"max-age=31536000")  # a year
 _HEADERS = [
-    (b"content-security-policy", _POLICY.encode()),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-opener-policy", b"same-origin"),
@@ -23,18 +22,21 @@ class SecurityHeaders:
 
     Args:
         over_https: whether people use https, even where a request reaches us without it.
+        audio_origin: the other site that audio is fetched from, if any.
     """
 
-    def __init__(self, app: ASGIApp, over_https: bool = False) -> None:
+    def __init__(self, app: ASGIApp, over_https: bool = False, audio_origin: str = "") -> None:
         self._app = app
         self._over_https = over_https
+        policy = _POLICY.format(audio=audio_origin and f" {audio_origin}")
+        self._headers = [(b"content-security-policy", policy.encode()), *_HEADERS]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def marked(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = message["headers"] = list(message.get("headers", ()))
                 said = {name.lower() for name, _ in headers}
-                headers += [header for header in _HEADERS if header[0] not in said]
+                headers += [header for header in self._headers if header[0] not in said]
                 if (self._over_https or scope["scheme"] == "https") and _OVER_HTTPS[0] not in said:
                     headers.append(_OVER_HTTPS)
             await send(message)

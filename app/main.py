@@ -59,7 +59,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
 
 def _middleware(settings: Settings) -> list[Middleware]:
     """From the outside in. Pure ASGI only: what buffers a response would hold streams back."""
-    stack = [Middleware(SecurityHeaders, over_https=settings.over_https)]
+    stack = [Middleware(SecurityHeaders, over_https=settings.over_https, audio_origin=settings.audio_origin)]
     if settings.proxies:
         # First of all, so that everything else sees the client and not the proxy.
         stack.insert(0, Middleware(TrustedProxies, settings.proxies))

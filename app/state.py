@@ -68,7 +68,7 @@ async def opened(settings: Settings) -> AsyncIterator[State]:
     log = EventLog(redis, settings)
     queue = WorkQueue(settings.queue)
     jobs = Jobs(redis, log, settings, queue)
-    storage = Storage(settings.storage)
+    storage = Storage.of(settings)
     hub = Hub(log, settings)
     places = Places(redis, settings)
     drain = Drain(settings.drain_seconds, hub.interrupt)

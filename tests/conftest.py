@@ -30,6 +30,7 @@ from app.core.storage import Storage
 from app.main import create_app
 from app.protocol import Protocol
 from tests.leaks import leaks
+from tests.s3 import S3Server, running_s3
 from tests.support import Client, HandWorker, NoHands, until
 
 pytest_plugins = ["tests.measured"]
@@ -73,6 +74,13 @@ def _wait_for_redis(folder: Path) -> None:
                 assert time.monotonic() < deadline, "Redis did not start"
 
 
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3Server]:
+    """A real server that speaks S3, started at the first need."""
+    with running_s3() as server:
+        yield server
+
+
 @pytest.fixture
 def settings(redis_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Settings of a fresh installation: an empty Redis, an empty folder, nothing from this machine's environment."""
@@ -106,7 +114,7 @@ def jobs(redis: Redis, log: EventLog, settings: Settings) -> Jobs:
 
 @pytest.fixture
 def storage(settings: Settings) -> Storage:
-    return Storage(settings.storage)
+    return Storage.of(settings)
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from dramatiq.middleware import AsyncIO, Middleware, ShutdownNotifications, Time
 
 from app.core import keys
 from app.core.logs import configure_logs
+from app.core.queue import is_rabbitmq, rabbitmq_broker, redis_place
 from app.core.settings import Settings
 from workers import runtime
 from workers.doorbell import WokenBroker
@@ -28,15 +29,7 @@ def setup() -> None:
     """Makes the broker of this process the one that actors register with."""
     configure_logs()
     settings = Settings()
-    # A dead worker's messages come back after seconds: it counts as dead after 8 s without a sign of life, and every
-    # command looks for the dead. (As Dramatiq comes, both take minutes.)
-    broker = WokenBroker(
-        url=settings.queue,
-        middleware=[],
-        namespace=keys.QUEUE_NAMESPACE,
-        heartbeat_timeout=8_000,
-        maintenance_chance=1_000_000,
-    )
+    broker = rabbitmq_broker(settings.queue) if is_rabbitmq(settings.queue) else _redis_broker(settings.queue)
     # Order is behaviour: "before" hooks run downwards, "after" hooks upwards. There is no Retries: what a job promises
     # is kept by its own state and by the reaper, which also finds what the broker loses.
     for middleware in (
@@ -51,6 +44,13 @@ def setup() -> None:
     ):
         broker.add_middleware(middleware)
     dramatiq.set_broker(broker)
+
+
+def _redis_broker(url: str) -> WokenBroker:
+    # A dead worker's messages come back after seconds: it counts as dead after 8 s without a sign of life, and every
+    # command looks for the dead. (As Dramatiq comes, both take minutes. RabbitMQ knows by itself who is gone.)
+    lively = {"heartbeat_timeout": 8_000, "maintenance_chance": 1_000_000}
+    return WokenBroker(bell=url, middleware=[], namespace=keys.QUEUE_NAMESPACE, **redis_place(url), **lively)
 
 
 class OpenRuntime(Middleware):

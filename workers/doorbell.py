@@ -16,10 +16,10 @@ import structlog
 from dramatiq.broker import Consumer
 from dramatiq.brokers.redis import RedisBroker, _RedisConsumer
 from dramatiq.common import compute_backoff
-from redis import Redis
 from redis.exceptions import RedisError
 
 from app.core import keys
+from app.core.sentinel import blocking
 
 logger = structlog.get_logger()
 
@@ -28,11 +28,11 @@ _HEARING_MS = 1000  # as long as Dramatiq's own consumer sleeps at most
 
 
 class WokenBroker(RedisBroker):
-    """A Redis broker with a doorbell. Its options are Dramatiq's; `url` must be among them."""
+    """A Redis broker with a doorbell, rung at the Redis that the URL `bell` names. Other options are Dramatiq's."""
 
-    def __init__(self, *, url: str, **options: Any) -> None:
-        super().__init__(url=url, **options)  # type: ignore[no-untyped-call] # dramatiq's is untyped
-        self._bell = Doorbell(url)
+    def __init__(self, *, bell: str, **options: Any) -> None:
+        super().__init__(**options)  # type: ignore[no-untyped-call] # dramatiq's is untyped
+        self._bell = Doorbell(bell)
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> Consumer:
         self._bell.start()
@@ -114,7 +114,7 @@ class Doorbell:
     def _listen(self) -> None:
         """One connection's life."""
         # It asks by itself whether the server is still there.
-        client = Redis.from_url(self._url, socket_timeout=5, health_check_interval=_SILENCE_SECONDS)
+        client = blocking(self._url, socket_timeout=5, health_check_interval=_SILENCE_SECONDS)
         with client, client.pubsub() as pubsub:  # type: ignore[no-untyped-call] # redis-py's is untyped
             pubsub.subscribe(keys.BELL)
             while not self._stopped.is_set():

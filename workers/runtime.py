@@ -50,7 +50,7 @@ async def opened(settings: Settings) -> AsyncIterator[Runtime]:
     """Opens everything, tells the voices, and looks after jobs that got lost, until the context ends."""
     redis = connect(settings.redis, patient=True)
     await prepare(redis)
-    storage = Storage(settings.storage)
+    storage = Storage.of(settings)
     queue = WorkQueue(settings.queue)
     jobs = Jobs(redis, EventLog(redis, settings), settings, queue)
     projects = Projects(redis, storage, jobs, settings)

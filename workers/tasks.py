@@ -238,7 +238,7 @@ async def narrate_chapter(runtime: Runtime, claim: Claim, report: Report) -> Mad
     async def save(file: Path, report: dict[str, Any]) -> None:
         # The report first: there is no audio without one.
         await runtime.storage.put(storage.report_path(user, name), compact(report).encode())
-        await runtime.storage.put(storage.audio_path(user, name), file)
+        await runtime.storage.put(storage.audio_path(user, name), file, "audio/mpeg")
 
     kept = ProjectSegments(runtime.storage, user, id)
     seconds = round(await narrate(script, runtime.engine, kept, save, report), 3)

@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 from rich.console import Console
 
 from app.cli.embedded import NoRedis, server_binary
-from app.core import keys
+from app.core import engines, keys, s3
 from app.core.errors import Problem
 from app.core.redis import connect
 from app.core.settings import Settings
@@ -79,8 +79,11 @@ def _redis_advice(settings: Settings) -> str:
 
 async def _storage(settings: Settings) -> str:
     try:
-        await Storage(settings.storage).check()
+        await Storage.of(settings).examine()
     except Problem as problem:
+        if s3.is_s3(settings.storage) and problem.__cause__:
+            place = settings.s3_access.address or "Amazon"
+            raise Wrong(f"{settings.storage} at {place}: {s3.advice(problem.__cause__)}.") from problem
         raise Wrong(f"{settings.storage} cannot be written to; mend SMARTVOICE_STORAGE_URL.") from problem
     return f"{settings.storage} can be written to"
 
@@ -94,8 +97,13 @@ async def _key(settings: Settings) -> str:
 
 
 async def _voice(settings: Settings) -> str:
-    if settings.tts_engine == "espeak":
-        return "eSpeak NG, embedded"
+    if settings.tts_engine not in engines.installed():
+        raise Wrong(
+            f"no engine {settings.tts_engine} is installed here; "
+            f"SMARTVOICE_TTS_ENGINE may be: {engines.listed()}. Install its package, or name another."
+        )
+    if settings.tts_engine != "openai":
+        return f"engine {settings.tts_engine}; installed are: {engines.listed()}"
     models = f"{settings.tts_base_url}/models"
     key = settings.tts_api_key.get_secret_value()
     try:

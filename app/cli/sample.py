@@ -23,7 +23,7 @@ async def add_sample(redis: Redis, settings: Settings, user: str) -> None:
     """Gives `user` the sample project unless there is a project already."""
     queue = WorkQueue(settings.queue)
     jobs = Jobs(redis, EventLog(redis, settings), settings, queue)
-    projects = Projects(redis, Storage(settings.storage), jobs, settings)
+    projects = Projects(redis, Storage.of(settings), jobs, settings)
     owner = user_id(user)
     language: Language = "zh-CN" if os.environ.get("LANG", "").startswith("zh") else "en"
     text = files("app.cli").joinpath("sample.txt").read_bytes()

@@ -11,15 +11,17 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.exceptions import ConnectionError, OutOfMemoryError, ReadOnlyError, RedisError, ResponseError, TimeoutError
 
+from app.core import sentinel
 from app.core.errors import Problem, Unavailable
 from app.core.pipe import PipedRedis
+from app.core.sentinel import is_sentinel
 
 _CONNECTIONS = 50
 UNREACHABLE = (ConnectionError, TimeoutError, ReadOnlyError, OSError)
 
 
 def connect(url: str, *, patient: bool = False) -> Redis:
-    """A client of the Redis at `url` (`redis+cluster://` for a cluster); nothing is opened before it is used.
+    """A client of the Redis at `url` (also `redis+cluster://`, `redis+sentinel://`); nothing is opened before its use.
 
     Answers are bytes.
 
@@ -34,6 +36,9 @@ def connect(url: str, *, patient: bool = False) -> Redis:
         # The two clients share the commands that are used here, but no base class that says so.
         options["retry"] = Retry(ExponentialWithJitterBackoff(base=0.1, cap=1), max(tries, 3))
         return cast(Redis, RedisCluster.from_url(url.replace("+cluster", "", 1), **options, **keepalive))
+    if is_sentinel(url):
+        options["retry"] = Retry(ExponentialWithJitterBackoff(base=0.1, cap=1), max(tries, 2))
+        return sentinel.client(url, _CONNECTIONS, 5, **options, **keepalive)
     # Whoever comes while all connections are at work waits for one; redis-py's usual pool refuses instead.
     pool = BlockingConnectionPool.from_url(url, max_connections=_CONNECTIONS, timeout=5, **options, **keepalive)
     return PipedRedis.from_pool(pool)

@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from app.core.keyfile import kept_keys
 from app.core.messages import Language
 from app.core.models import VOICE_ID
+from app.core.s3 import Access, is_s3, origin
 
 _VOICE = re.compile(rf"(?=[^=]{{1,100}}(=|$)){VOICE_ID}(=[A-Za-z]{{2,3}}(-[A-Za-z0-9]{{1,8}})*)?")
 _HEADER_SAFE = re.compile(r"[!-~]*")  # visible ASCII
@@ -31,10 +32,22 @@ class Settings(BaseSettings):
 
     data_dir: Path = Field(Path("data"), description="where the embedded Redis, the key and the files live")
     redis_url: str = Field(
-        "", description="jobs, logs and projects; `redis+cluster://…` for a cluster; empty: the embedded Redis"
+        "", description="jobs, logs and projects; `redis+sentinel://…`, `redis+cluster://…`; empty: the embedded Redis"
     )
-    queue_url: str = Field("", description="Dramatiq's broker; empty: the same Redis")
-    storage_url: str = Field("", description="manuscripts and audio, `file:///…`; empty: a folder in `data_dir`")
+    queue_url: str = Field("", description="Dramatiq's broker, Redis or RabbitMQ (`amqp://…`); empty: the same Redis")
+    storage_url: str = Field(
+        "", description="manuscripts and audio, `file:///…` or `s3://bucket/prefix`; empty: a folder in `data_dir`"
+    )
+    s3_endpoint: str = Field(
+        "", description="address of a service that speaks S3; empty: AWS_ENDPOINT_URL, else Amazon's own"
+    )
+    s3_region: str = Field("", description="the bucket's region; empty: AWS_REGION, else us-east-1")
+    s3_access_key_id: str = Field("", description="the bucket's access key; empty: AWS_ACCESS_KEY_ID, else a role's")
+    s3_secret_access_key: SecretStr = Field(SecretStr(""), description="its secret; empty: AWS_SECRET_ACCESS_KEY")
+    audio_delivery: Literal["proxy", "redirect"] = Field(
+        "proxy", description="`redirect`: audio comes from the bucket itself, by a signed link"
+    )
+    audio_link_seconds: int = Field(900, ge=10, le=86400, description="seconds for which such a link holds")
     secret_key: SecretStr = Field(
         SecretStr(""), description="signs tokens, 32 characters at least; empty: a key kept in `data_dir`"
     )
@@ -63,8 +76,10 @@ class Settings(BaseSettings):
     )
 
     default_language: Language = Field("en", description="language of a project that names none and shows none")
-    tts_engine: Literal["espeak", "openai"] = Field(
-        "espeak", description="the voice engine: `espeak`, embedded; `openai`, any OpenAI-compatible service"
+    tts_engine: str = Field(
+        "espeak",
+        pattern=r"^[a-z][a-z0-9_-]*$",
+        description="the voice engine: `espeak`, embedded; `openai`, any OpenAI-compatible service; or a plugin's",
     )
     tts_url: str = Field("", description="the voice service's address, with or without `/v1`; needed by `openai`")
     tts_api_key: SecretStr = Field(SecretStr(""), description="the voice service's key; empty: none is sent")
@@ -191,6 +206,14 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _links_need_a_bucket(self) -> Self:
+        if self.audio_delivery == "redirect" and not is_s3(self.storage):
+            raise ValueError("SMARTVOICE_AUDIO_DELIVERY=redirect needs a bucket: set SMARTVOICE_STORAGE_URL=s3://…")
+        if bool(self.s3_access_key_id) != bool(self.s3_secret_access_key.get_secret_value()):
+            raise ValueError("SMARTVOICE_S3_ACCESS_KEY_ID and SMARTVOICE_S3_SECRET_ACCESS_KEY go together")
+        return self
+
+    @model_validator(mode="after")
     def _queue_apart_from_a_cluster(self) -> Self:
         if self.redis_url.partition(":")[0].endswith("+cluster") and not self.queue_url:
             raise ValueError("Dramatiq cannot use a Redis Cluster: set SMARTVOICE_QUEUE_URL to a single Redis")
@@ -244,6 +267,18 @@ class Settings(BaseSettings):
     def storage(self) -> str:
         """URL of the place for manuscripts and audio."""
         return self.storage_url or (self.data_dir.absolute() / "storage").as_uri()
+
+    @property
+    def s3_access(self) -> Access:
+        """How the bucket is reached, where the storage is one."""
+        return Access(
+            self.s3_endpoint, self.s3_region, self.s3_access_key_id, self.s3_secret_access_key.get_secret_value()
+        )
+
+    @property
+    def audio_origin(self) -> str:
+        """The other site that audio is fetched from; empty where it comes from us."""
+        return origin(self.storage, self.s3_access) if self.audio_delivery == "redirect" else ""
 
     @property
     def tts_base_url(self) -> str:

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, Self
 from urllib.parse import unquote, urlsplit
 
 import obstore
+import structlog
 from obstore.exceptions import BaseError
-from obstore.store import LocalStore, ObjectStore, from_url
+from obstore.store import LocalStore, ObjectStore, S3Store, from_url
 
+from app.core import s3
 from app.core.errors import NotFound, Problem, Unavailable
+from app.core.settings import Settings
+
+logger = structlog.get_logger()
 
 SEGMENTS = "segments"
 """Where the sound of all segments lies."""
 
+_CHECK = ".check"
 _CHUNK = 256 * 1024
 _PARTS_AT_ONCE = 1  # of 5 MiB, the least that S3 takes: more of them would be held in memory
 
@@ -33,15 +39,22 @@ class File(NamedTuple):
 class Storage:
     """One bucket or folder, by URL. What is not there is NotFound; a place that cannot be used is Unavailable."""
 
-    def __init__(self, url: str) -> None:
-        self._store = _open(url)
+    def __init__(self, url: str, access: s3.Access | None = None) -> None:
+        self._store = _open(url, access or s3.Access())
 
-    async def put(self, path: str, content: bytes | Path | BinaryIO) -> None:
-        """Writes an object whole or not at all; a file is sent in pieces."""
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """The place that the settings name."""
+        return cls(settings.storage, settings.s3_access)
+
+    async def put(self, path: str, content: bytes | Path | BinaryIO, media_type: str | None = None) -> None:
+        """Writes an object whole or not at all; a file is sent in pieces. A bucket remembers its media type."""
+        # A folder has no place for it.
+        known = {"Content-Type": media_type} if media_type and isinstance(self._store, S3Store) else None
         try:
-            await obstore.put_async(self._store, path, content, max_concurrency=_PARTS_AT_ONCE)
+            await obstore.put_async(self._store, path, content, max_concurrency=_PARTS_AT_ONCE, attributes=known)
         except (BaseError, OSError) as error:
-            raise _unavailable() from error
+            raise _unavailable(error) from error
 
     async def get(self, path: str) -> bytes:
         """An object as a whole."""
@@ -92,7 +105,7 @@ class Storage:
         except FileNotFoundError:
             return
         except (BaseError, OSError) as error:
-            raise _unavailable() from error
+            raise _unavailable(error) from error
 
     async def delete(self, paths: Sequence[str]) -> None:
         """Deletes these objects; one that is not there is no matter."""
@@ -103,7 +116,7 @@ class Storage:
             for path in paths if len(paths) > 1 else []:
                 await self.delete([path])
         except (BaseError, OSError) as error:
-            raise _unavailable() from error
+            raise _unavailable(error) from error
 
     async def delete_all(self, prefix: str) -> None:
         """Deletes everything below `prefix`."""
@@ -113,11 +126,27 @@ class Storage:
         except FileNotFoundError:
             return
         except (BaseError, OSError) as error:
-            raise _unavailable() from error
+            raise _unavailable(error) from error
+
+    async def link(self, path: str, seconds: int) -> str:
+        """An address at which anybody may read an object of a bucket for so long."""
+        assert isinstance(self._store, S3Store), "only a bucket signs"
+        try:
+            return str(await obstore.sign_async(self._store, "GET", path, timedelta(seconds=seconds)))
+        except (BaseError, OSError) as error:
+            raise _unavailable(error) from error
 
     async def check(self) -> None:
         """Raises Unavailable where nothing can be written."""
-        await self.put(".check", b"")
+        await self.put(_CHECK, b"")
+
+    async def examine(self) -> None:
+        """Tries all that is ever done with objects. Raises Problem, whose cause says what is wrong."""
+        await self.put(_CHECK, b"checked")
+        await self.get(_CHECK)
+        await self.delete([_CHECK])
+        async for _ in self.files(f"{SEGMENTS}/.none"):
+            pass
 
 
 def project_prefix(user: str, project: str) -> str:
@@ -178,18 +207,20 @@ def segment_path(user: str, project: str, name: str) -> str:
     return f"{segments_prefix(user, project)}/{name}.flac"
 
 
-def _open(url: str) -> ObjectStore:
+def _open(url: str, access: s3.Access) -> ObjectStore:
     parts = urlsplit(url)
     if parts.scheme == "file":
         return LocalStore(unquote(parts.path), automatic_cleanup=True, mkdir=True)
-    return from_url(url)
+    return s3.open_bucket(url, access) if s3.is_s3(url) else from_url(url)
 
 
 def _problem(error: Exception) -> Problem:
     if isinstance(error, FileNotFoundError):
         return NotFound("There is no such file.")
-    return _unavailable()
+    return _unavailable(error)
 
 
-def _unavailable() -> Problem:
+def _unavailable(error: Exception) -> Problem:
+    # The rest of the text is a dump for those who make the library.
+    logger.warning("storage_failed", error=str(error).partition("\n\nDebug source")[0][:500])
     return Unavailable("The storage cannot be used just now; try again.", code="storage_unavailable", retry_after=5)

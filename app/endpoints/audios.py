@@ -1,27 +1,44 @@
-"""`/audios/{name}.mp3`: the audio, whole or in part (RFC 9110, Range), to its owner."""
+"""`/audios/{name}.mp3`: the audio, whole or in part (RFC 9110, Range), to its owner.
+
+Where it is so set, its owner is given a signed link to the bucket instead, which holds for a short while.
+"""
 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from app.auth.identity import identity_of
 from app.core import storage
 from app.core.errors import NotFound
 from app.endpoints import files
-from app.openapi.operation import Operations
+from app.openapi.operation import Answer, Operations
+from app.openapi.parameters import location
 from app.state import State
 
 _NAME = re.compile(r"[0-9a-f]{20}(-[0-9a-f]{20}){2}")
 
 
 async def audio(request: Request[State]) -> Response:
+    """As `app.endpoints.files.send`, or 307 to the bucket, where that is set."""
     name = request.path_params["name"]
     if not _NAME.fullmatch(name):
         raise NotFound("There is no such audio.")
-    return await files.send(request, storage.audio_path(identity_of(request).user, name), "audio/mpeg")
+    path = storage.audio_path(identity_of(request).user, name)
+    settings = request.state["settings"]
+    # A link is signed for GET alone.
+    if settings.audio_delivery == "redirect" and request.method == "GET":
+        await request.state["storage"].size(path)
+        link = await request.state["storage"].link(path, settings.audio_link_seconds)
+        return RedirectResponse(link, headers={"Cache-Control": "no-store", "Vary": "Authorization, Cookie"})
+    return await files.send(request, path, "audio/mpeg")
 
 
-OPERATIONS: Operations = {audio: files.described("The audio of a chapter, whole or in part", "audio/mpeg")}
+_LINK = location("^https?://", "A signed link to the storage.")
+_ELSEWHERE = Answer("It is at `Location` for a short while, where the server is so set.", headers=(_LINK,))
+_WHOLE = files.described("The audio of a chapter, whole or in part", "audio/mpeg")
+
+OPERATIONS: Operations = {audio: replace(_WHOLE, answers={**_WHOLE.answers, 307: _ELSEWHERE})}

@@ -58,7 +58,7 @@ class World:
         self.redis: Redis = connect(self.settings.redis)
         self.log = EventLog(self.redis, self.settings)
         self.jobs = Jobs(self.redis, self.log, self.settings, NoHands())
-        self.projects = Projects(self.redis, Storage(self.settings.storage), self.jobs, self.settings)
+        self.projects = Projects(self.redis, Storage.of(self.settings), self.jobs, self.settings)
         self.http = httpx.AsyncClient(trust_env=False, timeout=40, limits=httpx.Limits(max_connections=None))
         await until(self._redis_answers)
         for web in range(len(self._webs)):

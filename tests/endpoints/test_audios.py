@@ -5,12 +5,19 @@ from __future__ import annotations
 import httpx
 import pytest
 
+from app.core.settings import Settings
 from app.core.storage import Storage, audio_path
+from tests.s3 import placed
 from tests.support import Client
 
 NAME = "-".join(["a" * 20, "b" * 20, "c" * 20])
 CONTENT = bytes(range(256)) * 4096
 URL = f"/audios/{NAME}.mp3"
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def settings(settings: Settings, request: pytest.FixtureRequest) -> Settings:
+    return placed(settings, request)
 
 
 @pytest.fixture(autouse=True)

@@ -52,7 +52,7 @@ async def worker(clustered: Settings) -> AsyncIterator[HandWorker]:
     redis = connect(clustered.redis)
     await prepare(redis)
     jobs = Jobs(redis, EventLog(redis, clustered), clustered, NoHands())
-    yield HandWorker(jobs, Projects(redis, Storage(clustered.storage), jobs, clustered))
+    yield HandWorker(jobs, Projects(redis, Storage.of(clustered), jobs, clustered))
     await redis.aclose()
 
 

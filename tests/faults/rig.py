@@ -218,11 +218,37 @@ class Rig:
         return {f"SMARTVOICE_{name.upper()}": str(value) for name, value in mine.items()}
 
 
+async def restore(folder: Path, backup: Path) -> None:
+    """As docs/operations.md says: Redis reads the copy once without its append-only file, and then writes one."""
+    shutil.copy(backup / "dump.rdb", folder)
+    shutil.copytree(backup / "storage", folder / "data" / "storage")
+    command = embedded.command(folder)
+    command[command.index("--appendonly") + 1] = "no"
+    with subprocess.Popen(command) as process:
+        async with connect(f"unix://{embedded.socket_of(folder)}") as client:
+
+            async def kept() -> bool:
+                with suppress(RedisError, OSError):
+                    await client.config_set("appendonly", "yes")
+                    told = await client.info("persistence")
+                    return bool(told["aof_enabled"] and not told["aof_rewrite_in_progress"])
+                return False
+
+            await until(kept)
+            await client.shutdown(nosave=True)
+        process.wait(_STOP_SECONDS)
+
+
 @asynccontextmanager
-async def rigged() -> AsyncIterator[Rig]:
-    """A rig in a folder with a short name, as a socket's path wants it; nothing is left of it at the end."""
+async def rigged(backup: Path | None = None) -> AsyncIterator[Rig]:
+    """A rig in a folder with a short name, as a socket's path wants it; nothing is left of it at the end.
+
+    It begins with what is in `backup`, as `deploy/backup` made it.
+    """
     folder = Path(tempfile.mkdtemp(prefix="sv-"))
     rig = Rig(folder)
+    if backup is not None:
+        await restore(folder, backup)
     try:
         await rig.redis.restart()
         yield rig

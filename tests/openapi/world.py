@@ -49,7 +49,7 @@ async def _provider(request: Request) -> Response:
 
 
 async def _furnish(settings: Settings, alice: Client) -> Names:
-    redis, store = connect(settings.redis), Storage(settings.storage)
+    redis, store = connect(settings.redis), Storage.of(settings)
     jobs = Jobs(redis, EventLog(redis, settings), settings, NoHands())
     worker = HandWorker(jobs, Projects(redis, store, jobs, settings))
     await redis.set(keys.VOICES, compact(_VOICES))

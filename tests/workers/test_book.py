@@ -8,7 +8,7 @@ import math
 import shutil
 import subprocess
 from array import array
-from collections.abc import Iterable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -182,10 +182,10 @@ class Desk:
 
 
 @pytest.fixture
-def desk(settings: Settings, redis: Redis) -> Iterable[Desk]:
+async def desk(settings: Settings, redis: Redis) -> AsyncIterator[Desk]:
     desk = Desk(settings, redis)
     yield desk
-    desk.queue.close()
+    await desk.queue.aclose()
 
 
 async def test_later_book_encodes_only_the_chapters_that_changed(

@@ -21,7 +21,7 @@ DEAF_MS = 300
 
 @pytest.fixture
 def broker(settings: Settings) -> Iterator[WokenBroker]:
-    broker = WokenBroker(url=settings.queue, middleware=[], namespace=keys.QUEUE_NAMESPACE)
+    broker = WokenBroker(bell=settings.queue, url=settings.queue, middleware=[], namespace=keys.QUEUE_NAMESPACE)
     yield broker
     broker.close()
 

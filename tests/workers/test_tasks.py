@@ -21,7 +21,7 @@ from workers.speech.espeak import Espeak
 
 async def test_step_that_takes_longer_than_the_lease_is_left_to_its_worker(settings: Settings, redis: Redis) -> None:
     quick = settings.model_copy(update={"lease_seconds": 0.3, "requeue_seconds": 0.3})
-    storage = Storage(quick.storage)
+    storage = Storage.of(quick)
     jobs = Jobs(redis, EventLog(redis, quick), quick, NoHands())
     projects = Projects(redis, storage, jobs, quick)
     queue = WorkQueue(quick.queue)

@@ -1,12 +1,17 @@
-"""What a voice engine is to the rest of SmartVoice: plain text and a voice in, sound out."""
+"""What a voice engine is to the rest of SmartVoice: plain text and a voice in, sound out.
+
+A package of anybody's adds one by naming an `EngineFactory` in the entry-point group `smartvoice.engines`;
+`workers.speech.conformance` tries what is promised here (docs/engines.md).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
 from app.core.errors import JobError
+from app.core.settings import Settings
 
 ANY_LANGUAGE = "mul"
 """The language of a voice that speaks whichever the text is in: BCP 47 for several languages."""
@@ -93,6 +98,11 @@ class Engine(Protocol):
     async def aclose(self) -> None:
         """Lets go of what the engine holds open; it is not used afterwards."""
         ...
+
+
+EngineFactory = Callable[[Settings], Engine]
+"""What makes an engine for these settings. Nothing is loaded or called yet: a worker makes it before it takes work, and
+may fork afterwards."""
 
 
 def choose_voice(voices: Iterable[Voice], defaults: dict[str, str], language: str, wanted: str | None) -> str:

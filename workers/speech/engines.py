@@ -1,29 +1,24 @@
-"""Which voice engine the settings name."""
+"""Which voice engine the settings name: one of ours, or a plugin's; all are found in the same way."""
 
 from __future__ import annotations
 
+from app.core import engines
 from app.core.settings import Settings
-from workers.speech.engine import Engine
-from workers.speech.espeak import Espeak
-from workers.speech.openai import OpenAi, Service
+from workers.speech.engine import Engine, EngineFactory
+
+
+class NoEngine(Exception):
+    """There is no such engine here, or it cannot be loaded; the message says what to do."""
 
 
 def engine_of(settings: Settings) -> Engine:
-    """The engine to speak with; nothing is loaded or called yet."""
-    if settings.tts_engine == "espeak":
-        return Espeak()
-    return OpenAi(
-        Service(
-            url=settings.tts_base_url,
-            api_key=settings.tts_api_key.get_secret_value(),
-            model=settings.tts_model,
-            voices=settings.tts_voices,
-            speed=settings.tts_speed,
-            wants_words=settings.tts_write_out,
-            format=settings.tts_format,
-            max_characters=settings.tts_max_characters,
-            at_once=settings.tts_concurrency,
-            timeout=settings.tts_timeout_seconds,
-            tries=settings.tts_tries,
-        )
-    )
+    """The engine to speak with; its module is loaded, but nothing is started or called yet. Raises NoEngine."""
+    name = settings.tts_engine
+    entry = engines.installed().get(name)
+    if entry is None:
+        raise NoEngine(f"No voice engine {name!r} is installed here. SMARTVOICE_TTS_ENGINE may be: {engines.listed()}.")
+    try:
+        make: EngineFactory = entry.load()
+    except (ImportError, AttributeError) as error:
+        raise NoEngine(f"The voice engine {name!r} ({entry.value}) cannot be loaded: {error}.") from error
+    return make(settings)

@@ -17,6 +17,7 @@ from typing import Any
 import espeakng_loader
 
 from app.core.errors import JobError
+from app.core.settings import Settings
 from workers.speech.engine import Pcm, Voice, choose_voice
 
 # Names and values of eSpeak NG's speak_lib.h.
@@ -146,6 +147,11 @@ class Espeak:
 
     async def aclose(self) -> None:
         """Does nothing: the library stays with the process."""
+
+
+def make(settings: Settings) -> Espeak:
+    """The engine; it has no settings."""
+    return Espeak()
 
 
 _setting_up = threading.Lock()

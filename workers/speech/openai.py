@@ -23,6 +23,7 @@ import httpx
 import structlog
 
 from app.core.errors import JobError
+from app.core.settings import Settings
 from workers.speech.answers import clean, content_type, is_sound, refusal, said, timed_out, unreached
 from workers.speech.catalogue import named_voices, told_voices
 from workers.speech.decode import bad_audio, decode
@@ -185,3 +186,22 @@ async def _beginning(answer: httpx.Response, most: int) -> bytes:
                 break
     del body[most:]
     return bytes(body)
+
+
+def make(settings: Settings) -> OpenAi:
+    """The engine for the service that the settings name."""
+    return OpenAi(
+        Service(
+            url=settings.tts_base_url,
+            api_key=settings.tts_api_key.get_secret_value(),
+            model=settings.tts_model,
+            voices=settings.tts_voices,
+            speed=settings.tts_speed,
+            wants_words=settings.tts_write_out,
+            format=settings.tts_format,
+            max_characters=settings.tts_max_characters,
+            at_once=settings.tts_concurrency,
+            timeout=settings.tts_timeout_seconds,
+            tries=settings.tts_tries,
+        )
+    )

@@ -1,0 +1,94 @@
+"""Buckets that speak S3: which one the settings name, how long it may take, and what its refusals mean."""
+
+from __future__ import annotations
+
+import os
+import re
+from datetime import timedelta
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from obstore.store import S3Store
+
+_CONNECT_SECONDS = 5
+_SILENT_SECONDS = 20
+# What one who listens to a chapter, slowly, may take to fetch it; a bucket that falls silent is given up on sooner.
+_LONGEST_HOURS = 4
+_TRIES_AGAIN = 3
+_TRYING_SECONDS = 10
+_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
+_REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
+_CODE = re.compile(r"<Code>(\w+)</Code>")
+_ADVICE = {
+    "InvalidAccessKeyId": "it does not know the access key; mend SMARTVOICE_S3_ACCESS_KEY_ID",
+    "SignatureDoesNotMatch": "the secret does not belong to the access key; mend SMARTVOICE_S3_SECRET_ACCESS_KEY",
+    "RequestTimeTooSkewed": "this machine's clock is wrong; set it",
+    "AccessDenied": "the key may not do this; allow it to get, put, delete and list objects of the bucket",
+    "NoSuchBucket": "there is no such bucket; make it, or mend SMARTVOICE_STORAGE_URL",
+    "PermanentRedirect": "the bucket is in another region; mend SMARTVOICE_S3_REGION",
+    "AuthorizationHeaderMalformed": "the bucket is in another region; mend SMARTVOICE_S3_REGION",
+}
+
+
+class Access(NamedTuple):
+    """How a bucket is reached; what is empty is taken from the standard AWS variables, files and machine roles."""
+
+    endpoint: str = ""
+    region: str = ""
+    access_key_id: str = ""
+    secret_access_key: str = ""
+
+    @property
+    def address(self) -> str:
+        """Where the service is; empty for Amazon's own."""
+        return self.endpoint or next((found for name in _ENDPOINTS if (found := os.environ.get(name))), "")
+
+
+def is_s3(url: str) -> bool:
+    """Whether `url` names a bucket that speaks S3."""
+    return urlsplit(url).scheme in {"s3", "s3a"}
+
+
+def open_bucket(url: str, access: Access) -> S3Store:
+    """The bucket and prefix that `url` names, `s3://bucket/prefix`; nothing is asked of it yet."""
+    options: dict[str, Any] = {
+        "endpoint": access.address.rstrip("/"),
+        "access_key_id": access.access_key_id,
+        "secret_access_key": access.secret_access_key,
+        # What is not Amazon's has no regions as a rule, but a signature needs one.
+        "region": access.region or ("" if any(map(os.environ.get, _REGIONS)) else "us-east-1"),
+    }
+    return S3Store.from_url(
+        url,
+        client_options={
+            "allow_http": access.address.startswith("http://"),
+            "connect_timeout": timedelta(seconds=_CONNECT_SECONDS),
+            "read_timeout": timedelta(seconds=_SILENT_SECONDS),
+            "timeout": timedelta(hours=_LONGEST_HOURS),
+        },
+        # Soon enough for somebody who waits for an answer; a worker has its own tries after these.
+        retry_config={"max_retries": _TRIES_AGAIN, "retry_timeout": timedelta(seconds=_TRYING_SECONDS)},
+        **{name: value for name, value in options.items() if value},
+    )
+
+
+def origin(url: str, access: Access) -> str:
+    """Where a browser is sent for an object, as the origin that a page must allow: `https://host`."""
+    if access.address:
+        parts = urlsplit(access.address)
+        return f"{parts.scheme}://{parts.netloc}"
+    region = access.region or next((found for name in _REGIONS if (found := os.environ.get(name))), "us-east-1")
+    return f"https://s3.{region}.amazonaws.com"
+
+
+def advice(error: BaseException) -> str:
+    """What is wrong with the bucket, and what to do about it, of an error that it gave."""
+    text = str(error)
+    code = _CODE.search(text)
+    if code:
+        return _ADVICE.get(code[1], f"it answers {code[1]}")
+    if "403" in text:
+        return _ADVICE["AccessDenied"]
+    if "404" in text:
+        return _ADVICE["NoSuchBucket"]
+    return "nothing answers there; start it, or mend SMARTVOICE_S3_ENDPOINT"

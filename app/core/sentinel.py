@@ -1,0 +1,79 @@
+"""Redis watched over by Sentinels: `redis+sentinel://[user:password@]host:port,host:port/service[?db=0]`.
+
+Each new connection asks the Sentinels who the primary is. `rediss+sentinel://` speaks TLS with the primary;
+`sentinel_password=` in the query is what the Sentinels themselves want.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import redis
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
+
+_PORT = 26379
+_ASK_SECONDS = 2
+
+
+class Watched(NamedTuple):
+    """Who watches over which service, and how its primary is spoken to."""
+
+    sentinels: list[tuple[str, int]]
+    service: str
+    asking: dict[str, Any]
+    options: dict[str, Any]
+
+
+def is_sentinel(url: str) -> bool:
+    """Whether `url` names Sentinels."""
+    return url.partition(":")[0] in {"redis+sentinel", "rediss+sentinel"}
+
+
+def watched(url: str) -> Watched:
+    """What a URL of this form says. Raises ValueError where it names no service."""
+    parts = urlsplit(url)
+    credential, _, hosts = parts.netloc.rpartition("@")
+    user, _, password = credential.partition(":")
+    service = parts.path.strip("/")
+    if not service or not hosts:
+        raise ValueError("write redis+sentinel://host:port,host:port/service")
+    query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+    asking: dict[str, Any] = {"socket_timeout": _ASK_SECONDS, "socket_connect_timeout": _ASK_SECONDS}
+    if "sentinel_password" in query:
+        asking["password"] = query["sentinel_password"]
+    options: dict[str, Any] = {"db": int(query.get("db", 0)), "ssl": parts.scheme.startswith("rediss")}
+    options |= {name: unquote(value) for name, value in (("username", user), ("password", password)) if value}
+    return Watched([_place(host) for host in hosts.split(",")], service, asking, options)
+
+
+def client(url: str, max_connections: int, wait: float, **options: Any) -> Redis:
+    """A client of the primary, with as many connections; who comes when all are at work waits for one."""
+    found = watched(url)
+    sentinel = Sentinel(found.sentinels, sentinel_kwargs=found.asking)  # type: ignore[no-untyped-call] # redis-py's is untyped
+    spoken = {**options, **found.options, "max_connections": max_connections, "timeout": wait}
+    pool = _Pool(found.service, sentinel, **spoken)  # type: ignore[no-untyped-call] # redis-py's is untyped
+    return Redis.from_pool(pool)
+
+
+def blocking_client(url: str, **options: Any) -> redis.Redis:
+    """The same for who blocks."""
+    found = watched(url)
+    sentinel = redis.Sentinel(found.sentinels, sentinel_kwargs=found.asking)  # type: ignore[no-untyped-call] # redis-py's is untyped
+    made: redis.Redis = sentinel.master_for(found.service, **{**options, **found.options})  # type: ignore[no-untyped-call] # as above
+    return made
+
+
+def blocking(url: str, **options: Any) -> redis.Redis:
+    """A client that blocks, of the Redis at `url`, by Sentinels where it names them."""
+    return blocking_client(url, **options) if is_sentinel(url) else redis.Redis.from_url(url, **options)
+
+
+class _Pool(SentinelConnectionPool, BlockingConnectionPool):
+    """Knows the primary by its Sentinels, and lets wait who finds no connection free."""
+
+
+def _place(host: str) -> tuple[str, int]:
+    name, _, port = host.rpartition(":") if ":" in host.rpartition("]")[2] else (host, "", "")
+    return name.strip("[]"), int(port or _PORT)

@@ -1,0 +1,10 @@
+"""What the author of the engine runs: `pytest check_hum.py`."""
+
+from smartvoice_hum import Hum
+
+from workers.speech.conformance import EngineConformance
+
+
+class TestHum(EngineConformance):
+    def engine(self) -> Hum:
+        return Hum()
