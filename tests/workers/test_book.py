@@ -8,7 +8,7 @@ import math
 import shutil
 import subprocess
 from array import array
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
