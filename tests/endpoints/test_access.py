@@ -56,7 +56,7 @@ FOREIGN = {
 }
 PUBLIC = {
     *("/", "/signin", "/projects/{project}", "/static", "/healthz", "/readyz", "/api/session", "/api/sign-in-options"),
-    *("/auth/oidc/login", "/auth/oidc/callback", "/auth/oidc/logout", "/docs", "/openapi.json"),
+    *("/auth/oidc/login", "/auth/oidc/callback", "/auth/oidc/logout", "/docs", "/openapi.json", "/metrics"),
 }
 
 
