@@ -34,6 +34,8 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 Side = Literal["web", "worker"]
 
+SILENT = ("smartvoice_silent_processes", "Processes of this machine that did not tell their metrics in time.")
+
 _PATIENCE_SECONDS = 1.0
 _HEAD = b"HTTP/1.0 200 OK\r\nContent-Type: " + CONTENT_TYPE.encode() + b"\r\nConnection: close\r\n\r\n"
 _REFUSAL = b"HTTP/1.0 401 Unauthorized\r\nWWW-Authenticate: Bearer\r\nConnection: close\r\n\r\n"
@@ -86,8 +88,7 @@ async def families_of(settings: Settings) -> list[Metric]:
     silent = sum(
         text is None and path.exists() for (_, path), text in zip(sockets.items(), texts.values(), strict=True)
     )
-    told = "Processes of this machine that did not tell their metrics in time."
-    return [*families.values(), GaugeMetricFamily("smartvoice_silent_processes", told, silent)]
+    return [*families.values(), GaugeMetricFamily(*SILENT, silent)]
 
 
 class _Fixed(Collector):
@@ -119,7 +120,10 @@ async def _close(server: asyncio.Server, path: Path) -> None:
 
 
 def _forget(path: Path) -> None:
+    """Takes a socket away, and the folder with the last of them."""
     path.unlink(missing_ok=True)
+    with suppress(OSError):
+        path.parent.rmdir()
 
 
 async def _answer_own(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
