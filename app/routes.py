@@ -22,6 +22,7 @@ from app.endpoints import (
     projects,
     session,
     sessions,
+    status,
     tickets,
     voices,
 )
@@ -47,6 +48,7 @@ PUBLIC: list[BaseRoute] = [
     _page("/signin", pages.sign_in),
     _page("/projects/{project}", pages.project),
     _page("/docs", pages.docs),
+    _page("/status", pages.status),
     Mount("/static", StaticFiles(directory=pages.STATIC), middleware=_PACKED),
     Route("/openapi.json", openapi.openapi),
     Route("/healthz", health.alive),
@@ -87,6 +89,7 @@ PRIVATE: list[Route] = [
     _private("GET", "/books/{book}.m4b", books.m4b),
     _private("GET", "/books/{book}.zip", books.zip),
     _private("GET", "/api/voices", voices.voices),
+    _private("GET", "/api/status", status.status),
 ]
 
 ROUTES: list[BaseRoute] = [*PRIVATE, *PUBLIC]

@@ -120,8 +120,11 @@ def test_every_code_of_a_problem_or_of_a_failed_job_is_documented() -> None:
 
 
 def codes() -> set[str]:
-    """Every stable code that stands in the program: of problems and of failed jobs."""
-    found: set[str] = {kind.default_code for kind in (Problem, *Problem.__subclasses__())}
+    """Every stable code that stands in the program: of problems, of failed jobs, and those that the pages know."""
+    page = (ROOT / "static/js/messages/en.js").read_text()
+    found = {kind.default_code for kind in Problem.__subclasses__()} | set(
+        re.findall(r'"error\.(\w+)"', page)
+    ) - OF_PAGES
     for path in [*(ROOT / "app").rglob("*.py"), *(ROOT / "workers").rglob("*.py")]:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call):
@@ -129,17 +132,15 @@ def codes() -> set[str]:
     return found
 
 
+OF_PAGES = {"network", "unexpected"}
+"""What pages say of their own accord."""
+
+
 def _codes_of(call: ast.Call) -> set[str]:
-    name = call.func.id if isinstance(call.func, ast.Name) else ""
     given = [word.value for word in call.keywords if word.arg == "code"]
-    if name == "JobError":
+    if isinstance(call.func, ast.Name) and call.func.id == "JobError":
         given += call.args[:1]
-    return {
-        part.value
-        for one in given
-        for part in ast.walk(one)
-        if isinstance(part, ast.Constant) and isinstance(part.value, str)
-    }
+    return {one.value for one in given if isinstance(one, ast.Constant) and isinstance(one.value, str)}
 
 
 def test_every_command_and_option_is_documented() -> None:

@@ -221,3 +221,23 @@ async def test_folder_that_others_may_write_to_is_not_used(settings: Settings, t
     async with serve(shared) as address, signed_in(address, shared, "alice") as alice:
         assert await alice.create()
         assert not list(folder.iterdir())
+
+
+async def test_status_is_for_administrators_and_adds_up_what_the_metrics_say(
+    address: str, settings: Settings, alice: Client
+) -> None:
+    refused = await alice.http.get("/api/status")
+    assert (refused.status_code, refused.json()["code"]) == (403, "not_admin")
+    async with signed_in(address, settings, "admin") as admin:
+        before = (await admin.http.get("/api/status")).json()
+        async with alice.stream() as stream:
+            await stream.next("ready")
+            await alice.create()
+            await stream.next("parse:progress")
+            status = (await admin.http.get("/api/status")).json()
+    assert (before["streams"], status["streams"]) == (0, 1)
+    assert status["totals"]["published"] - before["totals"]["published"] == 1
+    assert status["totals"]["delivered"] - before["totals"]["delivered"] == 1
+    assert status["processes"] == [f"web-{os.getpid()}"]
+    assert status["redis"]["up"] is True
+    assert {queue["queue"] for queue in status["queues"]} >= {"text-parsing", "audio-generation"}
