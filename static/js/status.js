@@ -8,7 +8,7 @@ import { drawSparkline, sparkline } from "./components/sparkline.js";
 import { describeError, formatDuration, formatNumber, formatSize, onLocaleChange, t, translate } from "./i18n.js";
 
 const PAUSE_MS = 2000;
-const KEPT = 150;
+const KEPT = 60;
 
 const plain = (value) => formatNumber(Math.round(value * 10) / 10);
 const lag = (value) => (value === null ? t("status.none") : t("status.milliseconds", { value: plain(value) }));
