@@ -159,3 +159,34 @@ def _commands(command: Any, name: str) -> Iterator[tuple[str, set[str]]]:
     else:
         options = {one for parameter in command.params for one in parameter.opts if one.startswith("--")}
         yield name, options - {"--help"}
+
+
+def test_both_languages_of_the_readme_say_the_same() -> None:
+    english, chinese = ((ROOT / name).read_text() for name in ("README.md", "README.zh-CN.md"))
+    assert _shape(chinese) == _shape(english)
+
+
+def _shape(page: str) -> dict[str, list[str]]:
+    """What stands in a page whatever its language: the levels of its headings, its commands, where its links lead."""
+    blocks = re.findall(r"```sh\n(.*?)```", page, re.S)
+    code = [line for block in blocks for line in block.splitlines() if not line.startswith("#")]
+    links = [link.replace("-zh.png", ".png") for link in re.findall(r"\]\(([^)]+)\)", page)]
+    return {
+        "headings": re.findall(r"^#+(?= )", re.sub(r"```.*?```", "", page, flags=re.S), re.M),
+        "code": code,
+        "commands": re.findall(r"^\| (`smartvoice.*?) \|", page, re.M),
+        "links": [link for link in links if not link.startswith("README")],
+    }
+
+
+def test_everything_that_the_pages_link_to_exists() -> None:
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    links = [(page, link) for page in pages for link in re.findall(r"\]\(([^)#\s]+)", page.read_text())]
+    assert len(links) > 50
+    assert not [(page.name, link) for page, link in links if "://" not in link and not (page.parent / link).exists()]
+
+
+def test_every_target_of_make_is_explained() -> None:
+    page = (ROOT / "Makefile").read_text()
+    targets = set(re.search(r"^\.PHONY: (.*)$", page, re.M)[1].split())  # type: ignore[index] # it is there
+    assert set(re.findall(r"^([\w-]+):.*## \S", page, re.M)) == targets
