@@ -15,7 +15,6 @@ from structlog.testing import capture_logs
 
 from app.core import keys
 from app.core.logs import configure_logs
-from app.core.queue import redis_broker
 from app.core.settings import Settings
 from tests.support import Client, until
 from workers.broker import LogContext
@@ -50,8 +49,7 @@ async def test_request_is_followed_from_the_answer_through_the_queue_into_the_ac
 
 
 def _broker(settings: Settings) -> RedisBroker:
-    broker = redis_broker(settings.queue)
-    assert broker.namespace == keys.QUEUE_NAMESPACE
+    broker = RedisBroker(url=settings.queue, middleware=[], namespace=keys.QUEUE_NAMESPACE)  # type: ignore[no-untyped-call] # dramatiq's is untyped
     for middleware in (LogContext(), AsyncIO()):
         broker.add_middleware(middleware)
     return broker

@@ -151,7 +151,7 @@ async def test_queue_that_nobody_works_at_shows_its_length_and_age(
     assert (await seen(anyone))("smartvoice_queue_messages", queue="audio-generation") == 0
     await queue.enqueue("audio-generation", "alice", "one")
     await queue.enqueue("audio-generation", "alice", "two")
-    queue.close()
+    await queue.aclose()
 
     async def aged() -> bool:
         return 0 < (await seen(anyone))("smartvoice_queue_oldest_seconds", queue="audio-generation") < 60
