@@ -12,7 +12,7 @@ from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import RedisError
 
 from app.core import keys
-from app.core.queue import ACTORS
+from app.core.queue import ACTORS, is_rabbitmq
 from app.core.redis import connect
 from app.core.settings import Settings
 
@@ -56,7 +56,7 @@ async def _told(redis: Redis) -> list[dict[str, Any]]:
 
 async def _of_queues(settings: Settings) -> list[Metric]:
     """Of Dramatiq's own keys; of another broker than Redis nothing is told here."""
-    if settings.queue.partition(":")[0] not in {"redis", "rediss", "unix"}:
+    if is_rabbitmq(settings.queue):
         return []
     lengths = GaugeMetricFamily(*QUEUE_LENGTH, labels=["queue"])
     ages = GaugeMetricFamily(*QUEUE_AGE, labels=["queue"])
