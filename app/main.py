@@ -18,6 +18,7 @@ from app.core.logs import configure_logs
 from app.core.settings import Settings
 from app.endpoints.replies import on_error, on_http_exception, on_problem, on_redis_error
 from app.headers import SecurityHeaders
+from app.observed import HEADER, Observed
 from app.proxies import TrustedProxies
 from app.routes import ROUTES
 from app.state import State, opened
@@ -25,7 +26,7 @@ from app.state import State, opened
 _CORS: dict[str, Any] = {
     "allow_methods": ["GET", "POST", "PATCH", "DELETE"],
     "allow_headers": ["Authorization", "Idempotency-Key", "If-None-Match", "Last-Event-ID", "Prefer", "Range"],
-    "expose_headers": ["Content-Range", "ETag", "Location", "Preference-Applied", "Retry-After"],
+    "expose_headers": ["Content-Range", "ETag", "Location", "Preference-Applied", "Retry-After", HEADER],
     "allow_credentials": True,
 }
 """What pages of the other sites that are set may send and see."""
@@ -34,7 +35,7 @@ _CORS: dict[str, Any] = {
 def create_app(settings: Settings | None = None) -> Starlette:
     """The ASGI application; nothing is opened before its lifespan begins."""
     configured = settings or Settings()
-    configure_logs()
+    configure_logs(configured.log_format)
     # Streams are closed by our own draining, one by one, not all at once by the response class.
     AppStatus.enable_automatic_graceful_drain = False
 
@@ -63,6 +64,7 @@ def _middleware(settings: Settings) -> list[Middleware]:
     if settings.proxies:
         # First of all, so that everything else sees the client and not the proxy.
         stack.insert(0, Middleware(TrustedProxies, settings.proxies))
+    stack.insert(0, Middleware(Observed))
     if settings.other_origins:
         stack.append(Middleware(CORSMiddleware, **_CORS, allow_origins=settings.other_origins))
     return stack

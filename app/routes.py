@@ -15,12 +15,14 @@ from app.endpoints import (
     events,
     health,
     jobs,
+    metrics,
     oidc,
     openapi,
     pages,
     projects,
     session,
     sessions,
+    status,
     tickets,
     voices,
 )
@@ -46,10 +48,12 @@ PUBLIC: list[BaseRoute] = [
     _page("/signin", pages.sign_in),
     _page("/projects/{project}", pages.project),
     _page("/docs", pages.docs),
+    _page("/status", pages.status),
     Mount("/static", StaticFiles(directory=pages.STATIC), middleware=_PACKED),
     Route("/openapi.json", openapi.openapi),
     Route("/healthz", health.alive),
     Route("/readyz", health.ready),
+    Route("/metrics", metrics.metrics),
     Route("/api/session", session.sign_in, methods=["POST"]),
     Route("/api/sign-in-options", oidc.options),
     Route("/auth/oidc/login", oidc.login),
@@ -85,6 +89,7 @@ PRIVATE: list[Route] = [
     _private("GET", "/books/{book}.m4b", books.m4b),
     _private("GET", "/books/{book}.zip", books.zip),
     _private("GET", "/api/voices", voices.voices),
+    _private("GET", "/api/status", status.status),
 ]
 
 ROUTES: list[BaseRoute] = [*PRIVATE, *PUBLIC]

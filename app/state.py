@@ -21,6 +21,7 @@ from app.auth.throttle import Throttle
 from app.auth.tickets import Tickets
 from app.auth.tokens import Tokens
 from app.core.eventlog import EventLog
+from app.core.exposition import exposed
 from app.core.jobs import Jobs
 from app.core.projects import Projects
 from app.core.queue import WorkQueue
@@ -78,7 +79,7 @@ async def opened(settings: Settings) -> AsyncIterator[State]:
     projects = Projects(redis, storage, jobs, settings)
     streams = Streams(settings, hub, guard, places, drain, partial(snapshot, log, projects, jobs))
     try:
-        async with hub.running(), places.running():
+        async with hub.running(), places.running(), exposed(settings, "web"):
             with drain.on_signals():
                 yield State(
                     settings=settings,

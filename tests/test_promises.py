@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import dramatiq
 import pytest
+import typer.main
 from dramatiq.brokers.stub import StubBroker
 
+from app.cli.main import app as cli
+from app.core.errors import Problem
+from app.core.exposition import SILENT
+from app.core.facts import NAMES as FACTS
 from app.core.messages import LANGUAGES, NARRATION, PARSING, STAGES, progress
+from app.core.metrics import REGISTRY
 from app.core.queue import ACTORS
 from app.core.settings import Settings
+from app.events.schemas import CONTROL, STORED
 from workers.broker import OpenRuntime
 
 ROOT = Path(__file__).parents[1]
@@ -79,3 +89,104 @@ def test_every_test_that_the_security_pages_name_exists() -> None:
     assert len(named) > 20
     assert not [name for name in named if f"def {name}(" not in tests]
     assert not [name for name in re.findall(r"`(tests/[\w/]+(?:\.py)?)`", page) if not (ROOT / name).exists()]
+
+
+def exported() -> set[str]:
+    """The names of all metrics, as Prometheus' queries have them."""
+    told = {f"{family.name}{'_total' * (family.type == 'counter')}" for family in REGISTRY.collect()}
+    return {name for name in told if name.startswith("smartvoice_")} | {name for name, _ in (*FACTS, SILENT)}
+
+
+def test_every_metric_is_documented_and_every_documented_one_exists() -> None:
+    rows = re.findall(
+        r"^\| `(smartvoice_\w+)` \| (\w+) \| (.*?) \| (.*?) \|$", (ROOT / "docs/metrics.md").read_text(), re.M
+    )
+    assert {name for name, *_ in rows} == exported()
+    described = {f"{family.name}{'_total' * (family.type == 'counter')}": family for family in REGISTRY.collect()}
+    for name, kind, _, text in rows:
+        if family := described.get(name):
+            assert (kind, text) == (family.type, family.documentation)
+
+
+def test_every_event_is_documented() -> None:
+    page = "\n".join((ROOT / "docs" / name).read_text() for name in ("guide.md", "book.md"))
+    assert not [name for name in (*STORED, *CONTROL) if f"`{name}`" not in page]
+
+
+def test_every_code_of_a_problem_or_of_a_failed_job_is_documented() -> None:
+    page = "\n".join(path.read_text() for path in (ROOT / "docs").glob("*.md"))
+    missing = sorted(code for code in codes() if f"`{code}`" not in page)
+    assert not missing, missing
+
+
+def codes() -> set[str]:
+    """Every stable code that stands in the program: of problems, of failed jobs, and those that the pages know."""
+    page = (ROOT / "static/js/messages/en.js").read_text()
+    found = {kind.default_code for kind in Problem.__subclasses__()} | set(
+        re.findall(r'"error\.(\w+)"', page)
+    ) - OF_PAGES
+    for path in [*(ROOT / "app").rglob("*.py"), *(ROOT / "workers").rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call):
+                found |= _codes_of(node)
+    return found
+
+
+OF_PAGES = {"network", "unexpected"}
+"""What pages say of their own accord."""
+
+
+def _codes_of(call: ast.Call) -> set[str]:
+    given = [word.value for word in call.keywords if word.arg == "code"]
+    if isinstance(call.func, ast.Name) and call.func.id == "JobError":
+        given += call.args[:1]
+    return {one.value for one in given if isinstance(one, ast.Constant) and isinstance(one.value, str)}
+
+
+def test_every_command_and_option_is_documented() -> None:
+    page = (ROOT / "docs/commands.md").read_text()
+    sections = dict(re.findall(r"^## `smartvoice ([\w ]+?)`\n(.*?)(?=^## |\Z)", page, re.M | re.S))
+    commands = dict(_commands(typer.main.get_command(cli), ""))
+    assert sections.keys() == commands.keys()
+    for name, options in commands.items():
+        assert set(re.findall(r"`(--[\w-]+)", sections[name])) == options, name
+
+
+def _commands(command: Any, name: str) -> Iterator[tuple[str, set[str]]]:
+    if hasattr(command, "commands"):
+        for part, inner in command.commands.items():
+            yield from _commands(inner, f"{name} {part}".strip())
+    else:
+        options = {one for parameter in command.params for one in parameter.opts if one.startswith("--")}
+        yield name, options - {"--help"}
+
+
+def test_both_languages_of_the_readme_say_the_same() -> None:
+    english, chinese = ((ROOT / name).read_text() for name in ("README.md", "README.zh-CN.md"))
+    assert _shape(chinese) == _shape(english)
+
+
+def _shape(page: str) -> dict[str, list[str]]:
+    """What stands in a page whatever its language: the levels of its headings, its commands, where its links lead."""
+    blocks = re.findall(r"```sh\n(.*?)```", page, re.S)
+    code = [line for block in blocks for line in block.splitlines() if not line.startswith("#")]
+    links = [link.replace("-zh.png", ".png") for link in re.findall(r"\]\(([^)]+)\)", page)]
+    return {
+        "headings": re.findall(r"^#+(?= )", re.sub(r"```.*?```", "", page, flags=re.S), re.M),
+        "code": code,
+        "commands": re.findall(r"^\| (`smartvoice.*?) \|", page, re.M),
+        "links": [link for link in links if not link.startswith("README")],
+    }
+
+
+def test_everything_that_the_pages_link_to_exists() -> None:
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    links = [(page, link) for page in pages for link in re.findall(r"\]\(([^)#\s]+)", page.read_text())]
+    assert len(links) > 50
+    assert not [(page.name, link) for page, link in links if "://" not in link and not (page.parent / link).exists()]
+
+
+def test_every_target_of_make_is_explained() -> None:
+    page = (ROOT / "Makefile").read_text()
+    targets = set(re.search(r"^\.PHONY: (.*)$", page, re.M)[1].split())  # type: ignore[index] # it is there
+    assert set(re.findall(r"^([\w-]+):.*## \S", page, re.M)) == targets

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import dramatiq
 from dramatiq.asyncio import get_event_loop_thread
 from dramatiq.middleware import AsyncIO, Middleware, ShutdownNotifications, TimeLimit
+from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from app.core import keys
 from app.core.logs import configure_logs
@@ -27,8 +28,8 @@ _LEAVE_SECONDS = 2.0
 
 def setup() -> None:
     """Makes the broker of this process the one that actors register with."""
-    configure_logs()
     settings = Settings()
+    configure_logs(settings.log_format)
     broker = rabbitmq_broker(settings.queue) if is_rabbitmq(settings.queue) else _redis_broker(settings.queue)
     # Order is behaviour: "before" hooks run downwards, "after" hooks upwards. There is no Retries: what a job promises
     # is kept by its own state and by the reaper, which also finds what the broker loses.
@@ -37,6 +38,8 @@ def setup() -> None:
         TimeLimit(time_limit=int((settings.job_hours + 1) * _HOUR_MS)),
         # Ends actors at SIGTERM instead of waiting for them; they hand their jobs back, which go on elsewhere.
         ShutdownNotifications(notify_shutdown=True),
+        # What is logged on behalf of a message says which request asked for it.
+        LogContext(),
         # Runs actors on one event loop for the process …
         AsyncIO(),
         # … on which the connections live, so it comes after and goes before.
@@ -51,6 +54,16 @@ def _redis_broker(url: str) -> WokenBroker:
     # command looks for the dead. (As Dramatiq comes, both take minutes. RabbitMQ knows by itself who is gone.)
     lively = {"heartbeat_timeout": 8_000, "maintenance_chance": 1_000_000}
     return WokenBroker(bell=url, middleware=[], namespace=keys.QUEUE_NAMESPACE, **redis_place(url), **lively)
+
+
+class LogContext(Middleware):
+    """Has every log line of an actor bear its message's `request`. (Tasks that a thread starts on the event loop take
+    the thread's context along.)"""
+
+    def before_process_message(self, broker: dramatiq.Broker, message: dramatiq.MessageProxy) -> None:
+        clear_contextvars()
+        if request := message.options.get("request"):
+            bind_contextvars(request=request)
 
 
 class OpenRuntime(Middleware):

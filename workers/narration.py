@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from app.core.errors import JobError
+from app.core.metrics import SEGMENTS, engine_call
 from app.core.tasks import end
 from app.core.text import language_of
 from workers.audio.level import Piece
@@ -103,10 +104,13 @@ async def _sound(utterance: Utterance, engine: Engine, kept: Kept) -> Pcm | None
     if utterance.said is None:
         return None
     if utterance.kept and (pcm := await kept.get(utterance.name)):
+        SEGMENTS.labels("kept").inc()
         return pcm
     said = utterance.said
-    pcm = await _voiced(said, engine)
-    check_duration(said.text, pcm, said.speed)
+    with engine_call(engine.name):
+        pcm = await _voiced(said, engine)
+        check_duration(said.text, pcm, said.speed)
+    SEGMENTS.labels("voiced").inc()
     await kept.put(utterance.name, pcm)
     return pcm
 

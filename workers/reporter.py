@@ -10,6 +10,7 @@ from typing import Self
 
 from app.core.jobs import Claim, Jobs
 from app.core.messages import progress
+from app.core.metrics import STAGE_SECONDS
 from app.core.tasks import end
 from workers.report import Pace
 
@@ -35,7 +36,7 @@ class Reporter:
         self._loop = asyncio.get_running_loop()
         self._lock = asyncio.Lock()
         self._last = _Point(claim.stage, 0, 0)
-        self._sent = self._loop.time()
+        self._sent = self._began = self._loop.time()
         self._clock = _Clock(self._loop.time)
         self._waiting: _Point | None = None
         self._timer: asyncio.Task[None] | None = None
@@ -43,6 +44,7 @@ class Reporter:
     async def __call__(self, stage: str, done: int, total: int, pace: Pace | None = None) -> None:
         if stage != self._last.stage:
             self._waiting = None
+            self._stage_ends()
             self._clock = _Clock(self._loop.time)
             await self._send(_Point(stage, done, total))
             return
@@ -62,9 +64,16 @@ class Reporter:
     ) -> None:
         """Drops what still waits: a terminal event follows, or nothing at all."""
         self._waiting = None
+        if error is None:
+            self._stage_ends()
         if self._timer is not None:
             await end(self._timer)
             self._timer = None
+
+    def _stage_ends(self) -> None:
+        now = self._loop.time()
+        STAGE_SECONDS.labels(self._claim.job.queue, self._last.stage).observe(now - self._began)
+        self._began = now
 
     async def _flush_in_time(self) -> None:
         await asyncio.sleep(self._sent + self._pause - self._loop.time())

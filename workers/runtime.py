@@ -15,6 +15,7 @@ from app.core import keys
 from app.core.deletion import Deletion
 from app.core.errors import JobError
 from app.core.eventlog import EventLog
+from app.core.exposition import exposed
 from app.core.jobs import Jobs
 from app.core.models import compact
 from app.core.projects import Projects
@@ -24,6 +25,7 @@ from app.core.settings import Settings
 from app.core.storage import Storage
 from app.core.tasks import end
 from workers.reaper import reap_for_ever
+from workers.scraped import scraped
 from workers.speech.engine import Engine, Voice
 from workers.speech.engines import engine_of
 from workers.sweeper import sweep_for_ever
@@ -62,7 +64,8 @@ async def opened(settings: Settings) -> AsyncIterator[Runtime]:
         asyncio.create_task(sweep_for_ever(redis, deletion, storage, settings)),
     ]
     try:
-        yield runtime
+        async with exposed(settings, "worker"), scraped(settings, redis):
+            yield runtime
     finally:
         await end(*tasks)
         await runtime.engine.aclose()

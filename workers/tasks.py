@@ -12,12 +12,14 @@ from typing import Any, NamedTuple
 
 import structlog
 from redis.exceptions import RedisError
+from structlog.contextvars import bind_contextvars
 
 from app.core import books, storage
 from app.core.archive import Bounds
 from app.core.errors import JobError, NotFound, Problem, Refused, Unavailable
 from app.core.jobs import Claim
 from app.core.messages import Language
+from app.core.metrics import JOB_SECONDS, JOBS_ACTIVE
 from app.core.models import Project, audio_url, compact, ways_of
 from app.core.projects import ParsedChapter, audio_record
 from app.core.settings import Settings
@@ -61,30 +63,31 @@ async def carry_out(runtime: Runtime, user: str, job: str, first: str, task: Tas
     A job that is not, or no longer, this worker's to do is left alone. One that this worker cannot go on with, because
     it is told to leave or because Redis was away, is handed back. Raises RedisError: the reaper finds the job.
     """
-    log = logger.bind(job=job)
+    # All that is logged from here on is of this job.
+    bind_contextvars(job=job)
     try:
         claim = await runtime.jobs.claim(user, job, first)
     except Refused as refused:
-        log.info("left_alone", reason=refused.reason)
+        logger.info("left_alone", reason=refused.reason)
         return
-    log = log.bind(queue=claim.job.queue, attempt=claim.attempt)
-    log.info("taken")
+    bind_contextvars(queue=claim.job.queue, attempt=claim.attempt)
+    logger.info("taken")
     try:
-        await _attempt(runtime, claim, task)
+        with JOBS_ACTIVE.labels(claim.job.queue).track_inprogress(), JOB_SECONDS.labels(claim.job.queue).time():
+            await _attempt(runtime, claim, task)
     except Refused as refused:
-        log.info("left_alone", reason=refused.reason)
+        logger.info("left_alone", reason=refused.reason)
         await _tidy(runtime, claim)
     except asyncio.CancelledError:
-        log.info("handed_back", reason="leaving")
+        logger.info("handed_back", reason="leaving")
         await _hand_back(runtime, claim)
         raise
     except RedisError as error:
-        log.warning("handed_back", reason=str(error))
+        logger.warning("handed_back", reason=str(error))
         await _hand_back_in_time(runtime, claim)
 
 
 async def _attempt(runtime: Runtime, claim: Claim, task: Task) -> None:
-    log = logger.bind(job=claim.job.id, attempt=claim.attempt)
     try:
         made = await _made(runtime, claim, task)
     except (Refused, RedisError):
@@ -96,17 +99,17 @@ async def _attempt(runtime: Runtime, claim: Claim, task: Task) -> None:
     except Problem as raised:
         error = JobError(raised.code, raised.detail)
     except OSError as raised:
-        log.exception("worker_io")
+        logger.exception("worker_io")
         error = JobError(
             "worker_io", f"A file or a connection of the worker failed: {raised.strerror or raised}", retryable=True
         )
     except Exception:
         # The outermost place of a job: whatever it was, the job must end, and the log must say why.
-        log.exception("job_broke")
+        logger.exception("job_broke")
         error = JobError("internal_error", "Something went wrong in the worker; its log says what.")
     else:
         await runtime.jobs.complete(claim, made.result, made.records)
-        log.info("completed")
+        logger.info("completed")
         return
     await _give_up(runtime, claim, error)
 
@@ -123,7 +126,7 @@ async def _made(runtime: Runtime, claim: Claim, task: Task) -> Made:
 async def _give_up(runtime: Runtime, claim: Claim, error: JobError) -> None:
     """Ends the job, or, where it may go better later, has it tried again."""
     settings = runtime.settings
-    log = logger.bind(job=claim.job.id, attempt=claim.attempt, code=error.code)
+    log = logger.bind(code=error.code)
     if not error.retryable or claim.failures >= settings.max_retries:
         log.info("failed")
         await runtime.jobs.fail(claim, error.code, error.message)

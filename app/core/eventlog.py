@@ -14,6 +14,7 @@ from redis.asyncio import Redis, RedisCluster
 from app.core import keys
 from app.core.cursor import Cursor
 from app.core.errors import Refused
+from app.core.metrics import PUBLISHED
 from app.core.settings import Settings
 
 Guard = Literal["new", "claim", "report", "command"]
@@ -165,6 +166,8 @@ class EventLog:
             raise Refused(value.decode())
         if answer == b"existing":
             return Appended("", existing=value.decode())
+        for event in write.events:
+            PUBLISHED.labels(event.type).inc()
         return Appended(value.decode(), go=tuple(id.decode() for id in go))
 
     def pushing(self, user: str, data: str) -> list[str | int]:

@@ -14,6 +14,7 @@ from app.core import keys, transitions
 from app.core.errors import NotFound, Refused, TooMany
 from app.core.eventlog import EventLog, Write
 from app.core.messages import LANGUAGES, NARRATION, Language, Progress, Queue
+from app.core.metrics import JOB_FAILURES, JOB_WAIT, JOBS, moment_of
 from app.core.models import Job
 from app.core.redis import decoded, names
 from app.core.settings import Settings
@@ -71,6 +72,7 @@ class Jobs:
             raise NotFound("There is no such project.") from refused
         if done.existing:
             return await self.get(user, order.queue, done.existing), False
+        JOBS.labels(job.queue, "created").inc()
         for id in done.go:
             await self._hands.enqueue(job.queue, user, id)
         return job.model_copy(update={"version": done.version}), True
@@ -118,6 +120,7 @@ class Jobs:
         current = await self.get(user, queue, job)
         try:
             await self._end(transitions.cancelled(user, current))
+            JOBS.labels(current.queue, "cancelled").inc()
         except Refused as refused:
             if refused.reason == "gone":
                 raise NotFound("There is no such job.") from refused
@@ -136,8 +139,12 @@ class Jobs:
         if claim.losses >= self._settings.max_losses:
             said = f"{claim.losses} workers died while they were at it; it is not tried again by itself."
             await self._end(transitions.given_up(claim, "worker_lost", said))
+            _count_failure(claim, "worker_lost")
             raise Refused("lost")
         await self._log.append(transitions.claimed(claim, self._settings.lease_seconds))
+        JOBS.labels(claim.job.queue, "taken").inc()
+        if claim.attempt == 1:
+            JOB_WAIT.labels(claim.job.queue).observe(max(0.0, time.time() - moment_of(claim.job.created_at)))
         return claim
 
     async def report(self, claim: Claim, progress: Progress, *, thin: bool) -> str:
@@ -160,27 +167,34 @@ class Jobs:
         Raises Refused: `gone`, `final`, `stale`.
         """
         await self._end(transitions.completed(claim, result, records))
+        JOBS.labels(claim.job.queue, "completed").inc()
 
     async def fail(self, claim: Claim, code: str, message: str) -> None:
         """Ends the job with the reason why it cannot be done. Raises Refused: `gone`, `final`, `stale`."""
         await self._end(transitions.failed(claim, code, message))
+        _count_failure(claim, code)
 
     async def retry(self, claim: Claim, pause: float) -> None:
         """Has the job tried again after `pause` seconds, by any worker. Raises Refused: `gone`, `final`, `stale`."""
         last = await self._progress_of(claim)
         await self._log.append(transitions.put_back(claim, last, "retrying", pause, claim.failures + 1))
+        JOBS.labels(claim.job.queue, "retried").inc()
 
     async def hand_back(self, claim: Claim) -> None:
         """Leaves the job to the next worker, at once. Raises Refused: `gone`, `final`, `stale`."""
         last = await self._progress_of(claim)
         await self._log.append(transitions.put_back(claim, last, "queued", 0, claim.failures))
+        JOBS.labels(claim.job.queue, "handed_back").inc()
         await self._hands.enqueue(claim.job.queue, claim.user, claim.job.id)
 
     async def overdue(self) -> list[tuple[str, Job]]:
         """Open jobs that nobody began or whose worker fell silent, each put off once more, to be enqueued anew."""
         users = names(await self._redis.zrange(keys.BUSY, 0, -1))
         found = await asyncio.gather(*(self._overdue_of(user) for user in users))
-        return [(user, job) for user, jobs in zip(users, found, strict=True) for job in jobs]
+        late = [(user, job) for user, jobs in zip(users, found, strict=True) for job in jobs]
+        for _, job in late:
+            JOBS.labels(job.queue, "requeued").inc()
+        return late
 
     async def _end(self, write: Write) -> None:
         """Writes a job's end, and hands out those of its user that wait in line for it."""
@@ -211,6 +225,11 @@ class Jobs:
             and not await self._redis.exists(keys.open_jobs(user))
         ):
             await self._redis.zrem(keys.BUSY, user)
+
+
+def _count_failure(claim: Claim, code: str) -> None:
+    JOBS.labels(claim.job.queue, "failed").inc()
+    JOB_FAILURES.labels(claim.job.queue, code).inc()
 
 
 def _claim(user: str, record: Mapping[str, str], first: str) -> Claim:

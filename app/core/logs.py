@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import logging
 import sys
+from typing import Literal
 
 import structlog
 
 
-def configure_logs() -> None:
-    """Sets the form of this process' logs. Standard logging (uvicorn's, Dramatiq's) keeps its own."""
+def configure_logs(form: Literal["auto", "console", "json"] = "auto") -> None:
+    """Sets the form of this process' logs. Standard logging (uvicorn's, Dramatiq's) keeps its own.
+
+    What was bound with `structlog.contextvars` (the id of the request, the job) stands in every line.
+    """
+    for_people = form == "console" or (form == "auto" and sys.stderr.isatty())
     logging.getLogger("httpx").setLevel(logging.WARNING)
     renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer()
-        if sys.stderr.isatty()
-        else structlog.processors.JSONRenderer(ensure_ascii=False)
+        structlog.dev.ConsoleRenderer() if for_people else structlog.processors.JSONRenderer(ensure_ascii=False)
     )
     structlog.configure(
         processors=[

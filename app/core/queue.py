@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from uuid import uuid4
 
 import dramatiq
-import structlog
+import structlog.contextvars
 from dramatiq.broker import Broker
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.common import current_millis
@@ -29,13 +29,13 @@ logger = structlog.get_logger()
 
 
 def message(queue: Queue, user: str, job: str) -> dramatiq.Message[None]:
-    """What a worker is sent: ids, never objects."""
+    """What a worker is sent: ids, never objects; with the id of the request that asked for it, for the logs."""
     return dramatiq.Message(
         queue_name=queue,
         actor_name=ACTORS[queue],
         args=(user, job),
         kwargs={},
-        options={},
+        options={"request": structlog.contextvars.get_contextvars().get("request")},
         message_timestamp=current_millis(),
     )
 

@@ -20,6 +20,7 @@ _VOICE = re.compile(rf"(?=[^=]{{1,100}}(=|$)){VOICE_ID}(=[A-Za-z]{{2,3}}(-[A-Za-
 _HEADER_SAFE = re.compile(r"[!-~]*")  # visible ASCII
 
 _SHORTEST_KEY = 32
+_SHORTEST_TOKEN = 16
 
 
 class Settings(BaseSettings):
@@ -73,6 +74,20 @@ class Settings(BaseSettings):
     )
     cors_origins: str = Field(
         "", description="other sites whose pages may use the API, such as `https://app.example`, separated by commas"
+    )
+
+    admins: str = Field("admin", description="users who may see `/status`, separated by commas")
+    metrics_token: SecretStr = Field(
+        SecretStr(""), description="bearer token for `/metrics`; empty: this machine alone, and not through a proxy"
+    )
+    worker_metrics_port: int = Field(
+        0, ge=0, le=65535, description="port for the metrics of a machine that has workers alone; 0: none"
+    )
+    metrics_dir: str = Field(
+        "", description="folder by which the processes of a machine find each other's metrics; empty: a temporary one"
+    )
+    log_format: Literal["auto", "console", "json"] = Field(
+        "auto", description="form of the logs; `auto`: for people at a terminal, JSON elsewhere"
     )
 
     default_language: Language = Field("en", description="language of a project that names none and shows none")
@@ -181,6 +196,14 @@ class Settings(BaseSettings):
         if shared and shared in own:
             raise ValueError("SMARTVOICE_JWT_SECRET must not be a key of our own: its holder could pass for anybody")
         return self
+
+    @field_validator("metrics_token")
+    @classmethod
+    def _is_hard_to_guess(cls, token: SecretStr) -> SecretStr:
+        given = token.get_secret_value()
+        if given and (len(given) < _SHORTEST_TOKEN or not _HEADER_SAFE.fullmatch(given)):
+            raise ValueError(f"has {_SHORTEST_TOKEN} visible ASCII characters at least")
+        return token
 
     @field_validator("trusted_proxies")
     @classmethod
@@ -316,6 +339,11 @@ class Settings(BaseSettings):
     def over_https(self) -> bool:
         """Whether people use an address that is https, whatever reaches us behind a proxy."""
         return self.address.startswith("https://")
+
+    @property
+    def admin_users(self) -> frozenset[str]:
+        """Who may see how the service is."""
+        return frozenset(_listed(self.admins))
 
     @property
     def proxies(self) -> list[str]:

@@ -6,6 +6,7 @@ import asyncio
 import math
 import re
 from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any
 
 from sse_starlette import EventSourceResponse
@@ -17,6 +18,7 @@ from app.auth.credential import Identity
 from app.auth.identity import identity_of
 from app.core.cursor import Cursor, parse
 from app.core.errors import BadRequest, NotFound
+from app.core.metrics import COUNTS
 from app.events.admission import admit, admitted
 from app.events.longpoll import answer, poll
 from app.events.schemas import POLLED, STREAMED
@@ -90,8 +92,17 @@ async def _poll(
     if after is None:
         return answer([], await request.state["log"].top(identity.user))
     with request.state["guard"].held(identity) as lease:
-        async with admitted(request.state, identity.user) as reader:
+        async with admitted(request.state, identity.user) as reader, _polling():
             return await _answered(request, poll(request.state, lease, reader, after, wait, projects))
+
+
+@asynccontextmanager
+async def _polling() -> AsyncIterator[None]:
+    COUNTS.polls += 1
+    try:
+        yield
+    finally:
+        COUNTS.polls -= 1
 
 
 async def _answered(request: Request[State], polling: Coroutine[Any, Any, Response]) -> Response:

@@ -27,3 +27,7 @@ async def sign_in(request: Request[State]) -> Response:
 
 async def docs(request: Request[State]) -> Response:
     return FileResponse(STATIC / "docs.html", headers=_NO_CACHE)
+
+
+async def status(request: Request[State]) -> Response:
+    return FileResponse(STATIC / "status.html", headers=_NO_CACHE)

@@ -13,8 +13,10 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 
 from app.core.errors import Problem, Unauthenticated
+from app.core.metrics import REFUSALS
 from app.core.models import compact
 from app.core.redis import problem_of
+from app.observed import route_of
 from app.state import State
 
 logger = structlog.get_logger()
@@ -48,15 +50,26 @@ def problem(error: Problem) -> Response:
 async def on_problem(request: Request[State], error: Exception) -> Response:
     """Problems, as they are raised everywhere."""
     assert isinstance(error, Problem)
+    _note(request, error)
     return problem(error)
+
+
+def _note(request: Request[State], error: Problem) -> None:
+    """A refusal is counted and logged, by its code: what was said to the one who asked may name things of theirs."""
+    REFUSALS.labels(error.code, error.status).inc()
+    route = route_of(request.scope)
+    if route != "/readyz":  # which is asked every moment, and tells by itself
+        logger.info("refused", code=error.code, status=error.status, method=request.method, route=route)
 
 
 async def on_redis_error(request: Request[State], error: Exception) -> Response:
     """Redis away or full: the reader is told to try again."""
     assert isinstance(error, RedisError)
-    if request.url.path != "/readyz":  # which is asked every moment, and tells by itself
+    told = problem_of(error)
+    _note(request, told)
+    if request.url.path != "/readyz":
         logger.warning("redis_error", path=request.url.path, error=str(error))
-    return problem(problem_of(error))
+    return problem(told)
 
 
 async def on_http_exception(request: Request[State], error: Exception) -> Response:

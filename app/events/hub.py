@@ -28,6 +28,7 @@ from app.core import keys
 from app.core.cursor import Cursor
 from app.core.errors import Unavailable
 from app.core.eventlog import Entry, EventLog
+from app.core.metrics import COUNTS, LAGS
 from app.core.settings import Settings
 from app.core.tasks import end
 from app.events.subscriber import Listener, Subscriptions
@@ -103,6 +104,7 @@ class Feed:
             for follower in self.followers:
                 if follower.live:
                     follower.follow(writes)
+            LAGS.written(entries)
         self.wake()
 
     def drop(self) -> None:
@@ -244,7 +246,7 @@ class Reader:
                 feed.stands_at(after)
             elif page.top == page.entries[-1].id:
                 feed.refill(page.entries)
-        return thinned(page.entries) if len(page.entries) > self._settings.conflate_over else page.entries
+        return _counted(page.entries, thin=len(page.entries) > self._settings.conflate_over)
 
     async def _compare(self, top: Cursor, told: Cursor | None) -> None:
         """A log that ends before what was told of it has lost its end, as that of a server that crashed may."""
@@ -337,7 +339,10 @@ class Hub:
 
     def heard(self, channel: bytes, message: bytes) -> None:
         if feed := self._by_channel.get(channel):
-            feed.push(Entry.from_push(message))
+            entry = Entry.from_push(message)
+            COUNTS.heard += 1
+            LAGS.heard(entry)
+            feed.push(entry)
             self._changed.add(feed)
         elif listener := self._listeners.get(channel):
             listener.heard(channel, message)
@@ -426,6 +431,14 @@ def chunk(entries: Iterable[Entry]) -> bytes:
     """What goes over a stream for these entries; nothing for none."""
     body = b"".join([entry.frame for entry in entries])
     return b"%x\r\n%b\r\n" % (len(body), body) if body else b""
+
+
+def _counted(entries: list[Entry], *, thin: bool) -> list[Entry]:
+    """What was read from the log, without what later progress overtakes if there is to be less of it."""
+    kept = thinned(entries) if thin else entries
+    COUNTS.replayed += len(kept)
+    COUNTS.conflated += len(entries) - len(kept)
+    return kept
 
 
 def thinned(entries: Iterable[Entry]) -> list[Entry]:

@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from app.core.cursor import Cursor
 from app.core.eventlog import Entry
+from app.core.metrics import COUNTS, RESETS
 from app.core.models import compact
 from app.events.guard import Lease
 from app.events.hub import Gone, Reader
@@ -36,12 +37,14 @@ async def poll(
             if wanted or left <= 0 or state["drain"].started:
                 return answer(wanted, cursor)
     except Gone:
+        RESETS.labels("poll").inc()
         fresh = await snapshot(state["log"], state["projects"], state["jobs"], lease.credential.user, projects)
         return answer([], fresh.cursor, reset=compact(fresh.document()).encode())
 
 
 def answer(entries: list[Entry], cursor: Cursor, reset: bytes = b"null") -> Response:
     """The body is put together from the events' own bytes, which are the same as on a stream."""
+    COUNTS.polled += len(entries)
     events = b",".join(
         b'{"id":"%s","type":"%s","data":%s}' % (str(entry.id).encode(), entry.type.encode(), entry.data)
         for entry in entries

@@ -18,10 +18,12 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 from redis.exceptions import RedisError
 from sse_starlette import ServerSentEvent
+from structlog.contextvars import get_contextvars
 
 from app.auth.credential import Identity
 from app.core.cursor import Cursor
 from app.core.eventlog import Entry
+from app.core.metrics import COUNTS, RESETS, RESUMES, STREAMS_CLOSED
 from app.core.models import compact, new_id
 from app.core.settings import Settings
 from app.events.drain import Drain
@@ -78,7 +80,7 @@ class Streams:
                 reader = await self.hub.enter(user)
                 try:
                     cursor = after or await reader.top()
-                    return Stream(self, reader, lease, cursor, projects, identity.seconds_left)
+                    return Stream(self, reader, lease, cursor, projects, identity.seconds_left, after is not None)
                 except BaseException:
                     self.hub.leave(reader)
                     raise
@@ -101,9 +103,13 @@ class Stream(asyncio.Protocol):
         "_ends",
         "_lease",
         "_leaves",
+        "_opened",
         "_paused",
         "_projects",
         "_reader",
+        "_reason",
+        "_request",
+        "_resumes",
         "_spoke",
         "_streams",
         "_told",
@@ -121,6 +127,7 @@ class Stream(asyncio.Protocol):
         cursor: Cursor,
         projects: frozenset[str],
         seconds_left: float,
+        resumes: bool,
     ) -> None:
         now = asyncio.get_running_loop().time()
         self._streams = streams
@@ -138,6 +145,10 @@ class Stream(asyncio.Protocol):
         self._catching = False
         self._closed = False
         self._unread = 0
+        self._opened: float | None = None
+        self._reason = "client"  # why it ended
+        self._request = get_contextvars().get("request")
+        self._resumes = resumes
         self.live = False
         self.slot = 0
 
@@ -145,6 +156,7 @@ class Stream(asyncio.Protocol):
         """Takes a connection over, on which the head of the answer has been sent. `connections` are the server's."""
         self._transport, self._connections = transport, connections
         connections.add(self)
+        self._count_in()
         if paused:
             self.pause_writing()
         self._write(self._preamble())
@@ -166,6 +178,7 @@ class Stream(asyncio.Protocol):
         self._streams.hub.leave(self._reader)
         self._streams.places.give_back(self._reader.user)
         self._streams.guard.release(self._lease)
+        self._count_out()
 
     # What the hub says.
 
@@ -174,7 +187,11 @@ class Stream(asyncio.Protocol):
             if self._paused is not None:
                 self.live = False
                 return
-            self._write(chunk(self._wanted(entries)) if self._projects else framed)
+            if self._projects:
+                self._write_wanted(entries)
+            else:
+                self._write(framed)
+                COUNTS.sent += len(entries)
             self._cursor = entries[-1].id
 
     def fell_behind(self) -> None:
@@ -189,22 +206,22 @@ class Stream(asyncio.Protocol):
         if self._leaves is None:
             self._leaves = self._streams.drain.moment()
         if self._lease.over:
-            self._end()
+            self._end("signed_out")
         elif self._lease.moved or (self._leaves is not None and now >= self._leaves):
-            self.goodbye()
+            self.goodbye("sign_in_ended" if self._lease.moved else "draining")
         elif now >= self._ends:
-            self._end()
+            self._end("credential_expired")
         elif self._paused is not None and now >= self._paused + self._streams.patience:
-            logger.info("stream_stalled", client=self._transport.get_extra_info("peername"))
+            self._reason = "stalled"
             self._cut()
         else:
             self._speak(now)
             self._streams.wheel.put(self, self._next())
 
-    def goodbye(self) -> None:
+    def goodbye(self, reason: str) -> None:
         """Ends it; its client is to connect anew."""
         self._write(_framed(_control("goodbye", {"retryMs": _retry_ms()}, retry=_retry_ms())))
-        self._end()
+        self._end(reason)
 
     # What the connection says.
 
@@ -230,7 +247,7 @@ class Stream(asyncio.Protocol):
     def shutdown(self) -> None:
         """The server stops. Where it was told to by a signal, each stream leaves at a moment of its own."""
         if not self._streams.drain.started:
-            self.goodbye()
+            self.goodbye("draining")
 
     def _write(self, framed: bytes) -> None:
         if framed and self._transport is not None:
@@ -256,8 +273,9 @@ class Stream(asyncio.Protocol):
         moment = min(moment, self._ends if self._told else self._ends - _REAUTH_SECONDS)
         return moment if self._leaves is None else min(moment, self._leaves)
 
-    def _end(self) -> None:
+    def _end(self, reason: str) -> None:
         """Closes the connection in good order; what a client that does not read has not taken is dropped."""
+        self._reason = reason
         if self._transport is not None and self._paused is None:
             self._transport.write(_LAST_CHUNK)
             self._transport.close()
@@ -274,6 +292,7 @@ class Stream(asyncio.Protocol):
         """Live where there is nothing to catch up with; else a task sees to it, unless one is at it already."""
         if self._cursor == self._reader.feed.top:
             self.live = True
+            self._resumed("exact")
         elif not self._catching and not self._closed:
             self._catching = True
             task = asyncio.get_running_loop().create_task(self._read_on())
@@ -285,6 +304,7 @@ class Stream(asyncio.Protocol):
         self._catching = False
         if task.cancelled() or task.exception() is not None:
             # The client comes back with its cursor. (What went wrong is raised by the loop's own log.)
+            self._reason = "error"
             self._cut()
 
     async def _read_on(self) -> None:
@@ -293,10 +313,14 @@ class Stream(asyncio.Protocol):
             try:
                 entries = await self._reader.page(self._cursor)
                 if entries:
+                    self._resumed("replayed")
                     self._take(entries)
                 elif self._cursor == self._reader.feed.top:
+                    self._resumed("exact")
                     self.live = not self._closed
             except Gone:
+                self._resumed("reset")
+                RESETS.labels("sse").inc()
                 await self._reset()
             except (RedisError, OSError):
                 await asyncio.sleep(random.uniform(0.1, 1.0))
@@ -305,7 +329,11 @@ class Stream(asyncio.Protocol):
         for entries_, framed in in_writes(entries):
             if self._closed or self._paused is not None:
                 return
-            self._write(chunk(self._wanted(entries_)) if self._projects else framed)
+            if self._projects:
+                self._write_wanted(entries_)
+            else:
+                self._write(framed)
+                COUNTS.sent += len(entries_)
             self._cursor = entries_[-1].id
 
     async def _reset(self) -> None:
@@ -314,8 +342,29 @@ class Stream(asyncio.Protocol):
             self._cursor = fresh.cursor
             self._write(_framed(_control("reset", fresh.document(), id=str(fresh.cursor))))
 
-    def _wanted(self, entries: Sequence[Entry]) -> list[Entry]:
-        return [entry for entry in entries if entry.project in self._projects]
+    def _write_wanted(self, entries: Sequence[Entry]) -> None:
+        wanted = [entry for entry in entries if entry.project in self._projects]
+        self._write(chunk(wanted))
+        COUNTS.sent += len(wanted)
+
+    def _resumed(self, outcome: str) -> None:
+        """How it went for a client that came back, told once."""
+        if self._resumes:
+            self._resumes = False
+            RESUMES.labels(outcome).inc()
+
+    def _count_in(self) -> None:
+        COUNTS.sse += 1
+        self._opened = asyncio.get_running_loop().time()
+        after = str(self._cursor) if self._resumes else None
+        logger.info("stream_opened", user=self._reader.user, after=after, projects=len(self._projects))
+
+    def _count_out(self) -> None:
+        if self._opened is not None:
+            COUNTS.sse -= 1
+            STREAMS_CLOSED.labels(self._reason).inc()
+            seconds = round(asyncio.get_running_loop().time() - self._opened, 1)
+            logger.info("stream_closed", request=self._request, reason=self._reason, seconds=seconds)
 
     def _preamble(self) -> bytes:
         ready = {

@@ -18,6 +18,7 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError, RedisError
 
 from app.core.link import Link, lone
+from app.core.metrics import PUBSUB_LOST
 from app.core.redis import connect, prepare
 from app.core.tasks import end
 
@@ -86,6 +87,8 @@ class Subscriber:
             try:
                 await self._listen()
             except (RedisError, OSError) as error:
+                if self.connected.is_set():
+                    PUBSUB_LOST.inc()
                 if self.connected.is_set() or first:
                     logger.warning("pubsub_lost", server=self._name, error=str(error), channels=len(self.channels))
                 self.connected.clear()

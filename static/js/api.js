@@ -131,4 +131,6 @@ export const api = {
   cancelJob: ({ queue, id }) => request("DELETE", `/api/jobs/${queue}/${encodeURIComponent(id)}`),
 
   voices: () => request("GET", "/api/voices"),
+  /** For administrators. */
+  status: () => request("GET", "/api/status"),
 };

@@ -53,10 +53,12 @@ FOREIGN = {
     ("GET", "/api/events"): 200,
     ("POST", "/api/events/tickets"): 201,
     ("GET", "/api/voices"): 503,
+    # Only administrators have one.
+    ("GET", "/api/status"): 403,
 }
 PUBLIC = {
     *("/", "/signin", "/projects/{project}", "/static", "/healthz", "/readyz", "/api/session", "/api/sign-in-options"),
-    *("/auth/oidc/login", "/auth/oidc/callback", "/auth/oidc/logout", "/docs", "/openapi.json"),
+    *("/auth/oidc/login", "/auth/oidc/callback", "/auth/oidc/logout", "/docs", "/openapi.json", "/metrics", "/status"),
 }
 
 

@@ -24,7 +24,7 @@ from app.openapi.document import document
 from app.routes import ROUTES
 
 APP = Path(endpoints.__file__).parents[1]
-PAGES = {"/", "/signin", "/projects/{project}", "/docs"}
+PAGES = {"/", "/signin", "/projects/{project}", "/docs", "/status"}
 OF_ACCOUNTS = {"account_exists", "bad_name", "weak_password"}
 """Codes of `smartvoice user`."""
 DEFAULTS = {kind.default_code for kind in Problem.__subclasses__()}
@@ -95,7 +95,7 @@ def test_what_needs_a_credential_says_which(described: dict[str, Any]) -> None:
     assert paths["/api/projects"]["post"]["security"] == [{"bearer": []}, {"cookie": []}]
     open_to_all = {path for path, item in paths.items() for one in item.values() if one["security"] == []}
     assert open_to_all == {
-        *("/openapi.json", "/healthz", "/readyz", "/api/session", "/api/sign-in-options"),
+        *("/openapi.json", "/healthz", "/readyz", "/metrics", "/api/session", "/api/sign-in-options"),
         *("/auth/oidc/login", "/auth/oidc/callback", "/auth/oidc/logout"),
     }
 

@@ -1,0 +1,61 @@
+"""`/metrics`: what is counted, for Prometheus, by all processes of this machine."""
+
+from __future__ import annotations
+
+import hmac
+from ipaddress import ip_address
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.core.errors import Forbidden, Unauthenticated
+from app.core.exposition import CONTENT_TYPE, gathered
+from app.core.facts import facts
+from app.openapi.operation import Answer, Operation, Operations
+from app.state import State
+
+_FORWARDED = ("forwarded", "via", "x-forwarded-for", "x-real-ip")
+
+
+async def metrics(request: Request[State]) -> Response:
+    _check(request)
+    settings = request.state["settings"]
+    text = await gathered(settings, await facts(settings, request.state["redis"]))
+    return Response(text, headers={"Content-Type": CONTENT_TYPE, "Cache-Control": "no-store"})
+
+
+def _check(request: Request[State]) -> None:
+    """With a token set, that token, from wherever; without one, this machine alone.
+
+    A proxy on this machine is this machine to us, so what came through one is refused.
+    Raises Unauthenticated (`bad_token`), Forbidden (`not_from_here`).
+    """
+    token = request.state["settings"].metrics_token.get_secret_value()
+    if token:
+        scheme, _, told = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not hmac.compare_digest(told.strip().encode(), token.encode()):
+            raise Unauthenticated("The metrics want their own bearer token.", code="bad_token")
+        return
+    here = request.client is not None and _is_loopback(request.client.host)
+    if not here or any(name in request.headers for name in _FORWARDED):
+        raise Forbidden("Metrics are for this machine alone; set SMARTVOICE_METRICS_TOKEN.", code="not_from_here")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+OPERATIONS: Operations = {
+    metrics: Operation(
+        "Metrics for Prometheus",
+        description=(
+            "Of all processes of this machine. Where SMARTVOICE_METRICS_TOKEN is set it is wanted as a bearer token; "
+            "where it is not, only this machine is told, and not through a proxy."
+        ),
+        answers={200: Answer("In Prometheus' text format.", {"text/plain": {"type": "string"}})},
+        problems={401: ["bad_token"], 403: ["not_from_here"]},
+    ),
+}

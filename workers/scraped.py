@@ -1,0 +1,43 @@
+"""Metrics of a machine that has workers alone: on a port of its own, where one is set."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from redis.asyncio import Redis
+
+from app.core.exposition import answer, gathered
+from app.core.facts import facts
+from app.core.settings import Settings
+
+
+@asynccontextmanager
+async def scraped(settings: Settings, redis: Redis) -> AsyncIterator[None]:
+    """Answers on `worker_metrics_port` of `host` while the context is open.
+
+    Each worker process of the machine does; the system chooses one for each request, and each tells of all.
+    """
+    if not settings.worker_metrics_port:
+        yield
+        return
+
+    async def tell(head: bytes) -> bytes | None:
+        return await gathered(settings, await facts(settings, redis)) if _may_see(settings, head) else None
+
+    async def answer_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await answer(reader, writer, tell)
+
+    server = await asyncio.start_server(answer_one, settings.host, settings.worker_metrics_port, reuse_port=True)
+    async with server:
+        yield
+
+
+def _may_see(settings: Settings, head: bytes) -> bool:
+    """Whether a request with this head has the token, where one is set."""
+    token = settings.metrics_token.get_secret_value()
+    lines = [line.partition(b":") for line in head.split(b"\r\n")]
+    told = [value.strip() for name, _, value in lines if name.strip().lower() == b"authorization"]
+    return not token or any(hmac.compare_digest(one, f"Bearer {token}".encode()) for one in told)
