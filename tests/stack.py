@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import shutil
 import signal
@@ -12,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from tests.leaks import leaks
 
 _LINK = re.compile(r"(http://\S+/signin#link=\S+)")
 _START_SECONDS = 60
+_PORTS = (10_000, 32_000)  # below those that Linux lends to connections
 _STOP_SECONDS = 40
 
 
@@ -97,9 +99,16 @@ def environment(settings: Mapping[str, str]) -> dict[str, str]:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on, and that stays free while its server is away.
+
+    One that the system chooses (`bind` to 0) is of those that it lends to outgoing connections, too: another process,
+    or a client that asks whether the server is back, would sooner or later sit on it.
+    """
+    while True:
+        port = random.randrange(*_PORTS)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def alive(pid: int) -> bool:

@@ -164,7 +164,7 @@ class _Narration:
         if ended.state != "completed" or ended.result is None:
             return 1
         title = (await self._client.project(project))["title"]
-        await self._save(ended.result["downloadUrl"], f"{safe(title, 'book')}.{wish.book}")
+        self._show.file(str(await self._save(ended.result["downloadUrl"], f"{safe(title, 'book')}.{wish.book}")))
         return 0
 
     async def _ended(
@@ -187,26 +187,28 @@ class _Narration:
         snapshot = await self._client.project(project)
         found = [Chapter.model_validate(one) for one in snapshot["chapters"] if one["id"] in wanted]
         digits = max(2, len(str(len(snapshot["chapters"]))))
-        saving: list[Coroutine[Any, Any, None]] = [
+        saving: list[Coroutine[Any, Any, Path]] = [
             self._save(one.audio_url, f"{one.position:0{digits}} - {safe(one.title, 'chapter')}.mp3")
             for one in found
             if one.audio_url
         ]
         limit = asyncio.Semaphore(_DOWNLOADS)
 
-        async def limited(work: Coroutine[Any, Any, None]) -> None:
+        async def limited(work: Coroutine[Any, Any, Path]) -> Path:
             async with limit:
-                await work
+                return await work
 
-        await asyncio.gather(*map(limited, saving))
+        # Told in the order of the book, whichever came first: a list of them is one to play.
+        for saved in await asyncio.gather(*map(limited, saving)):
+            self._show.file(str(saved))
         return len(saving)
 
-    async def _save(self, url: str, name: str) -> None:
+    async def _save(self, url: str, name: str) -> Path:
         target = self._wish.out / name
         if self._files.get(name) != url or not target.exists():
             await self._client.download(url, target)
             self._files.put(name, url)
-        self._show.file(str(target))
+        return target
 
     async def _call_off(self) -> None:
         open = [one.job for one in self._tracker.open()]
