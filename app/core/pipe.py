@@ -29,6 +29,10 @@ class _Pipe(Link):
         self._watch: asyncio.TimerHandle | None = None
 
     def ask(self, command: tuple[Any, ...]) -> asyncio.Future[Any]:
+        """Raises ConnectionError where the connection was lost since it was looked at."""
+        if not self.is_open:
+            # Nothing would ever answer, not even its loss, which has been told.
+            raise ConnectionError("the connection was lost")
         answer = self._loop.create_future()
         if not self._asked:
             self._moved = self._loop.time()

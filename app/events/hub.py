@@ -111,13 +111,17 @@ class Feed:
         """Forgets what is held, so that every reader asks the log."""
         self.changes += 1
         self.ring.clear()
-        self.top = None
         self._leave_behind()
         self.wake()
 
     def stands_at(self, top: Cursor) -> None:
-        """The log was read, and ends here: from here on pushes tell."""
-        if self.top != top:
+        """The log was read, and ends here: from here on pushes tell.
+
+        What is held ends here too, or is dropped. Of two places before a log's first event neither is behind the other.
+        """
+        if self.ring and self.ring[-1].id != top:
+            self.ring.clear()
+        if self.top != top and not (self.top is not None and self.top.seq == top.seq == 0):
             self._leave_behind()
         self.top = self.told = top
 
@@ -163,6 +167,9 @@ class Feed:
         await asyncio.wait([self._wake], timeout=timeout)
 
     def _leave_behind(self) -> None:
+        """Sends the followers to the log. They stand at the old top, which must be forgotten before they look: whoever
+        stands at the top believes that it is live."""
+        self.top = None
         self._pending.clear()
         for follower in self.followers:
             if follower.live:
@@ -189,13 +196,16 @@ class Reader:
         deadline = loop.time() + wait
         interruptions = self.feed.interruptions
         while True:
+            changes = self.feed.changes
             entries = self.feed.after(after)
             if entries is None:
                 entries = await self._catch_up(after, deadline)
             left = deadline - loop.time()
             if entries or left <= 0 or self.feed.interruptions != interruptions:
                 return entries
-            await self.feed.wait(left)
+            # What came while the log was read woke nobody, and the log may have been read before it.
+            if self.feed.changes == changes:
+                await self.feed.wait(left)
 
     async def page(self, after: Cursor) -> list[Entry]:
         """Entries past `after` from the ring, or as many as a page holds from the log; none where it is the top, which

@@ -289,11 +289,14 @@ class Stream(asyncio.Protocol):
         self.release()
 
     def _catch_up(self) -> None:
-        """Live where there is nothing to catch up with; else a task sees to it, unless one is at it already."""
+        """Live where there is nothing to catch up with; else a task sees to it. Where one is at it already, it alone
+        says when the stream is live: what it waits for lies past the cursor as it is now."""
+        if self._closed or self._catching:
+            return
         if self._cursor == self._reader.feed.top:
             self.live = True
             self._resumed("exact")
-        elif not self._catching and not self._closed:
+        else:
             self._catching = True
             task = asyncio.get_running_loop().create_task(self._read_on())
             self._streams.tasks.add(task)
@@ -301,7 +304,6 @@ class Stream(asyncio.Protocol):
 
     def _has_read(self, task: asyncio.Task[None]) -> None:
         self._streams.tasks.discard(task)
-        self._catching = False
         if task.cancelled() or task.exception() is not None:
             # The client comes back with its cursor. (What went wrong is raised by the loop's own log.)
             self._reason = "error"
@@ -309,21 +311,28 @@ class Stream(asyncio.Protocol):
 
     async def _read_on(self) -> None:
         """Writes what lies past the cursor until that is the top, or the client does not take more."""
-        while not self._closed and self._paused is None and not self.live:
-            try:
-                entries = await self._reader.page(self._cursor)
-                if entries:
-                    self._resumed("replayed")
-                    self._take(entries)
-                elif self._cursor == self._reader.feed.top:
-                    self._resumed("exact")
-                    self.live = not self._closed
-            except Gone:
-                self._resumed("reset")
-                RESETS.labels("sse").inc()
-                await self._reset()
-            except (RedisError, OSError):
-                await asyncio.sleep(random.uniform(0.1, 1.0))
+        try:
+            while not self._closed and self._paused is None and not self.live:
+                await self._read_once()
+        finally:
+            # At once: whoever falls behind or reads on before the task is seen to have ended needs another.
+            self._catching = False
+
+    async def _read_once(self) -> None:
+        try:
+            entries = await self._reader.page(self._cursor)
+            if entries:
+                self._resumed("replayed")
+                self._take(entries)
+            elif self._cursor == self._reader.feed.top:
+                self._resumed("exact")
+                self.live = not self._closed
+        except Gone:
+            self._resumed("reset")
+            RESETS.labels("sse").inc()
+            await self._reset()
+        except (RedisError, OSError):
+            await asyncio.sleep(random.uniform(0.1, 1.0))
 
     def _take(self, entries: list[Entry]) -> None:
         for entries_, framed in in_writes(entries):

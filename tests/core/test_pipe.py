@@ -9,6 +9,7 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError, NoScriptError, ResponseError, TimeoutError
 
+from app.core.pipe import PipedRedis
 from app.core.redis import connect
 from app.core.settings import Settings
 
@@ -68,4 +69,17 @@ async def test_server_that_does_not_answer_is_given_up_and_asked_anew(redis: Red
         await client.ping()
     await redis.ping()  # answers when the pause is over
     assert await client.echo("again") == b"again"
+    await client.aclose()
+
+
+async def test_question_on_a_connection_that_is_lost_is_refused_and_not_kept(settings: Settings) -> None:
+    client = connect(settings.redis)
+    assert isinstance(client, PipedRedis)
+    await client.ping()
+    pipe = client._pipe
+    assert pipe is not None
+    pipe.close()
+    with pytest.raises(ConnectionError):
+        pipe.ask(("PING",))
+    assert await client.ping()
     await client.aclose()

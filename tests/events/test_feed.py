@@ -10,18 +10,21 @@ from app.events.hub import Feed, Write, in_writes
 
 
 class Follower:
-    """Takes what it is told while it is live."""
+    """Takes what it is told while it is live, which it believes to be, as a stream does, where it stands at the top."""
 
-    def __init__(self) -> None:
+    def __init__(self, feed: Feed) -> None:
         self.live = True
+        self._feed = feed
+        self._cursor = feed.top
         self.writes: list[Write] = []
         self.behind = 0
 
     def follow(self, writes: Sequence[Write]) -> None:
         self.writes += writes
+        self._cursor = writes[-1].entries[-1].id
 
     def fell_behind(self) -> None:
-        self.live = False
+        self.live = self._cursor == self._feed.top
         self.behind += 1
 
     def look(self) -> None:
@@ -33,8 +36,9 @@ def entry(seq: int, size: int = 2) -> Entry:
 
 
 def followed(top: int) -> tuple[Feed, Follower]:
-    feed, follower = Feed(256), Follower()
+    feed = Feed(256)
     feed.stands_at(Cursor(7, top))
+    follower = Follower(feed)
     feed.followers.add(follower)
     return feed, follower
 
@@ -73,6 +77,37 @@ async def test_gap_in_the_pushes_sends_its_followers_to_the_log() -> None:
     feed.deliver()
     assert (follower.live, follower.behind, follower.writes) == (False, 1, [])
     assert feed.after(Cursor(7, 4)) is None
+
+
+async def test_log_that_begins_anew_sends_its_followers_to_it() -> None:
+    feed, follower = followed(4)
+    feed.push(Entry.of(b"8-1", b"audio:progress p j full", b"{}"))
+    feed.deliver()
+    assert (follower.live, follower.writes) == (False, [])
+    assert feed.after(Cursor(7, 4)) is None
+
+
+async def test_what_is_held_is_dropped_where_the_log_is_read_further() -> None:
+    feed, follower = followed(4)
+    feed.push(entry(5))
+    feed.deliver()
+    # A reader that heard of 6 from another process comes before the push does.
+    feed.stands_at(Cursor(7, 6))
+    assert not follower.live
+    feed.push(entry(6))
+    feed.push(entry(7))
+    feed.deliver()
+    assert feed.after(Cursor(7, 5)) is None
+    assert feed.after(Cursor(7, 6)) == [entry(7)]
+
+
+async def test_places_before_the_first_event_leave_nobody_behind() -> None:
+    feed, follower = followed(0)
+    feed.stands_at(Cursor(9, 0))
+    assert (follower.live, follower.behind) == (True, 0)
+    feed.push(Entry.of(b"9-1", b"audio:progress p j full", b"{}"))
+    feed.deliver()
+    assert len(follower.writes) == 1
 
 
 async def test_log_that_is_read_further_than_was_pushed_sends_the_others_to_the_log() -> None:

@@ -7,7 +7,8 @@ import asyncio
 from redis.asyncio import Redis
 
 from app.core import keys
-from app.core.eventlog import EventLog
+from app.core.cursor import Cursor
+from app.core.eventlog import EventLog, Page
 from app.core.settings import Settings
 from app.events.hub import Hub
 from tests.support import Client, until
@@ -59,3 +60,33 @@ async def test_place_of_a_reader_that_is_cancelled_while_it_comes_in_is_free_aga
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         assert hub.readers == 0
+
+
+class HeldLog(EventLog):
+    """The log, whose pages travel as long as the test wants."""
+
+    def __init__(self, redis: Redis, settings: Settings) -> None:
+        super().__init__(redis, settings)
+        self.read_once = asyncio.Event()
+        self.goes_on = asyncio.Event()
+
+    async def read(self, user: str, after: Cursor, count: int) -> Page:
+        page = await super().read(user, after, count)
+        self.read_once.set()
+        await self.goes_on.wait()
+        return page
+
+
+async def test_event_that_comes_while_a_reader_reads_the_log_does_not_wait_for_the_next(
+    alice: Client, log: EventLog, settings: Settings, redis: Redis
+) -> None:
+    held = HeldLog(redis, settings)
+    hub = Hub(held, settings)
+    async with hub.running(), hub.reader("alice") as reader:
+        waiting = asyncio.create_task(reader.read(await log.top("alice"), 20))
+        await held.read_once.wait()
+        await alice.create()
+        await until(lambda: reader.feed.changes > 1)  # the first was the subscription
+        held.goes_on.set()
+        async with asyncio.timeout(5):
+            assert [entry.type for entry in await waiting] == ["parse:progress"]
