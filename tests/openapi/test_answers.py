@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 from app.auth.sessions import Sessions
 from app.auth.tokens import Tokens
 from app.core import keys, storage
+from app.core.jobs import Claim
 from app.core.models import compact
 from app.core.projects import audio_record
 from app.core.settings import Settings
@@ -96,7 +97,32 @@ async def test_projects_chapters_and_jobs_in_every_state(
     await alice.http.get(f"/api/projects/{project['id']}")
 
 
-async def test_events_of_every_type_on_both_ways(alice: Client, worker: HandWorker, contract: Contract) -> None:
+async def books_of(alice: Client, worker: HandWorker, project: dict[str, Any]) -> None:
+    """A book of the project that comes to its end, one that fails, and one that is called off."""
+
+    async def begun() -> tuple[dict[str, Any], Claim]:
+        answer = await alice.http.post(
+            f"/api/projects/{project['id']}/book", json={"format": "m4b", "allowMissing": True}
+        )
+        assert answer.status_code == httpx.codes.ACCEPTED, answer.text
+        job = dict(answer.json())
+        return job, await worker.jobs.claim("alice", job["id"], "start")
+
+    _, made = await begun()
+    sizes = {"bytes": 9, "durationSeconds": 1.5, "chapters": 1, "missing": [2]}
+    url = f"/books/{project['id']}-{'a' * 20}.m4b"
+    await worker.jobs.complete(made, {"format": "m4b", "downloadUrl": url, **sizes}, {})
+    _, lost = await begun()
+    await worker.jobs.fail(lost, "worker_lost", "Lost.")
+    called_off, _ = await begun()
+    await alice.http.delete(f"/api/jobs/book-assembly/{called_off['id']}")
+
+
+async def test_events_of_every_type_on_both_ways(
+    alice: Client, worker: HandWorker, contract: Contract, project: dict[str, Any], storage: Storage
+) -> None:
+    await narrated(alice, worker, project, storage)
+    await books_of(alice, worker, project)
     project = await alice.create("Some text.")
     await worker.parse("alice", project["job"], chapters=3)
     called_off = await alice.create("Some text.")
