@@ -55,6 +55,7 @@ export function makeParts(page) {
       ...byIds("book", ["text", "format", "make", "partly", "cancel", "missing", "generate", "work", "bar", "stage"]),
       ...byIds("book", ["percent", "reason", "files"]),
       missingText: byId("book-missing-text"),
+      whole: byId("book-whole"),
     }),
     notifier: new Notifier(byId("notify"), toaster),
     editor: new ChapterEditor(byId("chapter-dialog"), {

@@ -13,7 +13,7 @@ import { etaText, isRunning, percentage, percentText, setHidden, setText, showPr
  * @property {boolean} starting whether it has just been asked for
  */
 
-/** @typedef {Record<"root" | "text" | "format" | "make" | "partly" | "cancel" | "missing" | "missingText" | "generate" | "work" | "bar" | "stage" | "percent" | "reason" | "files", any>} BookParts */
+/** @typedef {Record<"root" | "text" | "format" | "make" | "partly" | "cancel" | "missing" | "missingText" | "whole" | "generate" | "work" | "bar" | "stage" | "percent" | "reason" | "files", any>} BookParts */
 
 const MOST_NAMED = 8;
 
@@ -33,33 +33,46 @@ export class BookPanel {
 
   /** @param {BookState} state */
   update(state) {
-    const { root, text } = this.#parts;
-    setHidden(root, state.count === 0 || state.lacking.length === state.count);
+    const { root } = this.#parts;
+    setHidden(root, state.count === 0);
     if (root.hidden) return;
-    setText(text, t("book.text", { count: state.count - state.lacking.length }));
+    this.#updateHead(state);
     this.#updateButtons(state);
     this.#updateMissing(state);
     this.#updateWork(state);
     this.#updateFiles(state.books);
   }
 
+  #updateHead({ job, lacking, count }) {
+    const { text, reason } = this.#parts;
+    const failed = job?.state === "failed";
+    setText(text, t("book.text", { done: count - lacking.length, count }));
+    setHidden(text, failed);
+    setHidden(reason, !failed);
+    if (failed) setText(reason, job.error ? describeError(job.error) : t("state.failed"));
+  }
+
   /** Where one gives way to another, the focus goes along. */
-  #updateButtons({ job, lacking, starting }) {
+  #updateButtons({ job, lacking, count, starting }) {
     const { make, partly, cancel, format } = this.#parts;
     const buttons = [make, partly, cancel];
     const focused = buttons.find((button) => button === document.activeElement);
     const running = isRunning(job) || starting;
     format.disabled = running;
     setHidden(cancel, !running);
-    setHidden(make, running || lacking.length > 0);
-    setHidden(partly, running || lacking.length === 0);
+    const nothing = lacking.length === count;
+    make.disabled = nothing;
+    setHidden(make, running || (lacking.length > 0 && !nothing));
+    setHidden(partly, running || lacking.length === 0 || nothing);
     setText(make, t(job?.state === "failed" ? "chapter.retry" : "book.make"));
     if (focused?.hidden) buttons.find((button) => !button.hidden)?.focus({ preventScroll: true });
   }
 
-  #updateMissing({ lacking, narrating }) {
-    const { missing, missingText, generate } = this.#parts;
-    setHidden(missing, lacking.length === 0);
+  #updateMissing({ job, lacking, narrating }) {
+    const { missing, missingText, whole, generate } = this.#parts;
+    const running = isRunning(job);
+    setHidden(missing, running || lacking.length === 0);
+    setHidden(whole, running || lacking.length > 0);
     if (lacking.length === 0) return;
     const named = lacking.slice(0, MOST_NAMED).map(({ number, title }) => t("book.chapter", { number, title }));
     const more = lacking.length > MOST_NAMED ? ` ${t("book.more", { count: lacking.length - MOST_NAMED })}` : "";
@@ -68,10 +81,9 @@ export class BookPanel {
   }
 
   #updateWork({ job }) {
-    const { work, bar, stage, percent, reason } = this.#parts;
+    const { root, work, bar, stage, percent } = this.#parts;
     setHidden(work, !isRunning(job));
-    setHidden(reason, job?.state !== "failed");
-    if (job?.state === "failed") setText(reason, job.error ? describeError(job.error) : t("state.failed"));
+    root.toggleAttribute("data-running", isRunning(job));
     if (!isRunning(job)) return;
     showProgress(bar, percentage(job), t("book.title"));
     setText(stage, [stageText(job), etaText(job)].filter(Boolean).join(" · "));

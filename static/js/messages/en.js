@@ -322,7 +322,7 @@ export const messages = {
   "error.nothing_to_merge": "There is no chapter before this one.",
 
   "book.title": "The whole book",
-  "book.text": { one: "One file of 1 chapter", other: "One file of {count} chapters" },
+  "book.text": "Audio of {done} of {count} chapters, in one file",
   "book.format": "Format",
   "book.format.m4b": "m4b, with chapter marks",
   "book.format.zip": "zip of mp3s",
@@ -333,6 +333,7 @@ export const messages = {
   "book.chapter": "{number}. {title}",
   "book.comma": ", ",
   "book.more": "and {count} more",
+  "book.whole": "Every chapter has its audio.",
   "book.generate": "Generate them",
   "book.download": "Download {format}",
   "book.without": { one: "without 1 chapter", other: "without {count} chapters" },

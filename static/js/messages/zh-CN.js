@@ -322,7 +322,7 @@ export const messages = {
   "error.nothing_to_merge": "这是第一章，前面没有可以合并的章节。",
 
   "book.title": "整本有声书",
-  "book.text": "把 {count} 章合成一个文件",
+  "book.text": "把各章音频合成一个文件：已有 {done} / {count} 章",
   "book.format": "格式",
   "book.format.m4b": "m4b，带章节标记",
   "book.format.zip": "mp3 压缩包（zip）",
@@ -333,6 +333,7 @@ export const messages = {
   "book.chapter": "{number}. {title}",
   "book.comma": "、",
   "book.more": "等另外 {count} 章",
+  "book.whole": "各章都有音频了。",
   "book.generate": "生成这些章节",
   "book.download": "下载 {format}",
   "book.without": "缺 {count} 章",
