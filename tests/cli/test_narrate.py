@@ -144,7 +144,7 @@ def test_watch_prints_what_happens_and_ends_by_ctrl_c(desk: Path, stack: Stack) 
 
 def test_ctrl_c_calls_off_what_runs_leaves_no_process_and_the_next_run_goes_on(desk: Path) -> None:
     long = "".join(
-        f"Chapter {n}\n\n{f'The tide came in, and went out again, time {n}. ' * 20}\n\n" for n in range(1, 9)
+        f"Chapter {n}\n\n{f'The tide came in, and went out again, time {n}. ' * 60}\n\n" for n in range(1, 9)
     )
     (desk / "long.txt").write_text(long)
     variables = environment({"XDG_CACHE_HOME": str(desk / "cache"), "SMARTVOICE_WORKER_PROCESSES": "1"})

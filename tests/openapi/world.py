@@ -26,7 +26,8 @@ from tests.conftest import serve, signed_in
 from tests.support import Client, HandWorker, NoHands
 
 _VOICES = {"engine": "espeak", "voices": {"en": [{"id": "en-us", "name": "English"}]}}
-_PLENTY = {"max_changes_per_minute": 10**6, "max_uploads_per_minute": 10**6, "max_projects": 10**6}
+_PLENTY = {"max_changes_per_minute": 10**6, "max_uploads_per_minute": 10**6, "max_projects": 10**6, "admins": "alice"}
+_MERGED = 60
 _SOON = {"max_wait_seconds": 0.2}
 
 Names = dict[str, str]
@@ -56,6 +57,9 @@ async def _furnish(settings: Settings, alice: Client) -> Names:
     for _ in range(2):
         await Sessions(redis, settings).start("alice", agent="A browser")
     names = await _narrated(alice, worker, store)
+    await redis.hset(keys.project("alice", names["PROJECT"]), "coverType", "image/png")
+    await store.put(storage.cover_path("alice", names["PROJECT"]), b"picture")
+    names |= await _to_be_merged(alice, worker)
     for number in range(3):
         # To be deleted: what the others look at is to stay.
         names[f"DOOMED_{number}"] = (await alice.create("Some text."))["id"]
@@ -76,8 +80,21 @@ async def _narrated(alice: Client, worker: HandWorker, store: Storage) -> Names:
     claim = await worker.start("alice", job)
     name = f"{project['id']}-{one}-{claim.job.id}"
     await store.put(storage.audio_path("alice", name), b"sound" * 100)
+    await store.put(storage.report_path("alice", name), b'{"segments": []}')
+    book = f"{project['id']}-{'b' * 20}"
+    for format in ("m4b", "zip"):
+        await store.put(storage.book_path("alice", book, format), b"book" * 100)
     _, _, digest = await worker.projects.text("alice", project["id"], one)
     record = audio_record("alice", one, name, 1.5, digest)
     await worker.jobs.complete(claim, {"audioUrl": f"/audios/{name}.mp3", "durationSeconds": 1.5}, record)
-    found = {"PROJECT": project["id"], "CHAPTER": one, "OTHER_CHAPTER": other, "AUDIO": name}
+    found = {"PROJECT": project["id"], "CHAPTER": one, "OTHER_CHAPTER": other, "AUDIO": name, "BOOK": book}
     return {**found, "PARSING": project["job"]["id"], "NARRATION": job["id"]}
+
+
+async def _to_be_merged(alice: Client, worker: HandWorker) -> Names:
+    """A project with many chapters: each that is merged is no more."""
+    project = await alice.create("Some text.", title="Many chapters")
+    await worker.parse("alice", project["job"], chapters=_MERGED)
+    chapters: list[dict[str, Any]] = (await alice.project(project["id"]))["chapters"]
+    ids = ", ".join(f'"{chapter["id"]}"' for chapter in chapters)
+    return {"LONG": project["id"], "LONG_CHAPTERS": ids}
