@@ -45,7 +45,7 @@ class Place(Body):
     """A place in a chapter's text: the number of a character (a code point) from 0. The line that holds it begins the
     new chapter."""
 
-    offset: int = Field(ge=1, le=100_000_000)
+    offset: int = Field(ge=1, le=100_000_000, examples=[400])
 
 
 class SplitChapter(Model):

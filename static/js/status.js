@@ -14,7 +14,7 @@ const plain = (value) => formatNumber(Math.round(value * 10) / 10);
 const lag = (value) => (value === null ? t("status.none") : t("status.milliseconds", { value: plain(value) }));
 const total = (status, key) => status.queues.reduce((sum, queue) => sum + queue[key], 0);
 
-/** What is shown: its name, its value from the status and the one before, and how it is written. */
+/** What is shown: its name, its value of two answers, and how it is written. @type {[string, (now: any, before?: any) => number | null, (value: any) => string][]} */
 const NUMBERS = [
   ["streams", (now) => now.streams, plain],
   ["polls", (now) => now.polls, plain],

@@ -88,7 +88,7 @@ async def test_pasted_text_becomes_a_project_with_live_bars_in_two_tabs(context:
     await page.goto("/")
     await page.locator("#language").click()
     await expect(page.locator("html")).to_have_attribute("lang", "zh-CN")
-    await page.locator("textarea").fill("第一章 开始\n\n从前有一座山。\n\n第二章 后来\n\n山上有一座庙。")
+    await page.locator("textarea[name=text]").fill("第一章 开始\n\n从前有一座山。\n\n第二章 后来\n\n山上有一座庙。")
     await page.locator("form button[type=submit]").first.click()
     await page.wait_for_url("**/projects/*")
     await expect(page.locator(".chapter")).to_have_count(2)
@@ -115,7 +115,7 @@ async def test_voices_for_the_language_and_for_any_can_be_chosen(context: Browse
     await page.route("**/api/voices", answer)
     for text, offered in (("从前有一座山。", ["alloy", "wei"]), ("Once upon a time.", ["alloy", "bob"])):
         await page.goto("/")
-        await page.locator("textarea").fill(text)
+        await page.locator("textarea[name=text]").fill(text)
         await page.locator("form button[type=submit]").first.click()
         await page.wait_for_url("**/projects/*")
         await expect(page.locator("#voice option")).to_have_text(["Default voice", *offered])

@@ -21,7 +21,9 @@ async def test_whole_way_by_clicking(context: BrowserContext, stack: Stack, tmp_
     page.on("pageerror", lambda error: troubles.append(str(error)))
     await expect(page.locator("#empty")).to_be_visible()
     book = tmp_path / "Sea & Wind.md"
-    book.write_text("# One\n\nThe sea was calm.\n\n# Two\n\nThe wind rose.\n\n# Three\n\nThey came home.\n")
+    # The second is long enough to be paused before its end.
+    long = "The wind rose, and rose. " * 12
+    book.write_text(f"# One\n\nThe sea was calm.\n\n# Two\n\n{long}\n\n# Three\n\nThey came home.\n")
     await page.get_by_label("Upload file").check()
     await page.locator("input[type=file]").set_input_files(book)
     await expect(page.locator("#file-title")).to_contain_text("Sea & Wind.md")

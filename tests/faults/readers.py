@@ -131,7 +131,7 @@ class Crowd:
         """All of them read; entered when each has its place."""
         self._tasks = [asyncio.create_task(reader.run()) for reader in self.readers]
         try:
-            await until(lambda: all(reader.controls["ready"] for reader in self.readers))
+            await until(lambda: all(reader.controls["ready"] for reader in self.readers), timeout=60)
             yield
         finally:
             for task in self._tasks:

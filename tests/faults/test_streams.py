@@ -21,7 +21,7 @@ STREAMS_EACH = 10
 RATE = 200
 STEPS = 900
 FAULT_AFTER = 200
-RUSH_EACH = 200
+RUSH_EACH = 100
 
 
 @dataclass(frozen=True)
