@@ -112,7 +112,9 @@ class Follower:
 
     async def _next(self, frames: AsyncIterator[ServerSentEvent], patience: float) -> ServerSentEvent | None:
         try:
-            return await asyncio.wait_for(anext(frames, None), patience)
+            # Not `wait_for`: in Python 3.11 it loses a cancellation that comes together with a frame.
+            async with asyncio.timeout(patience):
+                return await anext(frames, None)
         except TimeoutError as error:
             raise _Held from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import re
 import signal
 from collections.abc import AsyncIterator, Callable
@@ -126,6 +127,35 @@ class _Silence(httpx.AsyncByteStream):
     async def __aiter__(self) -> AsyncIterator[bytes]:
         yield b": nothing\n\n"
         await asyncio.Event().wait()
+
+
+class _Chatter(httpx.AsyncBaseTransport):
+    """A server whose frames come one by one, without end."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, headers={"Content-Type": "text/event-stream"}, stream=_Frames())
+
+
+class _Frames(httpx.AsyncByteStream):
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield b'event: ready\ndata: {"cursor": "1-0", "heartbeatSeconds": 60}\n\n'
+        for seq in itertools.count(1):
+            await asyncio.sleep(0)
+            yield b"id: 1-%d\nevent: audio:progress\ndata: {}\n\n" % seq
+
+
+async def test_follower_that_is_cancelled_as_a_frame_comes_ends() -> None:
+    for turns in range(40):
+        async with httpx.AsyncClient(transport=_Chatter(), base_url="http://chatter") as http:
+            found = Following(Follower(http))
+            await until(lambda found=found: found.events)
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            before = len(found.events)
+            ended = asyncio.create_task(found.stop())
+            await until(lambda ended=ended, found=found, before=before: ended.done() or len(found.events) > before + 50)
+            assert ended.done()
+            await ended
 
 
 async def test_stream_that_is_held_back_is_replaced_by_polls_and_comes_again(world: World) -> None:

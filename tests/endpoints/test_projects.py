@@ -137,7 +137,7 @@ async def test_twenty_presses_at_once_are_one_job(alice: Client, project: dict[s
 
 
 async def test_job_is_polled_with_etag_and_retry_after(
-    alice: Client, project: dict[str, Any], worker: HandWorker
+    alice: Client, mallory: Client, project: dict[str, Any], worker: HandWorker
 ) -> None:
     job = await alice.narrate(project["id"], project["chapters"][0]["id"])
     url = f"/api/jobs/audio-generation/{job['id']}"
@@ -145,7 +145,14 @@ async def test_job_is_polled_with_etag_and_retry_after(
     assert first.json() == job
     assert "retry-after" in first.headers
     same = await alice.http.get(url, headers={"If-None-Match": first.headers["etag"]})
-    assert same.status_code == httpx.codes.NOT_MODIFIED
+    assert (same.status_code, same.content) == (httpx.codes.NOT_MODIFIED, b"")
+    assert [same.headers[name] for name in ("etag", "retry-after")] == [
+        first.headers[name] for name in ("etag", "retry-after")
+    ]
+    # A version that one knows opens nothing: neither another's job nor that of another kind.
+    for client, path in ((mallory, url), (alice, f"/api/jobs/text-parsing/{job['id']}")):
+        hidden = await client.http.get(path, headers={"If-None-Match": first.headers["etag"]})
+        assert hidden.status_code == httpx.codes.NOT_FOUND
     claim = await worker.start("alice", job)
     changed = await alice.http.get(url, headers={"If-None-Match": first.headers["etag"]})
     assert (changed.json()["state"], changed.json()["attempt"]) == ("active", 1)

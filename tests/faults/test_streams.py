@@ -133,7 +133,8 @@ async def test_rush_of_readers_with_cursors_is_let_in_without_a_refusal(rig: Rig
         for _ in range(RUSH_EACH)
     )
     async with rush.reading():
-        await until(lambda: all(reader.cursor == logs[reader.user][-1].id for reader in rush.readers))
+        # The readers share the machine with the server: how long they take says little, what they get says all.
+        await until(lambda: all(reader.cursor == logs[reader.user][-1].id for reader in rush.readers), 60)
     for reader in rush.readers:
         assert reader.events == logs[reader.user][1:]
         assert not reader.refusals
