@@ -6,7 +6,8 @@ Each new connection asks the Sentinels who the primary is. `rediss+sentinel://` 
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple, cast
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import redis
@@ -54,7 +55,9 @@ def client(url: str, max_connections: int, wait: float, **options: Any) -> Redis
     sentinel = Sentinel(found.sentinels, sentinel_kwargs=found.asking)  # type: ignore[no-untyped-call] # redis-py's is untyped
     spoken = {**options, **found.options, "max_connections": max_connections, "timeout": wait}
     pool = _Pool(found.service, sentinel, **spoken)  # type: ignore[no-untyped-call] # redis-py's is untyped
-    return Redis.from_pool(pool)
+    made = cast(_Client, _Client.from_pool(pool))
+    made.asked = sentinel.sentinels
+    return made
 
 
 def blocking_client(url: str, **options: Any) -> redis.Redis:
@@ -68,6 +71,17 @@ def blocking_client(url: str, **options: Any) -> redis.Redis:
 def blocking(url: str, **options: Any) -> redis.Redis:
     """A client that blocks, of the Redis at `url`, by Sentinels where it names them."""
     return blocking_client(url, **options) if is_sentinel(url) else redis.Redis.from_url(url, **options)
+
+
+class _Client(Redis):
+    """Closes with itself the connections to the Sentinels, `asked`, which redis-py leaves open."""
+
+    asked: Sequence[Redis] = ()
+
+    async def aclose(self, close_connection_pool: bool | None = None) -> None:
+        await super().aclose(close_connection_pool)
+        for one in self.asked:
+            await one.aclose()
 
 
 class _Pool(SentinelConnectionPool, BlockingConnectionPool):

@@ -35,7 +35,8 @@ from app.events.subscriber import Listener, Subscriptions
 
 logger = structlog.get_logger()
 
-_CONFIRM_SECONDS = 2.0
+_CONNECT_SECONDS = 2.0
+_CONFIRM_SECONDS = 10.0
 # However many readers fall behind at once, so many pages of the log are in memory; more would make all of them slower.
 _PAGES_AT_ONCE = 2
 _WRITE_BYTES = 8 * 1024
@@ -390,8 +391,10 @@ class Hub:
     async def _confirmation(self, user: str, feed: Feed) -> None:
         """A cut that is mended at once is waited for; while Redis is away nobody new is let in."""
         try:
-            async with asyncio.timeout(_CONFIRM_SECONDS):
+            async with asyncio.timeout(_CONNECT_SECONDS):
                 await self._subscriptions.connected(keys.channel(user))
+            # A server that is connected answers, however many have come at once.
+            async with asyncio.timeout(_CONFIRM_SECONDS):
                 if not feed.confirmed.done():
                     self._subscriptions.subscribe(keys.channel(user))
                     await asyncio.wait([feed.confirmed])

@@ -29,6 +29,7 @@ async def test_guessed_chapter_is_merged_by_one_click_and_split_again(context: B
         await expect(tab.locator(".chapter [data-part=title]")).to_have_text(["1. The Gate", "3. The Barn"])
     await page.get_by_role("button", name="Edit: 1. The Gate").click()
     text = page.locator("#chapter-dialog textarea")
+    await expect(text).to_be_visible()
     await text.evaluate("area => area.setSelectionRange(...Array(2).fill(area.value.indexOf('The Well')))")
     await page.get_by_role("button", name="Split at cursor").click()
     await expect(page.locator("#chapter-dialog")).to_be_hidden()
