@@ -1,4 +1,4 @@
-"""A book in every state that the pages show: nothing yet, at work, failed, done; for tests and for pictures."""
+"""A book in every state that the pages show: nothing yet, at work, failed, done; for tests and pictures."""
 
 from __future__ import annotations
 
@@ -16,12 +16,15 @@ from app.cli import embedded
 from app.core.messages import Language
 from app.core.redis import connect
 from app.core.settings import Settings
+from tests.manuscripts.books import BOOKS
 from tests.stack import Stack, running
 from tests.support import Client, until
 from tests.tts_server import TtsServer
-from tests.tts_ways import Call, Line, failing, good
+from tests.tts_sound import KINDS, sound_of
+from tests.tts_ways import Call, Line, Way, failing, good
 
 STATES = ("working", "failed", "done")
+ADMINISTRATOR = "admin"
 
 _BOOKS: dict[Language, tuple[dict[str, str], list[str]]] = {
     "en": (
@@ -42,6 +45,7 @@ _BOOKS: dict[Language, tuple[dict[str, str], list[str]]] = {
         ["灯塔", "没有署名的信", "来访者", "大雾", "海的收藏", "漫长的冬天", "内陆的灯", "归来"],
     ),
 }
+_FARM: dict[Language, str] = {"en": "The Farm", "zh-CN": "农庄"}
 _SENTENCES: dict[Language, list[str]] = {
     "en": [
         "Every evening the keeper climbed the hundred and twenty steps and counted them aloud.",
@@ -60,6 +64,24 @@ _SENTENCES: dict[Language, list[str]] = {
 }
 _SLOW: dict[Language, str] = {"en": "Then the bell rang, {number} times.", "zh-CN": "这时钟声响了，一共{number}下。"}
 _BELL: dict[Language, str] = {"en": "the bell rang", "zh-CN": "钟声响了"}
+_DRAGGING: dict[Language, str] = {
+    "en": "Somewhere under the stairs a door fell shut that nobody had touched for years.",
+    "zh-CN": "楼梯下面，一扇多年没人碰过的门忽然关上了。",
+}
+_TERMS: dict[Language, list[dict[str, Any]]] = {
+    "en": [{"from": "Siobhan", "to": "Shivawn"}, {"from": "US", "to": "you ess", "caseSensitive": True}],
+    "zh-CN": [{"from": "重阳", "to": "虫阳"}, {"from": "USB", "to": "优盘接口"}],
+}
+_GUESSED: dict[Language, list[str]] = {
+    "en": [
+        f"{number}. The {name}\n\nNobody went to the {name} but the cat."
+        for number, name in enumerate(("Gate", "Well", "Barn"), 1)
+    ],
+    "zh-CN": [
+        f"{number}、{name}\n\n除了那只猫，没有人去{name}那里。"
+        for number, name in zip("一二三", ("院门", "水井", "谷仓"), strict=True)
+    ],
+}
 _BAD: dict[Language, str] = {"en": "Something unspeakable happened.", "zh-CN": "发生了无法言说的事。"}
 
 
@@ -118,7 +140,12 @@ async def scenes(place: Place, language: Language) -> dict[str, tuple[str, str]]
         # What is at work comes last: it holds the voice.
         order = sorted(STATES, key=lambda state: state == "working")
         made = {state: (user, f"/projects/{await make(place, client, state, language)}") for state in order}
-    return {"empty": ("newcomer", "/"), "projects": (user, "/"), **made}
+        doubtful = await client.create("\n\n".join(_GUESSED[language]), title=_FARM[language], language=language)
+        taken = await _upload(client, "epub nav alone, nested parts", language)
+        for project in (str(doubtful["id"]), taken):
+            await until(lambda project=project: _chapters(client, project))
+    made |= {"doubtful": (user, f"/projects/{doubtful['id']}"), "taken": (user, f"/projects/{taken}")}
+    return {"empty": ("newcomer", "/"), "projects": (user, "/"), **made, "status": (ADMINISTRATOR, "/status")}
 
 
 async def make(place: Place, client: Client, state: str, language: Language) -> str:
@@ -128,6 +155,10 @@ async def make(place: Place, client: Client, state: str, language: Language) -> 
     await until(lambda: _chapters(client, project))
     if state == "failed":
         place.voice.misbehave_always(_refuses(_BAD[language]))
+    if state == "done":
+        place.voice.misbehave_always(_drags(_DRAGGING[language]))
+        ways = {"pronunciations": _TERMS[language], "dialogueVoice": "fable"}
+        assert (await client.http.patch(f"/api/projects/{project}", json=ways)).is_success
     if state == "working":
         place.voice.hold(lambda text: _BELL[language] in text)
     await client.http.post(f"/api/projects/{project}/audio")
@@ -135,6 +166,7 @@ async def make(place: Place, client: Client, state: str, language: Language) -> 
     await until(lambda: wanted(place, client, project), timeout=60)
     place.voice.misbehave_always(None)
     if state == "done":
+        await _make_the_book(client, project)
         await _change_a_text(client, project)
     return project
 
@@ -148,13 +180,24 @@ def manuscript(state: str, language: Language) -> tuple[str, str]:
         sentences = _SENTENCES[language][number % 5 :] + _SENTENCES[language] * (3 + number % 3)
         if state == "working" and number > 2:
             sentences.insert(len(sentences) * (1 + number % 3) // 4, _SLOW[language].format(number=number))
+        if state == "done" and number == 2:
+            sentences.insert(4, _DRAGGING[language])
         if state == "failed" and number == 4:
             sentences.insert(3, _BAD[language])
         parts.append(f"{heading}\n\n{' '.join(sentences)}")
     return titles[state], "\n\n".join(parts)
 
 
-def _refuses(bad: str) -> Any:
+def _drags(slow: str) -> Way:
+    """Says what has this sentence in it much slower than the rest."""
+
+    async def way(call: Call, line: Line) -> None:
+        await line.answer(200, KINDS[call.form], sound_of(call.text * (3 if slow in call.text else 1), call.form))
+
+    return way
+
+
+def _refuses(bad: str) -> Way:
     async def way(call: Call, line: Line) -> None:
         told = "The text was refused by the content filter."
         await (failing(400, told) if bad in call.text else good)(call, line)
@@ -173,6 +216,23 @@ async def _has_ended(place: Place, client: Client, project: str) -> bool:
 
 async def _two_are_held(place: Place, client: Client, project: str) -> bool:
     return place.voice.held == 2 and sum(1 for one in await _chapters(client, project) if one["audioUrl"]) == 2
+
+
+async def _upload(client: Client, book: str, language: Language) -> str:
+    name, build = BOOKS[book]
+    answer = await client.http.post("/api/projects", files={"file": (name, build())}, data={"language": language})
+    assert answer.is_success, answer.text
+    return str(answer.json()["id"])
+
+
+async def _make_the_book(client: Client, project: str) -> None:
+    answer = await client.http.post(f"/api/projects/{project}/book", json={"format": "m4b"})
+    assert answer.is_success, answer.text
+
+    async def made() -> bool:
+        return bool((await client.project(project))["books"])
+
+    await until(made, timeout=60)
 
 
 async def _change_a_text(client: Client, project: str) -> None:

@@ -9,15 +9,15 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sys
-from collections.abc import Awaitable, Callable
 from itertools import product
 from pathlib import Path
 from typing import Literal
 
-from playwright.async_api import Browser, Page, ViewportSize, async_playwright
+from playwright.async_api import Browser, ViewportSize, async_playwright
 
 from app.core.messages import LANGUAGES, Language
 from tests.browser.scenes import Place, placed, scenes
+from tests.browser.views import VIEWS, View, settled
 
 _WIDTHS: dict[str, ViewportSize] = {"wide": {"width": 1280, "height": 860}, "narrow": {"width": 360, "height": 760}}
 _THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
@@ -56,10 +56,12 @@ def _show(folder: Path, shown: Path) -> None:
 
 async def _language(place: Place, browser: Browser, language: Language, folder: Path) -> None:
     found = await scenes(place, language)
-    found |= {"playing": found["done"], "editing": found["done"], "signin": ("", "/signin")}
-    for (state, where), width, theme in product(found.items(), _WIDTHS, _THEMES):
-        file = folder / f"{state}-{language}-{width}-{theme}.png"
-        await _picture(place, browser, where, (language, width, theme), file)
+    found["signin"] = ("", "/signin")
+    views: dict[str, tuple[str, View | None]] = {state: (state, None) for state in found}
+    views |= {name: (state, view) for state, more in VIEWS.items() for name, view in more.items()}
+    for (name, (state, view)), width, theme in product(views.items(), _WIDTHS, _THEMES):
+        file = folder / f"{name}-{language}-{width}-{theme}.png"
+        await _picture(place, browser, found[state], (language, width, theme), view, file)
     place.voice.release()
 
 
@@ -68,6 +70,7 @@ async def _picture(
     browser: Browser,
     where: tuple[str, str],
     how: tuple[Language, str, Literal["light", "dark"]],
+    view: View | None,
     file: Path,
 ) -> None:
     user, path = where
@@ -79,37 +82,12 @@ async def _picture(
         await place.sign_in(context, user)
     page = await context.new_page()
     await page.goto(path)
-    await _settle(page)
-    if act := _ACTS.get(file.name.partition("-")[0]):
-        await act(page)
+    await settled(page)
+    if view:
+        await view(page)
     await page.screenshot(path=file, animations="disabled")
     await context.close()
     print(file)
-
-
-async def _play(page: Page) -> None:
-    """The second chapter, from its middle."""
-    await page.locator('[data-part="play"]').nth(1).click()
-    await page.wait_for_function("() => document.querySelector('audio').duration > 0")
-    await page.evaluate("document.querySelector('audio').currentTime = 47")
-    await page.wait_for_function("() => document.querySelector('audio').currentTime > 47")
-
-
-async def _edit(page: Page) -> None:
-    await page.locator('[data-part="edit"]').nth(1).click()
-    await page.locator("#chapter-dialog[open]").wait_for()
-
-
-_ACTS: dict[str, Callable[[Page], Awaitable[None]]] = {"playing": _play, "editing": _edit}
-
-
-async def _settle(page: Page) -> None:
-    """Until all is there: what was loaded, the voices, the connection."""
-    await page.locator("html[data-ready]").wait_for()
-    if "/signin" not in page.url:
-        await page.locator('#connection[data-state="live"]').wait_for()
-        await page.locator("#loading").wait_for(state="hidden")
-    await page.evaluate("document.activeElement.blur()")
 
 
 if __name__ == "__main__":
