@@ -69,8 +69,8 @@ _DRAGGING: dict[Language, str] = {
     "zh-CN": "楼梯下面，一扇多年没人碰过的门忽然关上了。",
 }
 _TERMS: dict[Language, list[dict[str, Any]]] = {
-    "en": [{"from": "Siobhan", "to": "Shivawn"}, {"from": "US", "to": "you ess", "caseSensitive": True}],
-    "zh-CN": [{"from": "重阳", "to": "虫阳"}, {"from": "USB", "to": "优盘接口"}],
+    "en": [{"term": "Siobhan", "respelling": "Shivawn"}, {"term": "US", "respelling": "you ess", "matchCase": True}],
+    "zh-CN": [{"term": "重阳", "respelling": "虫阳"}, {"term": "USB", "respelling": "优盘接口"}],
 }
 _GUESSED: dict[Language, list[str]] = {
     "en": [
@@ -133,13 +133,16 @@ async def placed(**settings: str) -> AsyncIterator[Place]:
             await asyncio.to_thread(stack.__exit__, None, None, None)
 
 
-async def scenes(place: Place, language: Language) -> dict[str, tuple[str, str]]:
-    """Every state as a user and the path of a page. What is at work stays so until the voice is released."""
+async def scenes(place: Place, language: Language, chapters: int = 8) -> dict[str, tuple[str, str]]:
+    """Every state as a user and the path of a page, of books with 5 to 8 chapters.
+
+    What is at work stays so until the voice is released.
+    """
     user = f"reader-{language.lower()}"
     async with place.client(user) as client:
         # What is at work comes last: it holds the voice.
         order = sorted(STATES, key=lambda state: state == "working")
-        made = {state: (user, f"/projects/{await make(place, client, state, language)}") for state in order}
+        made = {state: (user, f"/projects/{await make(place, client, state, language, chapters)}") for state in order}
         doubtful = await client.create("\n\n".join(_GUESSED[language]), title=_FARM[language], language=language)
         taken = await _upload(client, "epub nav alone, nested parts", language)
         for project in (str(doubtful["id"]), taken):
@@ -148,9 +151,9 @@ async def scenes(place: Place, language: Language) -> dict[str, tuple[str, str]]
     return {"empty": ("newcomer", "/"), "projects": (user, "/"), **made, "status": (ADMINISTRATOR, "/status")}
 
 
-async def make(place: Place, client: Client, state: str, language: Language) -> str:
+async def make(place: Place, client: Client, state: str, language: Language, chapters: int = 8) -> str:
     """The id of a project in `state`, one of `STATES`."""
-    title, book = manuscript(state, language)
+    title, book = manuscript(state, language, chapters)
     project = str((await client.create(book, title=title, language=language, voice="nova"))["id"])
     await until(lambda: _chapters(client, project))
     if state == "failed":
@@ -171,11 +174,11 @@ async def make(place: Place, client: Client, state: str, language: Language) -> 
     return project
 
 
-def manuscript(state: str, language: Language) -> tuple[str, str]:
-    """Title and text of eight chapters that can come into `state`: slow from the third on, or with a bad fourth."""
-    titles, chapters = _BOOKS[language]
+def manuscript(state: str, language: Language, chapters: int = 8) -> tuple[str, str]:
+    """Title and text of so many chapters that can come into `state`: slow from the third on, or with a bad fourth."""
+    titles, names = _BOOKS[language]
     parts = []
-    for number, name in enumerate(chapters, 1):
+    for number, name in enumerate(names[:chapters], 1):
         heading = f"Chapter {number}: {name}" if language == "en" else f"第{'一二三四五六七八'[number - 1]}章 {name}"
         sentences = _SENTENCES[language][number % 5 :] + _SENTENCES[language] * (3 + number % 3)
         if state == "working" and number > 2:
