@@ -49,6 +49,9 @@ class Reporter:
             await self._send(_Point(stage, done, total))
             return
         point = _Point(stage, done, total, self._clock.left(pace or Pace(done, total)))
+        if self._timer is not None and self._lock.locked():
+            # Its answer may be that the job is another's by now, and what comes next would be paid for twice.
+            await asyncio.wait({self._timer})
         self._raise_if_refused()
         self._waiting = point
         if self._loop.time() - self._sent >= self._pause:

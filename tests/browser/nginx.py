@@ -89,7 +89,7 @@ class Nginx:
             "-e",
             str(self._folder / "error.log"),
         ]
-        self._process = subprocess.Popen(command)
+        self._process = subprocess.Popen(command, start_new_session=True)
         await until(self._serves)
 
     def change(self, manner: str) -> None:
@@ -102,6 +102,9 @@ class Nginx:
         if self._process is not None:
             self._process.terminate()
             self._process.wait(10)
+            # A worker that was told to leave by a change may still be about.
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
 
     @property
     def _file(self) -> Path:

@@ -41,9 +41,13 @@ class Seen:
 
 
 async def seen(anyone: httpx.AsyncClient) -> Seen:
-    answer = await anyone.get("/metrics")
-    assert answer.status_code == httpx.codes.OK, answer.text
-    return Seen(answer.text)
+    """What all processes say; asked again where one of a busy machine was too slow to answer, and so left out."""
+    while True:
+        answer = await anyone.get("/metrics")
+        assert answer.status_code == httpx.codes.OK, answer.text
+        found = Seen(answer.text)
+        if not found("smartvoice_silent_processes"):
+            return found
 
 
 async def test_metrics_are_for_this_machine_alone(anyone: httpx.AsyncClient) -> None:

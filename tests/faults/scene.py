@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import json
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -127,7 +128,9 @@ class Scene:
         async with self.rig.client as redis:
             found = [name for name in names(await redis.keys("*")) if project in name]
         root = self.rig.settings.data_dir / "storage"
-        files = [str(path) for path in root.rglob("*") if path.is_file() and project in str(path)]
+        # `rglob` stumbles over a folder that is removed while it looks.
+        every = [f"{folder}/{name}" for folder, _, found_here in os.walk(root) for name in found_here]
+        files = [path for path in every if project in path]
         return [name for name in found if name != keys.deleted(USER, project)] + files
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from redis.asyncio import Redis
 
 from app.core import keys
+from app.core.errors import Refused
 from app.core.jobs import Claim, Jobs, Order
 from app.core.messages import NARRATION, Progress
 from workers.report import Pace
@@ -28,6 +31,36 @@ class Told(Jobs):
     async def report(self, claim: Claim, progress: Progress, *, thin: bool) -> str:
         self.told.append(progress)
         return "1-1"
+
+
+class Refusing(Told):
+    """Lets each thin report wait for its answer, which is that the job is no longer the claim's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.answer = asyncio.Event(), asyncio.Event()
+
+    async def report(self, claim: Claim, progress: Progress, *, thin: bool) -> str:
+        if thin:
+            self.asked.set()
+            await self.answer.wait()
+            raise Refused("stale")
+        return await super().report(claim, progress, thin=thin)
+
+
+async def test_work_waits_for_the_answer_to_a_report_that_is_under_way(claim: Claim) -> None:
+    """So a worker that was frozen, and lost its job meanwhile, begins nothing when it wakes."""
+    jobs = Refusing()
+    async with Reporter(jobs, claim, per_second=2) as report:
+        await report("synthesis", 0, 10)
+        await report("synthesis", 1, 10)
+        await jobs.asked.wait()
+        going_on = asyncio.create_task(report("synthesis", 2, 10))
+        done, _ = await asyncio.wait({going_on}, timeout=0.1)
+        assert not done
+        jobs.answer.set()
+        with pytest.raises(Refused):
+            await going_on
 
 
 async def test_progress_never_falls_within_an_attempt(claim: Claim) -> None:
