@@ -30,15 +30,15 @@ class SecurityHeaders:
         self._over_https = over_https
         policy = _POLICY.format(audio=audio_origin and f" {audio_origin}")
         self._headers = [(b"content-security-policy", policy.encode()), *_HEADERS]
+        self._secure = [*self._headers, _OVER_HTTPS]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def marked(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = message["headers"] = list(message.get("headers", ()))
+                headers = message.get("headers", ())
                 said = {name.lower() for name, _ in headers}
-                headers += [header for header in self._headers if header[0] not in said]
-                if (self._over_https or scope["scheme"] == "https") and _OVER_HTTPS[0] not in said:
-                    headers.append(_OVER_HTTPS)
+                ours = self._secure if self._over_https or scope["scheme"] == "https" else self._headers
+                message["headers"] = [*headers, *(header for header in ours if header[0] not in said)]
             await send(message)
 
         await self._app(scope, receive, marked if scope["type"] == "http" else send)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Coroutine
 from contextlib import AbstractAsyncContextManager
@@ -29,7 +30,8 @@ _LEAVE_SECONDS = 2.0
 def setup() -> None:
     """Makes the broker of this process the one that actors register with."""
     settings = Settings()
-    configure_logs(settings.log_format)
+    # Dramatiq sends what its processes write through its first one, which costs both of them; a line needs no help.
+    configure_logs(settings.log_format, sys.__stderr__)
     broker = rabbitmq_broker(settings.queue) if is_rabbitmq(settings.queue) else _redis_broker(settings.queue)
     # Order is behaviour: "before" hooks run downwards, "after" hooks upwards. There is no Retries: what a job promises
     # is kept by its own state and by the reaper, which also finds what the broker loses.

@@ -53,7 +53,7 @@ async def identify(request: Request[State], *, tickets: bool = False) -> Identit
     Raises Unauthenticated; Unavailable; Forbidden (`foreign_origin`) for a change that another site asks for with the
     cookie.
     """
-    if _IN_URL & request.query_params.keys():
+    if request.scope["query_string"] and _IN_URL & request.query_params.keys():
         raise Unauthenticated("A token belongs in the Authorization header, never in a URL.", code="token_in_url")
     if tickets and request.method == "GET" and (ticket := request.query_params.get("ticket")) is not None:
         return await request.state["tickets"].redeem(ticket)

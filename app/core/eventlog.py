@@ -15,6 +15,7 @@ from app.core import keys
 from app.core.cursor import Cursor
 from app.core.errors import Refused
 from app.core.metrics import PUBLISHED
+from app.core.pipe import ask_all
 from app.core.settings import Settings
 
 Guard = Literal["new", "claim", "report", "command"]
@@ -193,12 +194,9 @@ class EventLog:
         await self._fallen(keys=[keys.log(user), keys.user(user)], args=[told.epoch, told.seq])
 
     async def tops(self, users: Sequence[str]) -> list[Cursor | None]:
-        """The ids of the latest events of many logs in one round trip, None for each that is empty."""
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for user in users:
-                pipe.xrevrange(keys.log(user), count=1)
-            rows = await pipe.execute()
-        return [_cursor(row[0][0]) if row else None for row in rows]
+        """The ids of the latest events of many logs, None for each that is empty."""
+        commands = [("XREVRANGE", keys.log(user), "+", "-", "COUNT", "1") for user in users]
+        return [_cursor(row[0][0]) if row else None for row in await ask_all(self._redis, commands)]
 
     def _check(self, event: Event) -> None:
         if len(event.data.encode()) > self._settings.max_event_bytes:

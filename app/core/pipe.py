@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 from hiredis import PushNotification
@@ -15,6 +16,8 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError, TimeoutError
 
 from app.core.link import Link, lone
+
+_TOGETHER = 500
 
 
 class _Pipe(Link):
@@ -98,6 +101,13 @@ class PipedRedis(Redis):
         callback = self.response_callbacks.get(args[0])
         return callback(answer, **options) if callback else answer
 
+    async def ask_all(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """What the server says to each, as it says it. Raises RedisError, also for what is refused."""
+        pipe = self._pipe
+        if pipe is None or not pipe.is_open:
+            pipe = await self._open()
+        return list(await asyncio.gather(*(pipe.ask(command) for command in commands)))
+
     async def aclose(self, close_connection_pool: bool | None = None) -> None:
         if self._opening is not None:
             self._opening.cancel()
@@ -129,6 +139,20 @@ class PipedRedis(Redis):
         self._opening = None
         if not opening.cancelled():
             opening.exception()  # told to all who waited
+
+
+async def ask_all(redis: Redis, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+    """Answers to many commands, asked some hundreds at a time. Raises RedisError."""
+    answers: list[Any] = []
+    for part in (commands[at : at + _TOGETHER] for at in range(0, len(commands), _TOGETHER)):
+        if isinstance(redis, PipedRedis):
+            answers += await redis.ask_all(part)
+        else:
+            async with redis.pipeline(transaction=False) as pipe:
+                for command in part:
+                    pipe.execute_command(*command)
+                answers += await pipe.execute()
+    return answers
 
 
 async def _no_matter(error: Exception) -> None:

@@ -391,13 +391,16 @@ class Hub:
     async def _confirmation(self, user: str, feed: Feed) -> None:
         """A cut that is mended at once is waited for; while Redis is away nobody new is let in."""
         try:
-            async with asyncio.timeout(_CONNECT_SECONDS):
-                await self._subscriptions.connected(keys.channel(user))
+            channel = keys.channel(user)
+            if not self._subscriptions.is_connected(channel):
+                async with asyncio.timeout(_CONNECT_SECONDS):
+                    await self._subscriptions.connected(channel)
             # A server that is connected answers, however many have come at once.
-            async with asyncio.timeout(_CONFIRM_SECONDS):
-                if not feed.confirmed.done():
-                    self._subscriptions.subscribe(keys.channel(user))
-                    await asyncio.wait([feed.confirmed])
+            if not feed.confirmed.done():
+                self._subscriptions.subscribe(channel)
+                done, _ = await asyncio.wait([feed.confirmed], timeout=_CONFIRM_SECONDS)
+                if not done:
+                    raise TimeoutError
         except (TimeoutError, RedisError, OSError):
             raise Unavailable(
                 "Live events are not available just now.", code="redis_unavailable", retry_after=2
