@@ -9,7 +9,7 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError, NoScriptError, ResponseError, TimeoutError
 
-from app.core.pipe import PipedRedis
+from app.core.pipe import PipedRedis, ask_all
 from app.core.redis import connect
 from app.core.settings import Settings
 
@@ -49,6 +49,19 @@ async def test_command_that_is_given_up_leaves_the_answers_in_order(redis: Redis
     for task in given_up:
         task.cancel()
     assert await asyncio.gather(*kept) == [f"kept {number}".encode() for number in range(20)]
+
+
+async def test_many_commands_get_their_answers_in_order_a_cut_in_between_is_told(redis: Redis) -> None:
+    words = [f"word {number}".encode() for number in range(1200)]
+    assert await ask_all(redis, [("ECHO", word) for word in words]) == words
+    assert await ask_all(redis, []) == []
+    await redis.set("a text", "x")
+    with pytest.raises(ResponseError):
+        await ask_all(redis, [("ECHO", "before"), ("LPUSH", "a text", "y"), ("ECHO", "after")])
+    me = await redis.client_id()
+    with pytest.raises(ConnectionError):
+        await ask_all(redis, [("CLIENT", "KILL", "ID", str(me), "SKIPME", "no"), *[("ECHO", "never")] * 100])
+    assert await ask_all(redis, [("ECHO", "again")]) == [b"again"]
 
 
 async def test_cut_connection_is_made_good_at_once(redis: Redis, settings: Settings) -> None:
