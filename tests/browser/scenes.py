@@ -74,11 +74,11 @@ _TERMS: dict[Language, list[dict[str, Any]]] = {
 }
 _GUESSED: dict[Language, list[str]] = {
     "en": [
-        f"{number}. The {name}\n\nNobody went to the {name} but the cat."
+        f"{number}. The {name}\n\n{f'Nobody went to the {name} but the cat. ' * 6}"
         for number, name in enumerate(("Gate", "Well", "Barn"), 1)
     ],
     "zh-CN": [
-        f"{number}、{name}\n\n除了那只猫，没有人去{name}那里。"
+        f"{number}、{name}\n\n{f'除了那只猫，没有人去{name}那里。' * 6}"
         for number, name in zip("一二三", ("院门", "水井", "谷仓"), strict=True)
     ],
 }
@@ -147,6 +147,7 @@ async def scenes(place: Place, language: Language, chapters: int = 8) -> dict[st
         taken = await _upload(client, "epub nav alone, nested parts", language)
         for project in (str(doubtful["id"]), taken):
             await until(lambda project=project: _chapters(client, project))
+        assert {one["confidence"] for one in await _chapters(client, str(doubtful["id"]))} == {"low"}
     made |= {"doubtful": (user, f"/projects/{doubtful['id']}"), "taken": (user, f"/projects/{taken}")}
     return {"empty": ("newcomer", "/"), "projects": (user, "/"), **made, "status": (ADMINISTRATOR, "/status")}
 
