@@ -31,6 +31,7 @@ from app.main import create_app
 from app.protocol import Protocol
 from tests.leaks import leaks
 from tests.s3 import S3Server, running_s3
+from tests.stack import Stack, running
 from tests.support import Client, HandWorker, NoHands, until
 
 pytest_plugins = ["tests.measured"]
@@ -72,6 +73,14 @@ def _wait_for_redis(folder: Path) -> None:
                 return
             except (RedisError, OSError):
                 assert time.monotonic() < deadline, "Redis did not start"
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    """The whole of SmartVoice, as `smartvoice up` starts it, for all tests that do with its defaults and a user of
+    their own: to start and to stop it takes four seconds of a core."""
+    with running() as stack:
+        yield stack
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ Then she went home, made a fire, and wrote down what she had seen in the morning
 
 
 async def test_ways_are_chosen_and_audio_of_other_ways_is_marked(context: BrowserContext, stack: Stack) -> None:
-    page = await visit(context, stack, "wanda")
+    page = await visit(context, stack, "wilma")
     await paste(page, BOOK, "Harbour")
     row = page.locator(".chapter").first
     await row.get_by_role("button", name="Generate").click()

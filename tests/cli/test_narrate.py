@@ -17,15 +17,9 @@ import pytest
 
 from tests import long_book
 from tests.faults.rig import Process
-from tests.stack import Stack, alive, children_of, environment, running
+from tests.stack import Stack, alive, children_of, environment
 
 BOOK = "Chapter 1\n\nThe sea was calm.\n\nChapter 2\n\nThe wind rose.\n\nChapter 3\n\nThey came home.\n"
-
-
-@pytest.fixture(scope="module")
-def stack() -> Iterator[Stack]:
-    with running() as stack:
-        yield stack
 
 
 @pytest.fixture

@@ -8,25 +8,24 @@ import re
 import sys
 from pathlib import Path
 
-from tests.stack import running
+from tests.stack import Stack
 
 PAGE = (Path(__file__).parents[2] / "docs/api.md").read_text()
 EXAMPLES = re.findall(r"```python\n(.*?)```", PAGE, re.S)
 
 
-async def test_examples_print_what_the_page_says() -> None:
+async def test_examples_print_what_the_page_says(stack: Stack) -> None:
     assert len(EXAMPLES) == len(re.findall(r"^### ", PAGE, re.M)) == 4
-    with running() as stack:
-        token = await asyncio.to_thread(stack.token, "reader")
-        for example in EXAMPLES:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-c",
-                example,
-                env={**os.environ, "ADDRESS": stack.address, "TOKEN": token},
-                stdout=asyncio.subprocess.PIPE,
-            )
-            async with asyncio.timeout(60):
-                printed, _ = await process.communicate()
-            assert process.returncode == 0, example
-            assert printed.decode().strip() == "\n".join(re.findall(r"^# prints: (.*)$", example, re.M))
+    token = await asyncio.to_thread(stack.token, "reader-of-the-examples")
+    for example in EXAMPLES:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-c",
+            example,
+            env={**os.environ, "ADDRESS": stack.address, "TOKEN": token},
+            stdout=asyncio.subprocess.PIPE,
+        )
+        async with asyncio.timeout(60):
+            printed, _ = await process.communicate()
+        assert process.returncode == 0, example
+        assert printed.decode().strip() == "\n".join(re.findall(r"^# prints: (.*)$", example, re.M))

@@ -32,6 +32,7 @@ async def stack(door: Door, s3: S3Server) -> AsyncIterator[Stack]:
     await asyncio.to_thread(stack.__exit__, None, None, None)
 
 
+@pytest.mark.timeout(240)
 async def test_chapter_is_narrated_though_its_bucket_goes_away(stack: Stack, door: Door) -> None:
     headers = {"Authorization": f"Bearer {await asyncio.to_thread(stack.token, 'alice')}"}
     async with httpx.AsyncClient(base_url=stack.address, headers=headers, trust_env=False, timeout=60) as http:
@@ -46,7 +47,7 @@ async def test_chapter_is_narrated_though_its_bucket_goes_away(stack: Stack, doo
             await doctor
         await until(lambda: _stage(alice, job["id"], "retrying"))
         await door.open()
-        await until(lambda: _stage(alice, job["id"], "done"), 40)
+        await until(lambda: _stage(alice, job["id"], "done"), 100)
         [done] = await _chapters(alice, project["id"])
         sound = await http.get(done["audioUrl"], follow_redirects=True)
         assert (sound.status_code, sound.headers["content-type"]) == (200, "audio/mpeg")
