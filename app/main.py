@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
+from app.core import tracing
 from app.core.errors import Problem
 from app.core.logs import configure_logs
 from app.core.settings import Settings
@@ -22,10 +23,19 @@ from app.observed import HEADER, Observed
 from app.proxies import TrustedProxies
 from app.routes import ROUTES
 from app.state import State, opened
+from app.traced import Traced
 
 _CORS: dict[str, Any] = {
     "allow_methods": ["GET", "POST", "PATCH", "DELETE"],
-    "allow_headers": ["Authorization", "Idempotency-Key", "If-None-Match", "Last-Event-ID", "Prefer", "Range"],
+    "allow_headers": [
+        "Authorization",
+        "Idempotency-Key",
+        "If-None-Match",
+        "Last-Event-ID",
+        "Prefer",
+        "Range",
+        "traceparent",
+    ],
     "expose_headers": ["Content-Range", "ETag", "Location", "Preference-Applied", "Retry-After", HEADER],
     "allow_credentials": True,
 }
@@ -41,8 +51,9 @@ def create_app(settings: Settings | None = None) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[State]:
-        async with opened(configured) as state:
-            yield state
+        with tracing.running("smartvoice-web"):
+            async with opened(configured) as state:
+                yield state
 
     handlers: dict[Any, Any] = {
         Problem: on_problem,
@@ -65,6 +76,8 @@ def _middleware(settings: Settings) -> list[Middleware]:
         # First of all, so that everything else sees the client and not the proxy.
         stack.insert(0, Middleware(TrustedProxies, settings.proxies))
     stack.insert(0, Middleware(Observed))
+    if tracing.wanted():
+        stack.insert(0, Middleware(Traced))
     if settings.other_origins:
         stack.append(Middleware(CORSMiddleware, **_CORS, allow_origins=settings.other_origins))
     return stack

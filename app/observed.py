@@ -16,7 +16,10 @@ HEADER = "X-Request-Id"
 
 _NAME = HEADER.lower().encode()
 _SENT = re.compile(rb"[A-Za-z0-9._-]{8,64}")
-_METHODS = {"GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS"}
+METHODS = {"GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS"}
+"""Those that are told apart."""
+UNKNOWN = "unknown"
+"""The route of a path that is none of ours."""
 
 
 class Observed:
@@ -48,7 +51,7 @@ class Observed:
         await self._app(scope, receive, noted)
 
     def _count(self, scope: Scope, status: int, seconds: float) -> None:
-        method = scope["method"] if scope["method"] in _METHODS else "other"
+        method = scope["method"] if scope["method"] in METHODS else "other"
         kind = (method, route_of(scope), status)
         # To look them up by their labels takes longer than to count.
         if (counts := self._counts.get(kind)) is None:
@@ -59,4 +62,4 @@ class Observed:
 
 def route_of(scope: Scope) -> str:
     """The template of a request's path, such as `/api/projects/{project}`: never what somebody typed."""
-    return getattr(scope.get("route"), "path", None) or "unknown"
+    return getattr(scope.get("route"), "path", None) or UNKNOWN

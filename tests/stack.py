@@ -92,8 +92,8 @@ def running(**settings: str) -> Iterator[Stack]:
 
 
 def environment(settings: Mapping[str, str]) -> dict[str, str]:
-    """This process' environment without SmartVoice's variables, and with `settings`."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("SMARTVOICE_")}
+    """This process' environment without SmartVoice's variables and OpenTelemetry's, and with `settings`."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("SMARTVOICE_", "OTEL_"))}
     root = str(Path(__file__).parents[1])
     return {**clean, "PYTHONPATH": root, "LANG": "C.UTF-8", **settings}
 

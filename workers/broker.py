@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from collections.abc import Coroutine
 from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar
@@ -38,7 +39,9 @@ def setup() -> None:
     for middleware in (
         # The last resort: an attempt is ended by its own limit (see `workers.hold`) before this.
         TimeLimit(time_limit=int((settings.job_hours + 1) * _HOUR_MS)),
-        # Ends actors at SIGTERM instead of waiting for them; they hand their jobs back, which go on elsewhere.
+        # At SIGTERM first nothing new is begun …
+        TakeNoMore(),
+        # … and then actors are ended, instead of waited for; they hand their jobs back, which go on elsewhere.
         ShutdownNotifications(notify_shutdown=True),
         # What is logged on behalf of a message says which request asked for it.
         LogContext(),
@@ -66,6 +69,19 @@ class LogContext(Middleware):
         clear_contextvars()
         if request := message.options.get("request"):
             bind_contextvars(request=request)
+
+
+class TakeNoMore(Middleware):
+    """Has the threads of a worker that leaves end when they have nothing to do, before those at work are told.
+
+    Else one of them takes the very job that another hands back, is not told any more, and the job is lost with it.
+    """
+
+    def before_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
+        for thread in worker.workers:
+            thread.stop()
+        # So long a thread that waits for a message goes on waiting; one that gets it by then is told with the others.
+        time.sleep(worker.worker_timeout / 1000)
 
 
 class OpenRuntime(Middleware):

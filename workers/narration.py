@@ -13,6 +13,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from app.core import tracing
 from app.core.errors import JobError
 from app.core.metrics import SEGMENTS, engine_call
 from app.core.tasks import end
@@ -107,8 +108,10 @@ async def _sound(utterance: Utterance, engine: Engine, kept: Kept) -> Pcm | None
         SEGMENTS.labels("kept").inc()
         return pcm
     said = utterance.said
-    with engine_call(engine.name):
+    told: tracing.Attributes = {"smartvoice.engine": engine.name, "smartvoice.characters": len(said.text)}
+    with engine_call(engine.name), tracing.span("speak", attributes=told):
         pcm = await _voiced(said, engine)
+        tracing.note({"smartvoice.seconds": pcm.seconds})
         check_duration(said.text, pcm, said.speed)
     SEGMENTS.labels("voiced").inc()
     await kept.put(utterance.name, pcm)

@@ -11,7 +11,7 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from app.core import keys
+from app.core import keys, tracing
 from app.core.deletion import Deletion
 from app.core.errors import JobError
 from app.core.eventlog import EventLog
@@ -64,8 +64,10 @@ async def opened(settings: Settings) -> AsyncIterator[Runtime]:
         asyncio.create_task(sweep_for_ever(redis, deletion, storage, settings)),
     ]
     try:
-        async with exposed(settings, "worker"), scraped(settings, redis):
-            yield runtime
+        # Here, not when the broker is set up: Dramatiq forks in between.
+        with tracing.running("smartvoice-worker"):
+            async with exposed(settings, "worker"), scraped(settings, redis):
+                yield runtime
     finally:
         await end(*tasks)
         await runtime.engine.aclose()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import tempfile
 from collections.abc import Callable, Collection, Coroutine, Mapping
@@ -14,7 +15,7 @@ import structlog
 from redis.exceptions import RedisError
 from structlog.contextvars import bind_contextvars
 
-from app.core import books, storage
+from app.core import books, storage, tracing
 from app.core.archive import Bounds
 from app.core.errors import JobError, NotFound, Problem, Refused, Unavailable
 from app.core.jobs import Claim
@@ -71,20 +72,36 @@ async def carry_out(runtime: Runtime, user: str, job: str, first: str, task: Tas
         logger.info("left_alone", reason=refused.reason)
         return
     bind_contextvars(queue=claim.job.queue, attempt=claim.attempt)
+    with tracing.span(f"process {claim.job.queue}", "consumer", parent=claim.trace, attributes=_told(claim)):
+        await _carry_out(runtime, claim, task)
+
+
+def _told(claim: Claim) -> tracing.Attributes:
+    """What the span of an attempt says from its beginning."""
+    return {"smartvoice.job": claim.job.id, "smartvoice.queue": claim.job.queue, "smartvoice.attempt": claim.attempt}
+
+
+async def _carry_out(runtime: Runtime, claim: Claim, task: Task) -> None:
     logger.info("taken")
     try:
         with JOBS_ACTIVE.labels(claim.job.queue).track_inprogress(), JOB_SECONDS.labels(claim.job.queue).time():
             await _attempt(runtime, claim, task)
     except Refused as refused:
-        logger.info("left_alone", reason=refused.reason)
+        _tell("left_alone", reason=refused.reason)
         await _tidy(runtime, claim)
     except asyncio.CancelledError:
-        logger.info("handed_back", reason="leaving")
+        _tell("handed_back", reason="leaving")
         await _hand_back(runtime, claim)
         raise
     except RedisError as error:
-        logger.warning("handed_back", reason=str(error))
+        _tell("handed_back", logging.WARNING, reason=str(error))
         await _hand_back_in_time(runtime, claim)
+
+
+def _tell(outcome: str, level: int = logging.INFO, **more: Any) -> None:
+    """How an attempt ended: in the log and in its span."""
+    logger.log(level, outcome, **more)
+    tracing.note({"smartvoice.outcome": outcome} | ({"error.type": more["code"]} if "code" in more else {}))
 
 
 async def _attempt(runtime: Runtime, claim: Claim, task: Task) -> None:
@@ -109,7 +126,7 @@ async def _attempt(runtime: Runtime, claim: Claim, task: Task) -> None:
         error = JobError("internal_error", "Something went wrong in the worker; its log says what.")
     else:
         await runtime.jobs.complete(claim, made.result, made.records)
-        logger.info("completed")
+        _tell("completed")
         return
     await _give_up(runtime, claim, error)
 
@@ -126,15 +143,14 @@ async def _made(runtime: Runtime, claim: Claim, task: Task) -> Made:
 async def _give_up(runtime: Runtime, claim: Claim, error: JobError) -> None:
     """Ends the job, or, where it may go better later, has it tried again."""
     settings = runtime.settings
-    log = logger.bind(code=error.code)
     if not error.retryable or claim.failures >= settings.max_retries:
-        log.info("failed")
+        _tell("failed", code=error.code)
         await runtime.jobs.fail(claim, error.code, error.message)
         return
     # Some sooner, some later: what failed together does not come back together.
     pause = settings.retry_seconds * 3**claim.failures * random.uniform(0.5, 1.0)
     pause = min(max(pause, error.retry_after or 0), _LONGEST_PAUSE)
-    log.info("retrying", seconds=round(pause, 1), message=error.message)
+    _tell("retrying", code=error.code, seconds=round(pause, 1), message=error.message)
     await runtime.jobs.retry(claim, pause)
 
 

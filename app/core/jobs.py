@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from redis.asyncio import Redis
 
-from app.core import keys, transitions
+from app.core import keys, tracing, transitions
 from app.core.errors import NotFound, Refused, TooMany
 from app.core.eventlog import EventLog, Write
 from app.core.messages import LANGUAGES, NARRATION, Language, Progress, Queue
@@ -61,7 +61,8 @@ class Jobs:
         job = transitions.fresh(order)
         # First the reaper's list, then the job: a crash between leaves a name too many, never a job too few.
         await self._redis.zadd(keys.BUSY, {user: int(time.time() * 1000)})
-        write = transitions.created(user, job, order.language, self._settings.requeue_seconds)
+        grace, trace = self._settings.requeue_seconds, tracing.traceparent()
+        write = transitions.created(user, job, order.language, grace, trace)
         try:
             done = await self._log.append(write)
         except Refused as refused:
@@ -237,4 +238,5 @@ def _claim(user: str, record: Mapping[str, str], first: str) -> Claim:
     language: Language = next((known for known in LANGUAGES if known == record.get("language")), LANGUAGES[0])
     # A job that can be taken although a worker is at it has lost that worker.
     losses = int(record.get("losses", 0)) + (found.state == "active")
-    return Claim(user, found, language, found.attempt + 1, first, int(record.get("failures", 0)), losses)
+    failures, trace = int(record.get("failures", 0)), record.get("traceparent", "")
+    return Claim(user, found, language, found.attempt + 1, first, failures, losses, trace)

@@ -9,6 +9,8 @@ from typing import Any, Literal, TextIO
 
 import structlog
 
+from app.core import tracing
+
 _JSON = json.JSONEncoder(ensure_ascii=False, default=repr)
 
 
@@ -16,7 +18,8 @@ def configure_logs(form: Literal["auto", "console", "json"] = "auto", stream: Te
     """Sets the form of this process' logs, and where they go: `stream`, or what is stderr by then. Standard logging
     (uvicorn's, Dramatiq's) keeps its own.
 
-    What was bound with `structlog.contextvars` (the id of the request, the job) stands in every line.
+    What was bound with `structlog.contextvars` (the id of the request, the job) stands in every line, and the span that
+    it belongs to, where there are traces.
     """
     for_people = form == "console" or (form == "auto" and sys.stderr.isatty())
     logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -26,6 +29,7 @@ def configure_logs(form: Literal["auto", "console", "json"] = "auto", stream: Te
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            *([tracing.into_log] if tracing.wanted() else []),
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,

@@ -42,7 +42,7 @@ class Claim:
     """A worker's hold on a job: what it writes with an attempt that is no longer the job's is refused.
 
     `stage` is the one that the job entered by being taken; `failures` and `losses` are the attempts before this one
-    that went wrong, and those whose worker was lost.
+    that went wrong, and those whose worker was lost; `trace` is that of whoever asked for it (`app.core.tracing`).
     """
 
     user: str
@@ -52,6 +52,7 @@ class Claim:
     stage: str
     failures: int = 0
     losses: int = 0
+    trace: str = ""
 
 
 def fresh(order: Order) -> Job:
@@ -72,9 +73,12 @@ def fresh(order: Order) -> Job:
     )
 
 
-def created(user: str, job: Job, language: Language, grace: float) -> Write:
-    """The job is there; after `grace` seconds without a worker the reaper looks after it."""
-    fields = _record(job) | {"language": language}
+def created(user: str, job: Job, language: Language, grace: float, trace: str = "") -> Write:
+    """The job is there; after `grace` seconds without a worker the reaper looks after it.
+
+    Every attempt at it belongs to `trace`: that stands in the record, as a message that gets lost would not keep it.
+    """
+    fields = _record(job) | {"language": language} | ({"traceparent": trace} if trace else {})
     event = _progressed(job, job.progress, 0, job.created_at)
     return _write(user, job, "new", "0", [event], fields, grace, in_line=job.queue in _IN_LINE)
 

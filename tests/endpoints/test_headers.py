@@ -137,7 +137,7 @@ async def test_change_that_another_site_asks_for_is_refused_and_noted(
 
 async def test_pages_of_a_listed_site_may_use_the_api_and_others_may_not(redis: Redis, settings: Settings) -> None:
     async with visiting(settings, cors_origins=f"{FRIEND}, http://localhost:3000") as http:
-        wish = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+        wish = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization, traceparent"}
         for origin in (FRIEND, "http://localhost:3000"):
             answer = await http.options("/api/events/tickets", headers={"Origin": origin, **wish})
             assert answer.status_code == httpx.codes.OK

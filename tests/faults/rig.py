@@ -165,8 +165,9 @@ class Worker(Process):
 class Rig:
     """A Redis of the test's own, and as many web and worker processes as the test asks for."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, variables: Mapping[str, str] | None = None) -> None:
         self.folder = folder
+        self._variables = dict(variables or {})
         self._others: list[Process] = []
         self.redis = RedisServer(folder)
         self.settings = Settings(redis_url=self.redis.url, data_dir=folder / "data", secret_key=_SECRET)
@@ -215,7 +216,7 @@ class Rig:
 
     def _environment(self, settings: Mapping[str, object]) -> dict[str, str]:
         mine = {"redis_url": self.redis.url, "data_dir": self.settings.data_dir, "secret_key": _SECRET, **settings}
-        return {f"SMARTVOICE_{name.upper()}": str(value) for name, value in mine.items()}
+        return self._variables | {f"SMARTVOICE_{name.upper()}": str(value) for name, value in mine.items()}
 
 
 async def restore(folder: Path, backup: Path) -> None:
@@ -240,13 +241,14 @@ async def restore(folder: Path, backup: Path) -> None:
 
 
 @asynccontextmanager
-async def rigged(backup: Path | None = None) -> AsyncIterator[Rig]:
+async def rigged(backup: Path | None = None, variables: Mapping[str, str] | None = None) -> AsyncIterator[Rig]:
     """A rig in a folder with a short name, as a socket's path wants it; nothing is left of it at the end.
 
-    It begins with what is in `backup`, as `deploy/backup` made it.
+    It begins with what is in `backup`, as `deploy/backup` made it. `variables` are others than SmartVoice's, which its
+    processes have.
     """
     folder = Path(tempfile.mkdtemp(prefix="sv-"))
-    rig = Rig(folder)
+    rig = Rig(folder, variables)
     if backup is not None:
         await restore(folder, backup)
     try:

@@ -6,7 +6,7 @@ import io
 import itertools
 import json
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -135,9 +135,9 @@ class Scene:
 
 
 @asynccontextmanager
-async def staged(**settings: object) -> AsyncIterator[Scene]:
-    """A scene without workers; `settings` are those of its workers."""
-    async with rigged() as rig, TtsServer() as tts:
+async def staged(variables: Mapping[str, str] | None = None, **settings: object) -> AsyncIterator[Scene]:
+    """A scene without workers; `settings` are those of its workers, `variables` others than SmartVoice's."""
+    async with rigged(variables=variables) as rig, TtsServer() as tts:
         web = await rig.web()
         async with rig.client_of(web, USER) as http:
             yield Scene(rig, web, http, tts, settings)
