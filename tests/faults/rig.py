@@ -168,6 +168,8 @@ class Rig:
     def __init__(self, folder: Path, variables: Mapping[str, str] | None = None) -> None:
         self.folder = folder
         self._variables = dict(variables or {})
+        self.temporary = folder / "tmp"
+        self.temporary.mkdir()
         self._others: list[Process] = []
         self.redis = RedisServer(folder)
         self.settings = Settings(redis_url=self.redis.url, data_dir=folder / "data", secret_key=_SECRET)
@@ -216,7 +218,8 @@ class Rig:
 
     def _environment(self, settings: Mapping[str, object]) -> dict[str, str]:
         mine = {"redis_url": self.redis.url, "data_dir": self.settings.data_dir, "secret_key": _SECRET, **settings}
-        return self._variables | {f"SMARTVOICE_{name.upper()}": str(value) for name, value in mine.items()}
+        ours = {"TMPDIR": str(self.temporary)}
+        return ours | self._variables | {f"SMARTVOICE_{name.upper()}": str(value) for name, value in mine.items()}
 
 
 async def restore(folder: Path, backup: Path) -> None:
