@@ -36,11 +36,11 @@ class Book:
         )
         made = await self._answered("POST", "/api/projects", json={"title": "Lamp", "text": text, "language": "en"})
         self.id = made.json()["id"]
-        await until(self._chapters, _PATIENCE_SECONDS)
+        await until(self.chapters, _PATIENCE_SECONDS)
 
     async def narrate(self) -> None:
         """Asks for each chapter."""
-        for chapter in await self._chapters():
+        for chapter in await self.chapters():
             path = f"/api/projects/{self.id}/chapters/{chapter['id']}/audio"
             await self._answered("POST", path, headers={"Idempotency-Key": path})
 
@@ -48,11 +48,11 @@ class Book:
         """Waits until so many chapters have their audio."""
 
         async def narrated() -> bool:
-            return sum(bool(chapter["audioUrl"]) for chapter in await self._chapters()) >= count
+            return sum(bool(chapter["audioUrl"]) for chapter in await self.chapters()) >= count
 
         await until(narrated, _PATIENCE_SECONDS)
 
-    async def _chapters(self) -> list[dict[str, Any]]:
+    async def chapters(self) -> list[dict[str, Any]]:
         return list((await self._answered("GET", f"/api/projects/{self.id}")).json()["chapters"])
 
     async def _answered(self, method: str, path: str, **options: Any) -> httpx.Response:

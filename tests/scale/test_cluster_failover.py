@@ -30,8 +30,7 @@ USER = "alice"
 async def test_book_is_narrated_though_the_primary_of_its_log_is_killed() -> None:
     with running_cluster(replicated=True) as cluster:
         async with rigged() as rig:
-            place = {"redis_url": cluster.url, "queue_url": rig.redis.url}
-            webs = [await rig.web(**place) for _ in range(2)]
+            webs = [await rig.web(redis_url=cluster.url, queue_url=rig.redis.url) for _ in range(2)]
             worker = await rig.worker(redis_url=cluster.url, queue_url=rig.redis.url, worker_threads=1)
             token = rig.token(USER)
             streams = [SseReader([web.port for web in webs], USER, token) for _ in range(3)]
