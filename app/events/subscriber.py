@@ -233,7 +233,7 @@ class Subscriptions:
                     if self._of(channel) is not subscriber:
                         subscriber.unsubscribe(channel)
                         self._of(channel).subscribe(channel)
-            if not self._redis.holds(lost):
+            if not self._redis.holds(lost) and not self._subscribers[lost].channels:
                 del self._subscribers[lost], self._tasks[lost]
                 return False
         return True

@@ -44,6 +44,7 @@ async def test_worker_killed_at_chosen_moments_of_a_book() -> None:
             assert (await library.ended(job))["attempt"] == attempt
             await library.check_one_good_book(job)
             assert kept.items() <= library.kept().items(), "a part that was kept was encoded again"
+            assert library.under_way() == []
         await until(lambda: "left_alone" in worker.output)  # the message of the last one came again
 
 
