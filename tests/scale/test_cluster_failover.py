@@ -11,9 +11,11 @@ from typing import Any
 import httpx
 import pytest
 from redis.asyncio import Redis
+from redis.asyncio.connection import SSLConnection
 from redis.exceptions import RedisError
 
 from app.core import keys
+from app.core.cluster import Cluster
 from app.core.redis import connect
 from app.core.settings import Settings
 from tests.cluster import running_cluster
@@ -24,6 +26,16 @@ from tests.scale.book import CHAPTERS, Book, check_log, check_told_all
 from tests.support import Client, until
 
 USER = "alice"
+
+
+async def test_url_names_several_servers_and_how_to_speak() -> None:
+    found = connect("rediss+cluster://me:p%40ss@a:1,[::1]:2,b")
+    assert isinstance(found, Cluster)
+    assert {(node.host, node.port) for node in found.startup_nodes} == {("a", 1), ("::1", 2), ("b", 6379)}
+    for node in found.startup_nodes:
+        assert (node.connection_kwargs["username"], node.connection_kwargs["password"]) == ("me", "p@ss")
+        assert node.connection_class is SSLConnection
+    await found.aclose()
 
 
 @pytest.mark.timeout(240)
