@@ -187,9 +187,10 @@ def check_marks(book: bytes, chapters: list[dict[str, Any]]) -> None:
 
 
 @asynccontextmanager
-async def stocked(**settings: object) -> AsyncIterator[tuple[Library, Worker]]:
-    """A library, and the worker that narrated its chapters, which loses its jobs soon; `settings` are the workers'."""
-    async with staged(lease_seconds=1.5, requeue_seconds=1.5, retry_seconds=0.1, **settings) as scene:
+async def stocked(progress_per_second: float = 10) -> AsyncIterator[tuple[Library, Worker]]:
+    """A library, and the worker that narrated its chapters; a worker that dies loses its jobs soon."""
+    hasty = {"lease_seconds": 1.5, "requeue_seconds": 1.5, "retry_seconds": 0.1}
+    async with staged(None, **hasty, progress_per_second=progress_per_second) as scene:
         worker = await scene.worker()
         library = Library(scene)
         await library.stock()
