@@ -1,4 +1,4 @@
-"""A real Redis Cluster of three primaries on this machine."""
+"""A real Redis Cluster of three primaries on this machine, if wanted each with a replica that takes its place."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from tests.stack import free_port
 
 _SLOTS = 16384
 _PRIMARIES = 3
+_SHARE = -(-_SLOTS // _PRIMARIES)
 
 
 def server_for_clusters() -> str:
@@ -34,20 +35,61 @@ def server_for_clusters() -> str:
     pytest.skip(missing)
 
 
+class Cluster:
+    """Its primaries, each by its port, and their replicas in the same order."""
+
+    def __init__(self, primaries: list[int], replicas: list[int]) -> None:
+        self.primaries = primaries
+        self.replicas = replicas
+        self._commands: dict[int, list[str]] = {}
+        self._processes: dict[int, subprocess.Popen[bytes]] = {}
+
+    @property
+    def url(self) -> str:
+        return "redis+cluster://" + ",".join(f"127.0.0.1:{port}" for port in self.primaries)
+
+    def start(self, server: str, folder: Path) -> None:
+        """Starts all; done when all slots are covered, and each replica has all that its primary has."""
+        for port in self.primaries + self.replicas:
+            self._commands[port] = _command(server, folder, port)
+            self.restart(port)
+        with ExitStack() as stack:
+            nodes = [stack.enter_context(Redis(port=port)) for port in self.primaries + self.replicas]
+            _join(nodes, self.primaries + self.replicas)
+
+    def kill_primary_of(self, key: str) -> int:
+        """Ends the server that holds the key, as `kill -9` does; its port."""
+        with Redis(port=self.primaries[0]) as node:
+            slot = int(_cluster(node, "KEYSLOT", key))
+        port = self.primaries[slot // _SHARE]
+        self.kill(port)
+        return port
+
+    def kill(self, port: int) -> None:
+        self._processes[port].kill()
+        self._processes[port].wait(10)
+
+    def restart(self, port: int) -> None:
+        """Starts a server with what it had."""
+        self._processes[port] = subprocess.Popen(self._commands[port], stdout=subprocess.DEVNULL)
+
+    def stop(self) -> None:
+        for port in self._processes:
+            self.kill(port)
+
+
 @contextmanager
-def running_cluster() -> Iterator[list[int]]:
-    """The ports of the three primaries, once all slots are covered."""
+def running_cluster(*, replicated: bool = False) -> Iterator[Cluster]:
+    """Three primaries that cover all slots, if so wanted each with a replica."""
     server = server_for_clusters()
     folder = Path(tempfile.mkdtemp(prefix="sv-"))
-    ports = [free_port() for _ in range(_PRIMARIES)]
-    with ExitStack() as stack:
-        stack.callback(shutil.rmtree, folder)
-        for port in ports:
-            process = subprocess.Popen(_command(server, folder, port), stdout=subprocess.DEVNULL)
-            stack.callback(process.wait, 10)
-            stack.callback(process.terminate)
-        _join([stack.enter_context(Redis(port=port)) for port in ports], ports)
-        yield ports
+    cluster = Cluster([free_port() for _ in range(_PRIMARIES)], [free_port() for _ in range(replicated * _PRIMARIES)])
+    try:
+        cluster.start(server, folder)
+        yield cluster
+    finally:
+        cluster.stop()
+        shutil.rmtree(folder)
 
 
 def _command(server: str, folder: Path, port: int) -> list[str]:
@@ -58,33 +100,47 @@ def _command(server: str, folder: Path, port: int) -> list[str]:
         "bind": "127.0.0.1",
         "cluster-enabled": "yes",
         "cluster-port": str(free_port()),
+        "cluster-node-timeout": "2000",
+        # However long it had not heard of its primary, a replica takes its place.
+        "cluster-replica-validity-factor": "0",
+        "repl-diskless-sync-delay": "0",
         "dir": str(home),
         "save": "",
+        "appendonly": "yes",
     }
     return [server, *(word for name, value in options.items() for word in (f"--{name}", value))]
 
 
 def _join(nodes: list[Redis], ports: list[int]) -> None:
-    share = -(-_SLOTS // len(nodes))
     for index, node in enumerate(nodes):
         _until(lambda node=node: node.ping())  # type: ignore[misc] # a default argument binds it now
-        last = min(_SLOTS, (index + 1) * share) - 1
-        _cluster(node, "ADDSLOTSRANGE", index * share, last)
+        if index < _PRIMARIES:
+            _cluster(node, "ADDSLOTSRANGE", index * _SHARE, min(_SLOTS, (index + 1) * _SHARE) - 1)
         _cluster(node, "SET-CONFIG-EPOCH", index + 1)
     for node, port in zip(nodes[1:], ports[1:], strict=True):
         bus = str(node.config_get("cluster-port")["cluster-port"])
         _cluster(nodes[0], "MEET", "127.0.0.1", port, bus)
     for node in nodes:
-        _until(lambda node=node: _complete(node))  # type: ignore[misc] # a default argument binds it now
+        _until(lambda node=node: _complete(node, len(nodes)))  # type: ignore[misc] # as above
+    for primary, replica in zip(nodes, nodes[_PRIMARIES:], strict=False):
+        _cluster(replica, "REPLICATE", _cluster(primary, "MYID").decode())
+        _until(lambda replica=replica: replica.info("replication").get("master_link_status") == "up")  # type: ignore[misc] # as above
+    for node in nodes:
+        _until(lambda node=node: _replicas_known(node) == len(nodes) - _PRIMARIES)  # type: ignore[misc] # as above
 
 
-def _complete(node: Redis) -> bool:
+def _complete(node: Redis, count: int) -> bool:
     info = _cluster(node, "INFO")
-    return b"cluster_state:ok" in info and b"cluster_known_nodes:%d\r" % _PRIMARIES in info
+    return b"cluster_state:ok" in info and b"cluster_known_nodes:%d\r" % count in info
+
+
+def _replicas_known(node: Redis) -> int:
+    return _cluster(node, "NODES").count(b"slave")
 
 
 def _cluster(node: Redis, *words: str | int) -> bytes:
-    return bytes(node.execute_command("CLUSTER", *words))  # type: ignore[no-untyped-call] # redis-py's is untyped
+    told = node.execute_command("CLUSTER", *words)  # type: ignore[no-untyped-call] # redis-py's is untyped
+    return told if isinstance(told, bytes) else str(told).encode()
 
 
 def _until(condition: Callable[[], object]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import tempfile
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
@@ -27,6 +26,7 @@ from workers.speech.kept import Kept, Spoken
 from workers.speech.plausible import check_duration
 from workers.speech.script import Script, Sound, Utterance, utterances
 from workers.speech.segments import segments
+from workers.workplace import workplace
 
 __all__ = ["Save", "Script", "Sound", "digest", "narrate"]
 
@@ -52,8 +52,8 @@ async def narrate(script: Script, engine: Engine, kept: Kept, save: Save, report
     total = sum(utterance.cost for utterance in planned)
     await report("synthesis", 0, len(planned))
     takes: list[Take] = []
-    with tempfile.TemporaryDirectory(prefix="smartvoice-") as folder:
-        path = Path(folder, "chapter.mp3")
+    with workplace() as folder:
+        path = folder / "chapter.mp3"
         sound = script.sound
         recording = Recording(path, script.tags, sound.encoding, sound.level, script.cover)
         async with recording, aclosing(_sounds(planned, engine, kept)) as sounds:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from workers.manuscript.convert import BOUNDS, safe_copy, to_markup
 from workers.manuscript.model import Chapter
 from workers.manuscript.program import Program, run
 from workers.report import Report
+from workers.workplace import workplace
 
 __all__ = ["Chapter", "Parsed", "parse"]
 
@@ -73,8 +73,8 @@ async def parse(
     `too_many_characters`.
     """
     await report("read", 0, 0)
-    with tempfile.TemporaryDirectory(prefix="smartvoice-") as name:
-        folder, text = Path(name), source
+    with workplace() as folder:
+        text = source
         await report("convert", 0, 0)
         if format not in ("txt", "md"):
             text = folder / "text"

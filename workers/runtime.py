@@ -29,6 +29,7 @@ from workers.scraped import scraped
 from workers.speech.engine import Engine, Voice
 from workers.speech.engines import engine_of
 from workers.sweeper import sweep_for_ever
+from workers.workplace import clear_away
 
 logger = structlog.get_logger()
 
@@ -49,7 +50,8 @@ class Runtime:
 
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[Runtime]:
-    """Opens everything, tells the voices, and looks after jobs that got lost, until the context ends."""
+    """Opens everything, tells the voices, and looks after what got lost, until the context ends."""
+    await asyncio.to_thread(clear_away)
     redis = connect(settings.redis, patient=True)
     await prepare(redis)
     storage = Storage.of(settings)

@@ -1,4 +1,5 @@
-"""The sweeper: deleted projects are cleared once more, and segments that are old or too many make room."""
+"""The sweeper: deleted projects are cleared once more; segments that are old or too many, and uploads that were never
+finished, make room."""
 
 from __future__ import annotations
 
@@ -20,18 +21,20 @@ logger = structlog.get_logger()
 
 _DELETED_EVERY_SECONDS = 5.0
 _SEGMENTS_EVERY_SECONDS = 3600
+_UNFINISHED_AFTER = timedelta(days=1)
 _FILL = 0.9  # of the space that is allowed, once there was too much: so that not every sweep has to delete
 _BATCH = 500
 
 
 async def sweep_for_ever(redis: Redis, deletion: Deletion, store: Storage, settings: Settings) -> None:
-    """Looks after deleted projects every few seconds, in every worker, and in one of them each hour after segments."""
+    """Looks after deleted projects every few seconds, in every worker, and in one of them each hour after files."""
     while True:
         await asyncio.sleep(_DELETED_EVERY_SECONDS * random.uniform(0.8, 1.2))
         try:
             await deletion.sweep()
             if await redis.set(keys.SWEEPING, "1", nx=True, ex=_SEGMENTS_EVERY_SECONDS):
                 await sweep_segments(store, settings)
+                await store.delete_unfinished(datetime.now(UTC) - _UNFINISHED_AFTER)
         except (RedisError, OSError, Unavailable) as error:
             logger.warning("sweeper_waits", error=str(error))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import tempfile
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
@@ -38,6 +37,7 @@ from workers.reporter import Reporter
 from workers.runtime import Runtime
 from workers.speech.kept import ProjectSegments
 from workers.speech.pauses import Pauses
+from workers.workplace import workplace
 
 logger = structlog.get_logger()
 
@@ -183,8 +183,8 @@ async def parse_manuscript(runtime: Runtime, claim: Claim, report: Report) -> Ma
     user, id = claim.user, claim.job.project_id
     project = await runtime.projects.get(user, id)
     settings = runtime.settings
-    with tempfile.TemporaryDirectory(prefix="smartvoice-") as folder:
-        source = Path(folder, "manuscript")
+    with workplace() as folder:
+        source = folder / "manuscript"
         await runtime.storage.fetch(storage.manuscript_path(user, id), source)
         parsed = await parse(
             source,

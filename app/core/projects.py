@@ -175,6 +175,8 @@ class Projects:
             first = await self._store_text(user, project, chapter, found.first)
             second = {"id": new, "projectId": project, "title": found.title, "confidence": "high"}
             second |= {name: before[name] for name in ("voice", "speed") if before.get(name)}
+            # The order is that of the project's chapters; earlier versions, side by side with this one, look here.
+            second["position"] = str(int(before["position"]) + 1)
             second |= await self._store_text(user, project, new, found.second)
             await self._rearranging.split(user, before, first, second)
         return await self.chapter(user, project, chapter), await self.chapter(user, project, new)

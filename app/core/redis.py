@@ -6,18 +6,27 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any, cast
 
-from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
-from redis.exceptions import ConnectionError, OutOfMemoryError, ReadOnlyError, RedisError, ResponseError, TimeoutError
+from redis.exceptions import (
+    ClusterError,
+    ConnectionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TimeoutError,
+)
 
-from app.core import sentinel
+from app.core import cluster, sentinel
+from app.core.cluster import Cluster, is_cluster
 from app.core.errors import Problem, Unavailable
 from app.core.pipe import PipedRedis
 from app.core.sentinel import is_sentinel
 
 _CONNECTIONS = 50
-UNREACHABLE = (ConnectionError, TimeoutError, ReadOnlyError, OSError)
+UNREACHABLE = (ConnectionError, TimeoutError, ReadOnlyError, ClusterError, OSError)
 
 
 def connect(url: str, *, patient: bool = False) -> Redis:
@@ -30,12 +39,12 @@ def connect(url: str, *, patient: bool = False) -> Redis:
     """
     backoff, tries = (ExponentialWithJitterBackoff(base=0.1, cap=3), 6) if patient else (NoBackoff(), 1)
     # A Unix socket has no keepalive, and its connection class refuses to hear of one.
-    keepalive = {} if url.startswith("unix:") else {"socket_keepalive": True}
+    keepalive: dict[str, Any] = {} if url.startswith("unix:") else {"socket_keepalive": True}
     options: dict[str, Any] = {"socket_timeout": 5, "socket_connect_timeout": 2, "retry": Retry(backoff, tries)}
     if is_cluster(url):
         # The two clients share the commands that are used here, but no base class that says so.
-        options["retry"] = Retry(ExponentialWithJitterBackoff(base=0.1, cap=1), max(tries, 3))
-        return cast(Redis, RedisCluster.from_url(url.replace("+cluster", "", 1), **options, **keepalive))
+        options["retry"], patience = Retry(NoBackoff(), 3), Retry(backoff, tries if patient else 0)
+        return cast(Redis, cluster.client(url, patience=patience, **options, **keepalive))
     if is_sentinel(url):
         options["retry"] = Retry(ExponentialWithJitterBackoff(base=0.1, cap=1), max(tries, 2))
         return sentinel.client(url, _CONNECTIONS, 5, **options, **keepalive)
@@ -44,19 +53,14 @@ def connect(url: str, *, patient: bool = False) -> Redis:
     return PipedRedis.from_pool(pool)
 
 
-async def prepare(redis: Redis | RedisCluster) -> None:
+async def prepare(redis: Redis | Cluster) -> None:
     """Lets a client get to know its cluster before many use it at once, which redis-py does not bear.
 
     A cluster that is away is got to know later, by whoever uses it first.
     """
-    if isinstance(redis, RedisCluster):
+    if isinstance(redis, Cluster):
         with suppress(RedisError, OSError):
             await redis.initialize()
-
-
-def is_cluster(url: str) -> bool:
-    """Whether `url` names a Redis Cluster."""
-    return url.partition(":")[0] in {"redis+cluster", "rediss+cluster"}
 
 
 def decoded(record: Mapping[Any, Any]) -> dict[str, str]:
@@ -81,7 +85,7 @@ def problem_of(error: RedisError | OSError) -> Problem:
             "The database cannot be reached; try again shortly.", code="redis_unavailable", retry_after=2
         )
     # redis-py takes the word OOM off the message where it gives the error a class of its own.
-    refusals = ("OOM", "MISCONF", "LOADING", "BUSY", "CLUSTERDOWN")
+    refusals = ("OOM", "MISCONF", "LOADING", "BUSY", "NOREPLICAS")
     if isinstance(error, OutOfMemoryError) or (isinstance(error, ResponseError) and str(error).startswith(refusals)):
         return Unavailable("The database cannot take more just now; try again.", code="redis_refused", retry_after=10)
     raise error

@@ -46,7 +46,7 @@ def watched(url: str) -> Watched:
         asking["password"] = query["sentinel_password"]
     options: dict[str, Any] = {"db": int(query.get("db", 0)), "ssl": parts.scheme.startswith("rediss")}
     options |= {name: unquote(value) for name, value in (("username", user), ("password", password)) if value}
-    return Watched([_place(host) for host in hosts.split(",")], service, asking, options)
+    return Watched([place(host, _PORT) for host in hosts.split(",")], service, asking, options)
 
 
 def client(url: str, max_connections: int, wait: float, **options: Any) -> Redis:
@@ -88,6 +88,7 @@ class _Pool(SentinelConnectionPool, BlockingConnectionPool):
     """Knows the primary by its Sentinels, and lets wait who finds no connection free."""
 
 
-def _place(host: str) -> tuple[str, int]:
+def place(host: str, default: int) -> tuple[str, int]:
+    """The name and the port that `host` says, as `name`, `name:port`, `[address]` or `[address]:port`."""
     name, _, port = host.rpartition(":") if ":" in host.rpartition("]")[2] else (host, "", "")
-    return name.strip("[]"), int(port or _PORT)
+    return name.strip("[]"), int(port or default)

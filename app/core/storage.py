@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import re
+import shutil
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Self
@@ -26,6 +30,7 @@ SEGMENTS = "segments"
 _CHECK = ".check"
 _CHUNK = 256 * 1024
 _PARTS_AT_ONCE = 1  # of 5 MiB, the least that S3 takes: more of them would be held in memory
+_UNFINISHED = re.compile(r".*#\d+")  # the file that a folder's object is until it is whole; no object is called so
 
 
 class File(NamedTuple):
@@ -41,6 +46,7 @@ class Storage:
 
     def __init__(self, url: str, access: s3.Access | None = None) -> None:
         self._store = _open(url, access or s3.Access())
+        self._folder = _folder(url)
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -119,14 +125,23 @@ class Storage:
             raise _unavailable(error) from error
 
     async def delete_all(self, prefix: str) -> None:
-        """Deletes everything below `prefix`."""
+        """Deletes everything below `prefix`, and what of it was never finished."""
         try:
             async for batch in obstore.list(self._store, prefix):
                 await self.delete([meta["path"] for meta in batch])
         except FileNotFoundError:
-            return
+            pass
         except (BaseError, OSError) as error:
             raise _unavailable(error) from error
+        if self._folder is not None:
+            await asyncio.to_thread(shutil.rmtree, self._folder / prefix, ignore_errors=True)
+
+    async def delete_unfinished(self, before: datetime) -> int:
+        """Deletes what was begun `before` and never finished, as by a worker that was killed; how many there were.
+
+        A bucket has rules of its own for that.
+        """
+        return 0 if self._folder is None else await asyncio.to_thread(_delete_unfinished, self._folder, before)
 
     async def link(self, path: str, seconds: int) -> str:
         """An address at which anybody may read an object of a bucket for so long."""
@@ -208,10 +223,28 @@ def segment_path(user: str, project: str, name: str) -> str:
 
 
 def _open(url: str, access: s3.Access) -> ObjectStore:
-    parts = urlsplit(url)
-    if parts.scheme == "file":
-        return LocalStore(unquote(parts.path), automatic_cleanup=True, mkdir=True)
+    if (folder := _folder(url)) is not None:
+        return LocalStore(folder, automatic_cleanup=True, mkdir=True)
     return s3.open_bucket(url, access) if s3.is_s3(url) else from_url(url)
+
+
+def _folder(url: str) -> Path | None:
+    """The folder that a URL names; None where it names a bucket."""
+    parts = urlsplit(url)
+    return Path(unquote(parts.path)) if parts.scheme == "file" else None
+
+
+def _delete_unfinished(folder: Path, before: datetime) -> int:
+    found = [
+        Path(parent, name) for parent, _, names in os.walk(folder) for name in names if _UNFINISHED.fullmatch(name)
+    ]
+    count = 0
+    for path in found:
+        with suppress(FileNotFoundError):  # whoever wrote it has finished
+            if path.stat().st_mtime < before.timestamp():
+                path.unlink()
+                count += 1
+    return count
 
 
 def _problem(error: Exception) -> Problem:

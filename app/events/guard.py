@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from itertools import islice
 
 import structlog
-from redis.exceptions import RedisClusterException, RedisError
+from redis.exceptions import RedisError
 
 from app.auth.access import Access
 from app.auth.credential import Credential, Identity
@@ -141,7 +141,7 @@ class Guard:
             self._suspects.difference_update(batch)
             try:
                 holding = await self._access.holding([lease.credential for lease in batch])
-            except (RedisError, RedisClusterException, OSError):
+            except (RedisError, OSError):
                 self._suspects.update(lease for lease in batch if lease in self._leases.get(lease.credential.user, ()))
                 await asyncio.sleep(random.uniform(0.1, 1.0))
                 continue

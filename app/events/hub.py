@@ -22,7 +22,7 @@ from itertools import islice
 from typing import NamedTuple, Protocol
 
 import structlog
-from redis.exceptions import RedisClusterException, RedisError
+from redis.exceptions import RedisError
 
 from app.core import keys
 from app.core.cursor import Cursor
@@ -380,7 +380,7 @@ class Hub:
             try:
                 self._subscriptions.subscribe(channel)
                 return
-            except (RedisError, RedisClusterException, OSError):
+            except (RedisError, OSError):
                 await asyncio.sleep(random.uniform(0.1, 1.0))
 
     def _open(self, user: str) -> Reader:

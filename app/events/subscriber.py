@@ -13,10 +13,11 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 import structlog
-from redis.asyncio import Redis, RedisCluster
+from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError, RedisError
 
+from app.core.cluster import Cluster
 from app.core.link import Link, lone
 from app.core.metrics import PUBSUB_LOST
 from app.core.redis import connect, prepare
@@ -50,7 +51,7 @@ class Subscriber:
         connection: Callable[[], AbstractConnection],
         listener: Listener,
         prefix: str,
-        lost: Callable[[], Awaitable[None]],
+        lost: Callable[[], Awaitable[bool]],
     ) -> None:
         self.connected = asyncio.Event()
         self.channels: set[str] = set()
@@ -81,7 +82,7 @@ class Subscriber:
             self._link.send(self._prefix + "UNSUBSCRIBE", channel)
 
     async def run(self) -> None:
-        """Keeps the connection up, for ever."""
+        """Keeps the connection up, as long as `lost` says that it is worth it."""
         first = True
         while True:
             try:
@@ -94,7 +95,8 @@ class Subscriber:
                 self.connected.clear()
                 first = False
             await asyncio.sleep(random.uniform(0.05, 0.5))
-            await self._lost()
+            if not await self._lost():
+                return
 
     async def _listen(self) -> None:
         """One connection's life."""
@@ -167,7 +169,7 @@ class Subscriptions:
     """
 
     def __init__(self, url: str, listener: Listener) -> None:
-        self._redis: Redis | RedisCluster = connect(url)
+        self._redis: Redis | Cluster = connect(url)
         self._listener = listener
         self._subscribers: dict[str, Subscriber] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -202,14 +204,14 @@ class Subscriptions:
     def _of(self, channel: str) -> Subscriber:
         name, connection = self._server(channel)
         if name not in self._subscribers:
-            prefix = "s" if isinstance(self._redis, RedisCluster) else ""
-            subscriber = Subscriber(name, connection, self._listener, prefix, self._reroute)
+            prefix = "s" if isinstance(self._redis, Cluster) else ""
+            subscriber = Subscriber(name, connection, self._listener, prefix, lambda: self._reroute(name))
             self._subscribers[name] = subscriber
             self._tasks[name] = asyncio.create_task(subscriber.run())
         return self._subscribers[name]
 
     def _server(self, channel: str) -> tuple[str, Callable[[], AbstractConnection]]:
-        if not isinstance(self._redis, RedisCluster):
+        if not isinstance(self._redis, Cluster):
             pool = self._redis.connection_pool
             return "redis", lambda: lone(pool.connection_class, pool.connection_kwargs)
         node = self._redis.get_node_from_key(channel)
@@ -217,14 +219,21 @@ class Subscriptions:
             raise ConnectionError(f"no server holds {channel}")
         return node.name, lambda: lone(node.connection_class, node.connection_kwargs)
 
-    async def _reroute(self) -> None:
-        """After a server was lost: channels that have moved are wanted where they are now."""
-        if not isinstance(self._redis, RedisCluster):
-            return
+    async def _reroute(self, lost: str) -> bool:
+        """After a server was lost: channels that have moved are wanted where they are now.
+
+        Whether the server that was lost still is one of those that channels are on.
+        """
+        if not isinstance(self._redis, Cluster):
+            return True
         with suppress(RedisError, OSError):
-            await self._redis.nodes_manager.initialize()
+            await self._redis.look_about()
             for subscriber in list(self._subscribers.values()):
                 for channel in list(subscriber.channels):
                     if self._of(channel) is not subscriber:
                         subscriber.unsubscribe(channel)
                         self._of(channel).subscribe(channel)
+            if not self._redis.holds(lost) and not self._subscribers[lost].channels:
+                del self._subscribers[lost], self._tasks[lost]
+                return False
+        return True

@@ -81,6 +81,16 @@ async def test_full_redis_lets_things_be_deleted(alice: Client, redis: Redis) ->
     assert deleted.status_code != httpx.codes.TOO_MANY_REQUESTS
 
 
+async def test_redis_that_wants_a_replica_first_is_told(alice: Client, redis: Redis) -> None:
+    await redis.config_set("min-replicas-to-write", 1)
+    try:
+        refused = await alice.http.post("/api/projects", json={"text": "Hello."})
+    finally:
+        await redis.config_set("min-replicas-to-write", 0)
+    assert (refused.status_code, refused.json()["code"]) == (503, "redis_refused")
+    assert int(refused.headers["retry-after"]) > 0
+
+
 async def test_full_redis_lets_streams_in(alice: Client, redis: Redis) -> None:
     await redis.config_set("maxmemory", 1)
     try:

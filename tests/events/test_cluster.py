@@ -28,8 +28,8 @@ USERS = [f"user-{number}" for number in range(12)]
 
 @pytest.fixture(scope="module")
 def ports() -> Iterator[list[int]]:
-    with running_cluster() as ports:
-        yield ports
+    with running_cluster() as cluster:
+        yield cluster.primaries
 
 
 @pytest.fixture

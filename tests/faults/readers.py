@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import httpx
 from redis.asyncio import Redis
@@ -33,27 +33,42 @@ class Told(NamedTuple):
     data: bytes
 
 
+@dataclass(kw_only=True)
+class Reading:
+    """What a reader keeps. `refusals`: answers but 200, by their status; `hasty`: those of them without `Retry-After`.
+
+    Args:
+        cursor: after which event it begins; empty: at the end.
+    """
+
+    events: list[Told] = field(default_factory=list)
+    controls: Counter[str] = field(default_factory=Counter)
+    snapshots: list[dict[str, Any]] = field(default_factory=list)
+    refusals: Counter[int] = field(default_factory=Counter)
+    hasty: int = 0
+    cursor: str = ""
+
+    async def run(self) -> None:
+        """Reads."""
+        raise NotImplementedError
+
+
 @dataclass
-class SseReader:
+class SseReader(Reading):
     """A reader that keeps its cursor and comes back with it, some hundred times cheaper than an HTTP library.
 
     Args:
         ports: where to connect, one after the other.
         returns: whether it connects anew when its stream has ended.
-        cursor: after which event it begins; empty: at the end.
     """
 
     ports: Sequence[int]
     user: str
     token: str
     returns: bool = True
-    events: list[Told] = field(default_factory=list)
-    controls: Counter[str] = field(default_factory=Counter)
     goodbyes: list[tuple[float, dict[str, int]]] = field(default_factory=list)
-    refusals: Counter[int] = field(default_factory=Counter)
     connections: int = 0
     ended_at: float = 0.0
-    cursor: str = ""
 
     async def run(self) -> None:
         """Reads for ever, or until the stream ends where it is not to return."""
@@ -69,9 +84,10 @@ class SseReader:
         source, sink = await self._open(port)
         try:
             sink.write(self._request())
-            status = await _status(source)
+            status, head = await _head(source)
             if status != httpx.codes.OK:
                 self.refusals[status] += 1
+                self.hasty += b"retry-after:" not in head.lower()
                 return
             self.connections += 1
             await self._read(source)
@@ -110,19 +126,60 @@ class SseReader:
             self.events.append(Told(self.cursor, type, data))
             return
         self.controls[type] += 1
+        if type == "reset":
+            self.snapshots.append(json.loads(data))
         if type == "goodbye":
             self.goodbyes.append((asyncio.get_running_loop().time(), json.loads(data)))
 
 
-async def _status(source: asyncio.StreamReader) -> int:
+@dataclass
+class PollReader(Reading):
+    """A reader that asks again and again, by long poll, and keeps what `SseReader` keeps."""
+
+    addresses: Sequence[str]
+    token: str
+    wait: float = 5.0
+
+    async def run(self) -> None:
+        """Reads for ever."""
+        headers = {"Authorization": f"Bearer {self.token}", "Accept": "application/json"}
+        async with httpx.AsyncClient(headers=headers, trust_env=False, timeout=self.wait + 20) as http:
+            for attempt in range(sys.maxsize):
+                try:
+                    await self._ask(http, self.addresses[attempt % len(self.addresses)])
+                except httpx.HTTPError:
+                    await asyncio.sleep(random.uniform(0.1, 0.5))
+
+    async def _ask(self, http: httpx.AsyncClient, address: str) -> None:
+        query = {"after": self.cursor, "wait": str(self.wait)} if self.cursor else {}
+        answer = await http.get(f"{address}/api/events", params=query)
+        if answer.status_code != httpx.codes.OK:
+            self.refusals[answer.status_code] += 1
+            self.hasty += "Retry-After" not in answer.headers
+            await asyncio.sleep(random.uniform(0.1, 1.0))
+            return
+        told = answer.json()
+        # The bytes of `data` are lost in a JSON parser; what they say is not.
+        self.events += [Told(one["id"], one["type"], json.dumps(one["data"]).encode()) for one in told["events"]]
+        self.cursor = told["cursor"]
+        self.controls["ready"] += 1
+        if told["reset"] is not None:
+            self.controls["reset"] += 1
+            self.snapshots.append(told["reset"])
+
+
+async def _head(source: asyncio.StreamReader) -> tuple[int, bytes]:
     head = await source.readuntil(b"\r\n\r\n")
-    return int(head.split(b" ", 2)[1])
+    return int(head.split(b" ", 2)[1]), head
 
 
-class Crowd:
+R = TypeVar("R", bound=Reading)
+
+
+class Crowd(Generic[R]):
     """Many readers of many users."""
 
-    def __init__(self, readers: Iterable[SseReader]) -> None:
+    def __init__(self, readers: Iterable[R]) -> None:
         self.readers = list(readers)
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -141,7 +198,7 @@ class Crowd:
     def ended(self) -> bool:
         return all(task.done() for task in self._tasks)
 
-    def total(self, count: Callable[[SseReader], int]) -> int:
+    def total(self, count: Callable[[R], int]) -> int:
         return sum(count(reader) for reader in self.readers)
 
 

@@ -49,6 +49,10 @@ class Process:
         """All that it has ever printed."""
         return self._output.read_text(errors="replace")
 
+    def use(self, root: Path) -> None:
+        """From its next start on it is of the version that lies in that folder."""
+        self._environment["PYTHONPATH"] = str(root)
+
     def start(self) -> None:
         with self._output.open("ab") as output:
             # A session of its own, so that `close` reaches whatever it started.
@@ -168,6 +172,10 @@ class Rig:
     def __init__(self, folder: Path, variables: Mapping[str, str] | None = None) -> None:
         self.folder = folder
         self._variables = dict(variables or {})
+        self.root = Path(__file__).parents[2]
+        """Where the version lies that new processes are of."""
+        self.temporary = folder / "tmp"
+        self.temporary.mkdir()
         self._others: list[Process] = []
         self.redis = RedisServer(folder)
         self.settings = Settings(redis_url=self.redis.url, data_dir=folder / "data", secret_key=_SECRET)
@@ -196,7 +204,7 @@ class Rig:
         """A worker that takes work, its machine's clock so many seconds ahead; `settings` are SmartVoice's."""
         variables = self._environment(settings)
         if clock_ahead:
-            variables["PYTHONPATH"] = f"{self._other_clock(clock_ahead)}:{Path(__file__).parents[2]}"
+            variables["PYTHONPATH"] = f"{self._other_clock(clock_ahead)}:{self.root}"
         worker = Worker(self.folder, variables, f"worker-{len(self._others)}")
         self._others.append(worker)
         await worker.restart()
@@ -216,7 +224,8 @@ class Rig:
 
     def _environment(self, settings: Mapping[str, object]) -> dict[str, str]:
         mine = {"redis_url": self.redis.url, "data_dir": self.settings.data_dir, "secret_key": _SECRET, **settings}
-        return self._variables | {f"SMARTVOICE_{name.upper()}": str(value) for name, value in mine.items()}
+        ours = {"TMPDIR": str(self.temporary), "PYTHONPATH": str(self.root)}
+        return ours | self._variables | {f"SMARTVOICE_{name.upper()}": str(value) for name, value in mine.items()}
 
 
 async def restore(folder: Path, backup: Path) -> None:

@@ -78,18 +78,18 @@ class Scene:
         assert answer.status_code == httpx.codes.ACCEPTED, answer.text
         return str(answer.json()["id"])
 
-    async def job(self, job: str) -> dict[str, Any]:
-        answer = await self.http.get(f"/api/jobs/audio-generation/{job}")
+    async def job(self, job: str, queue: str = "audio-generation") -> dict[str, Any]:
+        answer = await self.http.get(f"/api/jobs/{queue}/{job}")
         assert answer.status_code == httpx.codes.OK, answer.text
         return dict(answer.json())
 
-    async def ended(self, job: str, timeout: float = 60) -> dict[str, Any]:
+    async def ended(self, job: str, timeout: float = 60, queue: str = "audio-generation") -> dict[str, Any]:
         """The job, once it has ended."""
         found: dict[str, Any] = {}
 
         async def over() -> bool:
             with suppress(httpx.HTTPError, AssertionError):
-                found.update(await self.job(job))
+                found.update(await self.job(job, queue))
             return found.get("state") in {"completed", "failed", "cancelled"}
 
         await until(over, timeout)

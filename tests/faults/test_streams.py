@@ -29,7 +29,7 @@ class Show:
     """500 readers, and a publisher on its way."""
 
     redis: Redis
-    crowd: Crowd
+    crowd: Crowd[SseReader]
     publisher: Publisher
     publishing: asyncio.Task[None]
 

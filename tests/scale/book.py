@@ -13,7 +13,8 @@ from typing import Any
 
 import httpx
 
-from tests.faults.readers import ENDS, SseReader, Told
+from app.core.cursor import Cursor
+from tests.faults.readers import ENDS, Reading, Told
 from tests.support import until
 
 CHAPTERS = 6
@@ -35,11 +36,11 @@ class Book:
         )
         made = await self._answered("POST", "/api/projects", json={"title": "Lamp", "text": text, "language": "en"})
         self.id = made.json()["id"]
-        await until(self._chapters, _PATIENCE_SECONDS)
+        await until(self.chapters, _PATIENCE_SECONDS)
 
     async def narrate(self) -> None:
         """Asks for each chapter."""
-        for chapter in await self._chapters():
+        for chapter in await self.chapters():
             path = f"/api/projects/{self.id}/chapters/{chapter['id']}/audio"
             await self._answered("POST", path, headers={"Idempotency-Key": path})
 
@@ -47,11 +48,11 @@ class Book:
         """Waits until so many chapters have their audio."""
 
         async def narrated() -> bool:
-            return sum(bool(chapter["audioUrl"]) for chapter in await self._chapters()) >= count
+            return sum(bool(chapter["audioUrl"]) for chapter in await self.chapters()) >= count
 
         await until(narrated, _PATIENCE_SECONDS)
 
-    async def _chapters(self) -> list[dict[str, Any]]:
+    async def chapters(self) -> list[dict[str, Any]]:
         return list((await self._answered("GET", f"/api/projects/{self.id}")).json()["chapters"])
 
     async def _answered(self, method: str, path: str, **options: Any) -> httpx.Response:
@@ -72,7 +73,7 @@ def check_log(log: Sequence[Told]) -> None:
     assert max(Counter(json.loads(told.data)["jobId"] for told in ends).values()) == 1
 
 
-async def check_readers(readers: Sequence[SseReader], log: Sequence[Told]) -> None:
+async def check_readers(readers: Sequence[Reading], log: Sequence[Told]) -> None:
     """Each heard in order, nothing twice, all but what a later report of the same stage says better."""
     await until(lambda: all(reader.cursor == log[-1].id for reader in readers), _PATIENCE_SECONDS)
     places = {told.id: place for place, told in enumerate(log)}
@@ -82,3 +83,18 @@ async def check_readers(readers: Sequence[SseReader], log: Sequence[Told]) -> No
         assert reader.controls["reset"] == 0
         missed = [log[place] for place in set(range(len(log))) - set(heard)]
         assert not [told for told in missed if not told.type.endswith(":progress")]
+
+
+async def check_told_all(readers: Sequence[Reading], log: Sequence[Told]) -> None:
+    """The same where Redis may have lost the end of its log: who heard of what was lost was told `reset`, and knows by
+    the snapshot, or by what it heard, how each job ended; nothing came twice, or out of order."""
+    await until(lambda: all(reader.cursor == log[-1].id for reader in readers), _PATIENCE_SECONDS)
+    ended = {json.loads(told.data)["jobId"] for told in log if told.type == "audio:complete"}
+    for reader in readers:
+        if not reader.controls["reset"]:
+            await check_readers([reader], log)
+        heard = [Cursor(*map(int, told.id.split("-"))) for told in reader.events]
+        assert all(before < after for before, after in pairwise(heard))
+        known = {json.loads(told.data)["jobId"] for told in reader.events if told.type == "audio:complete"}
+        known |= {job["id"] for one in reader.snapshots for job in one["jobs"] if job["state"] == "completed"}
+        assert ended <= known

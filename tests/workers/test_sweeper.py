@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,16 @@ async def test_oldest_segments_make_room(storage: Storage, settings: Settings) -
     assert await sweep_segments(storage, few) == 11
     assert [file.exists() for file in files] == [False] * 11 + [True] * 9
     assert await sweep_segments(storage, few) == 0
+
+
+async def test_upload_that_was_never_finished_goes_after_a_day(storage: Storage, settings: Settings) -> None:
+    whole = await keep(storage, settings, "whole", 10, 3 * DAY)
+    old, new = (whole.with_name(f"{name}.m4b#1") for name in ("old", "new"))
+    for file in (old, new):
+        file.write_bytes(b"half of it")
+    os.utime(old, (time.time() - 2 * DAY, time.time() - 2 * DAY))
+    assert await storage.delete_unfinished(datetime.now(UTC) - timedelta(days=1)) == 1
+    assert (whole.exists(), old.exists(), new.exists()) == (True, False, True)
 
 
 async def test_nothing_kept_is_nothing_to_sweep(storage: Storage, settings: Settings) -> None:

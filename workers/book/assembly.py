@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from workers.book import m4b, part
 from workers.book.shelf import Shelf
 from workers.book.steps import in_threads
 from workers.report import Pace, Report
+from workers.workplace import workplace
 
 _AT_ONCE = 2
 _STEP_BYTES = 4 << 20
@@ -56,8 +56,7 @@ async def assemble(edition: Edition, shelf: Shelf, report: Report) -> int:
     for an earlier book is taken from the shelf. All that it writes elsewhere is gone when this returns.
     Raises JobError (`bad_chapter_audio`), NotFound where a chapter's audio is gone, Unavailable, OSError.
     """
-    with tempfile.TemporaryDirectory(prefix="smartvoice-") as name:
-        folder = Path(name)
+    with workplace() as folder:
         book = folder / f"book.{edition.format}"
         if edition.format == "m4b":
             await _m4b(edition, shelf, report, folder, book)
