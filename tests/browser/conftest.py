@@ -7,8 +7,10 @@ import os
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 from tests.browser.coverage import PROPERTY, Coverage
@@ -35,7 +37,15 @@ def chromium() -> str:
     pytest.skip(missing)
 
 
-@pytest.fixture
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Gives all of these tests one loop, on which the browser lives that they share."""
+    shared = pytest.mark.asyncio(loop_scope="session")
+    for item in items:
+        if Path(__file__).parent in item.path.parents and pytest_asyncio.is_async_test(item):
+            item.add_marker(shared, append=False)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser(chromium: str) -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=chromium, args=_QUIET)
@@ -43,7 +53,7 @@ async def browser(chromium: str) -> AsyncIterator[Browser]:
         await browser.close()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def context(browser: Browser, stack: Stack, request: pytest.FixtureRequest) -> AsyncIterator[BrowserContext]:
     context = await browser.new_context(base_url=stack.address, locale="en-GB")
     context.set_default_timeout(20_000)
@@ -58,6 +68,6 @@ async def context(browser: Browser, stack: Stack, request: pytest.FixtureRequest
     await context.close()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def page(context: BrowserContext) -> Page:
     return await context.new_page()

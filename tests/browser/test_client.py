@@ -6,7 +6,7 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator
 
-import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext
 
 from app.auth.tokens import Tokens
@@ -14,13 +14,13 @@ from tests.browser.world import LONG_SECONDS, USER, World, world_of
 from tests.support import until
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def world() -> AsyncIterator[World]:
     async with world_of(heartbeat_seconds=1) as world:
         yield world
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def context(browser: Browser, world: World) -> AsyncIterator[BrowserContext]:
     context = await world.browser(browser)
     await world.sign_in(context)

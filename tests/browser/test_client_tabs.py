@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext
 
 from app.core import keys
@@ -20,13 +21,13 @@ from tests.support import until
 _BURN = "ms => { const end = performance.now() + ms; while (performance.now() < end); }"
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def world() -> AsyncIterator[World]:
     async with world_of() as world:
         yield world
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def context(browser: Browser, world: World) -> AsyncIterator[BrowserContext]:
     context = await world.browser(browser)
     await world.sign_in(context)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 
-import pytest
+import pytest_asyncio
 from playwright.async_api import BrowserContext, Locator, expect
 
 from tests.browser.scenes import Place, placed
@@ -31,7 +31,7 @@ SPEAKS = """
 """
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def place() -> AsyncIterator[Place]:
     async with placed(SMARTVOICE_RETRY_SECONDS="30", SMARTVOICE_TTS_TRIES="1") as place:
         yield place

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, Route, expect
 
 from tests.browser.visitor import visit
@@ -31,7 +32,7 @@ SHARES = """
 """
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def small(browser: Browser) -> AsyncIterator[Page]:
     """The page of a server that takes little."""
     with running(SMARTVOICE_MAX_UPLOAD_BYTES="200000") as stack:
