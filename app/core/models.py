@@ -18,6 +18,7 @@ BookFormat = Literal["m4b", "zip"]
 State = Literal["waiting", "active", "completed", "failed", "cancelled"]
 VOICE_ID = r"[A-Za-z0-9._/+-]+"
 """What the id of a voice looks like; 100 characters at most."""
+_COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 MANUSCRIPT = "manuscript"
 """What a parse job makes, where a narration names its chapter."""
 BOOK = "book"
@@ -32,6 +33,10 @@ class Model(BaseModel):
     def json_dict(self) -> dict[str, Any]:
         """As it is sent."""
         return self.model_dump(by_alias=True, mode="json")
+
+    def json_text(self) -> str:
+        """The same as text, as `compact` has it."""
+        return self.model_dump_json(by_alias=True)
 
 
 class ErrorDetail(Model):
@@ -192,4 +197,4 @@ def moment(seconds: float) -> str:
 
 def compact(value: Any) -> str:
     """JSON on one line, with text as it is; line ends and control characters are escaped, so it fits any framing."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return _COMPACT.encode(value)

@@ -42,7 +42,7 @@ async def status(request: Request[State]) -> Response:
     headers = _headers(job.version, job.state) | applied
     if _matches(request, job.version):
         return Response(status_code=304, headers=headers)
-    return reply(job.json_dict(), headers=headers)
+    return reply(job, headers=headers)
 
 
 async def cancel(request: Request[State]) -> Response:

@@ -14,7 +14,7 @@ from starlette.routing import Match, Route
 
 from app.core.errors import Problem, Unauthenticated
 from app.core.metrics import REFUSALS
-from app.core.models import compact
+from app.core.models import Model, compact
 from app.core.redis import problem_of
 from app.observed import route_of
 from app.state import State
@@ -23,9 +23,9 @@ logger = structlog.get_logger()
 
 
 def reply(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """A JSON answer that no cache keeps unless `headers` say so."""
+    """A JSON answer, of a model or of what JSON can say, that no cache keeps unless `headers` say so."""
     return Response(
-        compact(content),
+        content.json_text() if isinstance(content, Model) else compact(content),
         status_code=status,
         media_type="application/json",
         headers={"Cache-Control": "no-store", **(headers or {})},

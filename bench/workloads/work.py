@@ -319,6 +319,8 @@ async def narration(plan: Plan, build: Path, cores: int) -> list[Row]:
             project, chapters = await asker.book(_USER, len(texts))
             for chapter, text in zip(chapters, texts, strict=True):
                 await asker.set_text(_USER, project, chapter, text)
+            # What was parsed was a job, too.
+            watch.first.clear()
             worker = _worker(folder, port, "", cores=ALL_CORES, worker_processes=cores, worker_threads=2)
             async with worker:
                 await asyncio.sleep(_BOOT_SECONDS)
