@@ -87,8 +87,9 @@ def advice(error: BaseException) -> str:
     code = _CODE.search(text)
     if code:
         return _ADVICE.get(code[1], f"it answers {code[1]}")
-    if "403" in text:
+    # Not the digits alone: a name may have them.
+    if "403 Forbidden" in text:
         return _ADVICE["AccessDenied"]
-    if "404" in text:
+    if "404 Not Found" in text:
         return _ADVICE["NoSuchBucket"]
     return "nothing answers there; start it, or mend SMARTVOICE_S3_ENDPOINT"

@@ -5,11 +5,13 @@ from __future__ import annotations
 import httpx
 from playwright.async_api import Browser, expect
 
+from tests.stack import Stack
 
-async def test_page_shows_every_operation_and_finds_what_is_looked_for(browser: Browser, address: str) -> None:
+
+async def test_page_shows_every_operation_and_finds_what_is_looked_for(browser: Browser, stack: Stack) -> None:
     async with httpx.AsyncClient(trust_env=False) as http:
-        document = (await http.get(f"{address}/openapi.json")).json()
-    context = await browser.new_context(base_url=address, locale="en-GB", color_scheme="dark")
+        document = (await http.get(f"{stack.address}/openapi.json")).json()
+    context = await browser.new_context(base_url=stack.address, locale="en-GB", color_scheme="dark")
     page = await context.new_page()
     troubles: list[str] = []
     # What the content policy forbids is told there too.

@@ -69,7 +69,7 @@ async def test_rows_are_painted_alone_and_nothing_moves(
     )
     # What is left of them changes at one stroke.
     await page.get_by_role("button", name="Cancel all").click()
-    await expect(page.locator("#overall-share")).to_be_hidden()
+    await expect(page.locator("#overall-share")).to_be_hidden(timeout=60_000)
     assert await page.locator(COMPLETED).count() < CHAPTERS
     many = await page.evaluate("window.frames")
     shifts = await page.evaluate("window.shifts")

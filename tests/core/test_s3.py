@@ -95,3 +95,8 @@ async def test_oldest_segments_of_a_bucket_make_room(s3: S3Server, settings: Any
     assert sorted([file.path[-6:] async for file in storage.files(SEGMENTS)]) == ["1.flac", "2.flac"]
     assert await sweep_segments(storage, settings.model_copy(update={"segment_days": 1e-9})) == 2
     assert await asyncio.wait_for(anext(storage.files(SEGMENTS), None), 10) is None
+
+
+def test_digits_of_a_name_are_no_status() -> None:
+    error = OSError("Error performing PUT http://127.0.0.1:9/b/2404540306c403/.check: error sending request")
+    assert "SMARTVOICE_S3_ENDPOINT" in buckets.advice(error)

@@ -27,7 +27,7 @@ from tests.faults.readers import ENDS, Crowd, SseReader, Told, logged
 from tests.stack import Stack, alive, command_of, running
 from tests.support import until
 
-SECONDS = int(os.environ.get("SMARTVOICE_CHAOS_SECONDS", "12"))
+SECONDS = int(os.environ.get("SMARTVOICE_CHAOS_SECONDS", "8"))
 CHAPTERS_EACH = 10
 USERS = [f"reader-{number}" for number in range(max(2, SECONDS // 3))]
 # A kill each second finds the same job three times now and then; that a job fails for that has a test of its own.
