@@ -140,8 +140,15 @@ def _year_range(match: re.Match[str]) -> str:
 
 
 _Replacement = str | Callable[[re.Match[str]], str]
-_KINGS = "Henry|Louis|Charles|George|Edward|James|William|Richard|Philip|Elizabeth|Mary|Pope \\w+|Benedict|Pius|Paul|John|Napoleon|Catherine|Frederick|Alexander|Nicholas|Peter|Leo|Gregory|Innocent|Ramses|Otto|Ferdinand|Wilhelm"  # noqa: E501
-_NAMED = "Chapter|Part|Book|Volume|Act|Scene|Section|War|Canto|Appendix|CHAPTER|PART|BOOK|VOLUME|ACT|SCENE|chapter|part|book|volume|act|scene"  # noqa: E501
+_KINGS = (
+    "Henry|Louis|Charles|George|Edward|James|William|Richard|Philip|Elizabeth|Mary|Pope \\w+|Benedict|Pius|"
+    "Paul|John|Napoleon|Catherine|Frederick|Alexander|Nicholas|Peter|Leo|Gregory|Innocent|Ramses|Otto|"
+    "Ferdinand|Wilhelm"
+)
+_NAMED = (
+    "Chapter|Part|Book|Volume|Act|Scene|Section|War|Canto|Appendix|CHAPTER|PART|BOOK|VOLUME|ACT|SCENE|chapter|"
+    "part|book|volume|act|scene"
+)
 _RULES: list[tuple[re.Pattern[str], _Replacement]] = [
     *((re.compile(rf"(?<![\w.]){pattern}"), word) for pattern, word in _ABBREVIATIONS.items()),
     (re.compile(r"(?<![\d/-])(?P<year>\d{4})-(?P<month>\d{2})-(?P<day>\d{2})(?![\d/-])"), _date),
