@@ -39,12 +39,15 @@ _BAD_HTTP = _refusal(400, "Bad Request", "bad_http", "This is not HTTP as it sho
 class Protocol(HttpToolsProtocol):
     """Offers the ASGI extension `smartvoice.hand_over` with each request."""
 
+    _corked: _Corked
     _in_head = False
     _head = 0  # bytes of a head that has not come to its end
     _unread = 0  # bytes of a body that nobody wants any longer
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's is
         super().connection_made(transport)
+        self._corked = _Corked(transport, self.loop)
+        self.transport = cast(asyncio.Transport, self._corked)
         # A client that does not read is waited for as soon as this much lies ready for it; 64 KiB is the rule.
         transport.set_write_buffer_limits(high=_BUFFER_BYTES)
 
@@ -67,6 +70,7 @@ class Protocol(HttpToolsProtocol):
             self._refuse_head()
         else:
             super().on_headers_complete()
+            self._corked.hold_next()
 
     def on_body(self, body: bytes) -> None:
         if self.transport.is_closing():
@@ -88,7 +92,7 @@ class Protocol(HttpToolsProtocol):
 
     def _hand_over(self, successor: Successor) -> bool:
         """As uvicorn does it for a WebSocket."""
-        transport, cycle, paused = self.transport, self.cycle, self.flow.write_paused
+        transport, cycle, paused = self._corked.transport, self.cycle, self.flow.write_paused
         if cycle.disconnected or transport.is_closing():
             return False
         self._unset_keepalive_if_required()
@@ -100,7 +104,7 @@ class Protocol(HttpToolsProtocol):
         transport.set_protocol(cast(asyncio.BaseProtocol, successor))
         # Each of these holds the others, and all of them this protocol.
         del self.scope, self.cycle, self.parser, self.pipeline, self.headers
-        successor.begin(transport, self.connections, paused)
+        successor.begin(transport, self.connections, paused, self._corked.taken())
         return True
 
     def _refuse_head(self) -> None:
@@ -109,11 +113,63 @@ class Protocol(HttpToolsProtocol):
             self.transport.close()
 
 
-class Successor(typing.Protocol):
-    """Takes over a connection on which the head of an answer has been sent, as chunks (RFC 9112, 7.1)."""
+class _Corked:
+    """A transport that keeps the head of an answer back until its body comes, in this turn of the loop or not at all.
 
-    def begin(self, transport: asyncio.Transport, connections: set[Any], paused: bool) -> None:
-        """`connections` are those that the server waits for when it stops; `paused`: the client does not read."""
+    uvicorn writes each by itself, and a transport sends at once what it is given: two system calls, and two packets.
+    """
+
+    __slots__ = ("_head", "_holds", "_loop", "transport")
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self.transport = transport
+        self._loop = loop
+        self._holds = False
+        self._head = b""
+
+    def hold_next(self) -> None:
+        """What is written next is a head."""
+        self._holds = True
+
+    def taken(self) -> bytes:
+        """What is held back, which is the caller's to write."""
+        head, self._head = self._head, b""
+        return head
+
+    def write(self, data: bytes) -> None:
+        if self._holds:
+            self._holds = False
+            self._head = data
+            self._loop.call_soon(self._flush)
+        elif self._head:
+            self.transport.writelines([self.taken(), data])
+        else:
+            self.transport.write(data)
+
+    def close(self) -> None:
+        self._flush()
+        self.transport.close()
+
+    def abort(self) -> None:
+        self.transport.abort()
+
+    def is_closing(self) -> bool:
+        return self.transport.is_closing()
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return self.transport.get_extra_info(name, default)
+
+    def _flush(self) -> None:
+        if self._head:
+            self.transport.write(self.taken())
+
+
+class Successor(typing.Protocol):
+    """Takes over a connection on which an answer goes on as chunks (RFC 9112, 7.1)."""
+
+    def begin(self, transport: asyncio.Transport, connections: set[Any], paused: bool, head: bytes) -> None:
+        """`connections` are those that the server waits for when it stops; `paused`: the client does not read; `head`:
+        the answer's, as far as it is still to be written."""
 
     def shutdown(self) -> None:
         """The server stops."""

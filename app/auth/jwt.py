@@ -8,13 +8,15 @@ from typing import Any, NamedTuple
 
 from joserfc import jwt
 from joserfc.errors import JoseError
-from joserfc.jwk import Key
+from joserfc.jwk import Key, OctKey
 from joserfc.jws import JWSRegistry
 from joserfc.jwt import JWTClaimsRegistry
 
 LEEWAY_SECONDS = 10
 _LARGEST = 8192
 _LARGEST_HEAD = 1024
+_PLAIN = {"alg", "kid", "typ"}
+_HMAC = JWSRegistry.algorithms["HS256"]
 
 
 class BadToken(Exception):
@@ -22,10 +24,14 @@ class BadToken(Exception):
 
 
 class Head(NamedTuple):
-    """What a token says of how it was signed. Nothing of it is believed; it only chooses among what is allowed."""
+    """What a token says of how it was signed. Nothing of it is believed; it only chooses among what is allowed.
+
+    `plain`: that is all it says.
+    """
 
     algorithm: str
     key: str | None
+    plain: bool
 
 
 def head_of(token: str) -> Head:
@@ -36,13 +42,13 @@ def head_of(token: str) -> Head:
     if rest.count(".") != 1 or len(first) > _LARGEST_HEAD:
         raise BadToken("not three parts")
     try:
-        head = json.loads(urlsafe_b64decode(first.encode() + b"=" * (-len(first) % 4)))
+        head = json.loads(_decoded(first))
     except (ValueError, RecursionError) as error:
         raise BadToken("a head that is no JSON") from error
     algorithm, key = (head.get("alg"), head.get("kid")) if isinstance(head, dict) else (None, None)
     if not isinstance(algorithm, str) or not isinstance(key, str | None):
         raise BadToken("a head without an algorithm")
-    return Head(algorithm, key)
+    return Head(algorithm, key, head.keys() <= _PLAIN)
 
 
 def claims_of(token: str, key: Key, algorithm: str, registry: JWTClaimsRegistry) -> dict[str, Any]:
@@ -54,3 +60,27 @@ def claims_of(token: str, key: Key, algorithm: str, registry: JWTClaimsRegistry)
     except (JoseError, ValueError, TypeError, RecursionError) as error:
         raise BadToken(str(error) or type(error).__name__) from error
     return claims
+
+
+def claims_by_hmac(token: str, key: OctKey, registry: JWTClaimsRegistry) -> dict[str, Any]:
+    """The same of a token with a plain head that was signed by HMAC-SHA256. Raises BadToken.
+
+    It comes with each stream that is opened, and goes without the library's layers, which take four times as long; the
+    signature and the claims are checked by the library all the same (RFC 7515, 5.2).
+    """
+    signed, _, signature = token.rpartition(".")
+    try:
+        if not _HMAC.verify(signed.encode("ascii"), _decoded(signature), key):
+            raise BadToken("bad_signature")
+        claims = json.loads(_decoded(signed.partition(".")[2]))
+        if not isinstance(claims, dict):
+            raise BadToken("claims that are no object")
+        registry.validate(claims)
+    except (JoseError, ValueError, TypeError, RecursionError) as error:
+        raise BadToken(str(error) or type(error).__name__) from error
+    return claims
+
+
+def _decoded(part: str) -> bytes:
+    """Base64 without its padding (RFC 7515, 2). Raises ValueError."""
+    return urlsafe_b64decode(part.encode() + b"=" * (-len(part) % 4))

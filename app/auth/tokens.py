@@ -11,7 +11,7 @@ from joserfc import jwt
 from joserfc.jwt import JWTClaimsRegistry
 
 from app.auth.issuer import Issuer
-from app.auth.jwt import LEEWAY_SECONDS, BadToken, Head, claims_of, head_of
+from app.auth.jwt import LEEWAY_SECONDS, BadToken, Head, claims_by_hmac, claims_of, head_of
 from app.auth.keyring import Keyring, Own
 from app.auth.names import outsider_id, user_id
 from app.core.errors import Unauthenticated
@@ -50,11 +50,12 @@ class Tokens:
     async def verify(self, token: str) -> Bearer:
         """Whom a token stands for. Raises Unauthenticated (`bad_token`), Unavailable (`keys_unavailable`)."""
         try:
-            if (known := self._known.get(token, self._ring.all())) is not None:
+            digest = _digest(token)
+            if (known := self._known.get(digest, self._ring.all())) is not None:
                 return known
             head = head_of(token)
             if own := self._own(token, head):
-                self._known.keep(token, own)
+                self._known.keep(digest, own)
                 return own
             if self._issuer is None:
                 raise BadToken("no key of ours")
@@ -71,6 +72,8 @@ class Tokens:
         keys = self._ring.called(head.key) if head.algorithm == _ALGORITHM else []
         for own in keys:
             try:
+                if head.plain:
+                    return _bearer(claims_by_hmac(token, own.key, self._claims))
                 return _bearer(claims_of(token, own.key, _ALGORITHM, self._claims))
             except BadToken:
                 if head.key is not None:
@@ -89,16 +92,16 @@ class _Known:
         self._bearers: dict[bytes, Bearer] = {}
         self._keys: list[Own] = []
 
-    def get(self, token: str, keys: list[Own]) -> Bearer | None:
+    def get(self, digest: bytes, keys: list[Own]) -> Bearer | None:
         if keys is not self._keys:
             self._keys, self._bearers = keys, {}
-        found = self._bearers.get(_digest(token))
+        found = self._bearers.get(digest)
         return found if found is not None and time.time() < found.expires else None
 
-    def keep(self, token: str, bearer: Bearer) -> None:
+    def keep(self, digest: bytes, bearer: Bearer) -> None:
         if len(self._bearers) >= _MOST_KNOWN:
             self._bearers.clear()
-        self._bearers[_digest(token)] = bearer
+        self._bearers[digest] = bearer
 
 
 def _digest(token: str) -> bytes:

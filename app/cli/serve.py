@@ -29,6 +29,7 @@ def serve_web(settings: Settings) -> None:
         "app.main:create_app",
         factory=True,
         http=Protocol,
+        ws="none",
         workers=settings.web_processes,
         log_level="warning",
         access_log=False,

@@ -23,8 +23,11 @@ Guard = Literal["new", "claim", "report", "command"]
 PUSH = files("app.core").joinpath("push.lua").read_text()
 """Lua that stands before every script which appends to a log (see `EventLog.pushing`)."""
 
+TOP = files("app.core").joinpath("top.lua").read_text()
+"""Lua that stands before every script which tells where a log ends; its keys are the log and the user's hash."""
+
 _APPEND = PUSH + files("app.core").joinpath("append.lua").read_text()
-_PAGE = files("app.core").joinpath("page.lua").read_text()
+_PAGE = TOP + files("app.core").joinpath("page.lua").read_text()
 _FALLEN = files("app.core").joinpath("fallen.lua").read_text()
 _TYPE = re.compile(r"[a-z]+:[a-z]+")
 _END = Cursor(2**62, 0)
@@ -179,7 +182,7 @@ class EventLog:
         """At most `count` entries past `after`, and whether they follow it without a gap."""
         rows, last, before = await self._page(keys=[keys.log(user), keys.user(user)], args=[f"({after}", count])
         entries = [Entry.of(id, values[1], values[3]) for id, values in rows]
-        top = _cursor(last)
+        top = cursor_of(last)
         return Page(entries, _whole(after, entries, top, int(before)), top)
 
     async def top(self, user: str) -> Cursor:
@@ -196,7 +199,7 @@ class EventLog:
     async def tops(self, users: Sequence[str]) -> list[Cursor | None]:
         """The ids of the latest events of many logs, None for each that is empty."""
         commands = [("XREVRANGE", keys.log(user), "+", "-", "COUNT", "1") for user in users]
-        return [_cursor(row[0][0]) if row else None for row in await ask_all(self._redis, commands)]
+        return [cursor_of(row[0][0]) if row else None for row in await ask_all(self._redis, commands)]
 
     def _check(self, event: Event) -> None:
         if len(event.data.encode()) > self._settings.max_event_bytes:
@@ -229,7 +232,8 @@ class EventLog:
         return [self._settings.log_length, _ms(self._settings.log_days * 86400)]
 
 
-def _cursor(id: bytes) -> Cursor:
+def cursor_of(id: bytes) -> Cursor:
+    """An id as Redis tells it."""
     epoch, seq = id.split(b"-")
     return Cursor(int(epoch), int(seq))
 

@@ -30,6 +30,7 @@ class Link(asyncio.Protocol):
         )
         self._opened: AbstractConnection | None = None
         self._transport: asyncio.Transport | None = None
+        self._unsent: list[bytes] = []
 
     async def open(self, connection: AbstractConnection) -> None:
         """Connects by `connection`, which is this link's from then on. Raises RedisError, OSError."""
@@ -47,9 +48,16 @@ class Link(asyncio.Protocol):
         return self._transport is not None and not self._transport.is_closing() and not self.closed.done()
 
     def send(self, *command: Any) -> None:
-        """Sends a command; what is sent in one turn of the loop goes out together."""
+        """Sends a command; what is sent in one turn of the loop goes out together, in one write."""
+        if not self._unsent:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._unsent.append(hiredis.pack_command(command))
+
+    def _flush(self) -> None:
+        # A transport writes at once what it is given; each write is a system call, and wakes the server.
+        unsent, self._unsent = self._unsent, []
         if self._transport is not None and self.is_open:
-            self._transport.write(hiredis.pack_command(command))
+            self._transport.write(b"".join(unsent))
 
     def fail(self, error: BaseException) -> None:
         """Cuts the connection off, for a reason."""

@@ -26,20 +26,40 @@ def configure_logs(form: Literal["auto", "console", "json"] = "auto", stream: Te
     renderer: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer() if for_people else structlog.processors.JSONRenderer(serializer=_line)
     )
+    # Loggers that have been used hold this list, so it stays the same one.
+    _PROCESSORS[:] = [
+        structlog.contextvars.merge_contextvars,
+        *([tracing.into_log] if tracing.wanted() else []),
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        renderer,
+    ]
+    _LINES.stream = stream
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            *([tracing.into_log] if tracing.wanted() else []),
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            renderer,
-        ],
+        processors=_PROCESSORS,
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        # Looked up for each line: what was stderr when this was set may be closed by then.
-        logger_factory=lambda *_: structlog.PrintLogger(stream or sys.stderr),
-        cache_logger_on_first_use=False,
+        logger_factory=lambda *_: _LINES,
+        cache_logger_on_first_use=True,
     )
+
+
+class _Lines:
+    """Writes lines, each at once and in one piece, to `stream`, or to what is stderr by then: what was stderr when
+    this was made may be closed."""
+
+    stream: TextIO | None = None
+
+    def msg(self, line: str) -> None:
+        out = self.stream or sys.stderr
+        out.write(line + "\n")
+        out.flush()
+
+    debug = info = warning = warn = error = critical = fatal = exception = failure = log = msg
+
+
+_PROCESSORS: list[structlog.typing.Processor] = []
+_LINES = _Lines()
 
 
 def _line(event: Any, **_: Any) -> str:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from hiredis import PushNotification
 from redis.asyncio import Redis
-from redis.exceptions import ConnectionError, TimeoutError
+from redis.commands.core import AsyncScript
+from redis.exceptions import ConnectionError, NoScriptError, TimeoutError
 
 from app.core.link import Link, lone
 
@@ -101,6 +102,9 @@ class PipedRedis(Redis):
         callback = self.response_callbacks.get(args[0])
         return callback(answer, **options) if callback else answer
 
+    def register_script(self, script: Any) -> AsyncScript:
+        return _Script(self, script)
+
     async def ask_all(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
         """What the server says to each, as it says it. Raises RedisError, also for what is refused."""
         pipe = self._pipe
@@ -139,6 +143,21 @@ class PipedRedis(Redis):
         self._opening = None
         if not opening.cancelled():
             opening.exception()  # told to all who waited
+
+
+class _Script(AsyncScript):
+    """A Lua script that is asked for by its digest, and sent where the server does not know it."""
+
+    def __init__(self, redis: PipedRedis, script: str | bytes) -> None:
+        super().__init__(redis, script)
+        self._redis = redis
+
+    async def __call__(self, keys: Any = (), args: Iterable[Any] | None = None, client: Any = None) -> Any:
+        words = (len(keys), *keys, *(args or ()))
+        try:
+            return await self._redis.execute_command("EVALSHA", self.sha, *words)
+        except NoScriptError:
+            return await self._redis.execute_command("EVAL", self.script, *words)
 
 
 async def ask_all(redis: Redis, commands: Sequence[tuple[Any, ...]]) -> list[Any]:

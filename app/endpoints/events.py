@@ -60,16 +60,14 @@ class StreamResponse(EventSourceResponse):
     """
 
     def __init__(self, stream: Stream) -> None:
-        super().__init__(_NOTHING, headers=HEADERS, ping=0)
-        # A stream that has ended leaves nothing on its connection to go on with.
-        self.headers["Connection"] = "close"
+        self.status_code = 200
         self._stream = stream
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Lets go of the stream where its client has gone meanwhile."""
         taken = False
         try:
-            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            await send({"type": "http.response.start", "status": self.status_code, "headers": _HEAD})
             taken = hand_over(scope, self._stream)
         finally:
             if not taken:
@@ -82,7 +80,8 @@ async def _nothing() -> AsyncIterator[bytes]:
     yield b""
 
 
-_NOTHING = _nothing()
+# A stream that has ended leaves nothing on its connection to go on with.
+_HEAD = EventSourceResponse(_nothing(), headers={**HEADERS, "Connection": "close"}, ping=0).raw_headers
 
 
 async def _poll(

@@ -68,6 +68,13 @@ class Write(NamedTuple):
     chunk: bytes
 
 
+class Known(NamedTuple):
+    """How often a feed had changed, and the latest event that it had been told of, at some moment."""
+
+    changes: int
+    told: Cursor | None
+
+
 class Feed:
     """One user's latest events in this process, and whoever waits for more."""
 
@@ -220,14 +227,24 @@ class Reader:
             entries = self.feed.after(after)
             return entries if entries is not None else await self._read(after)
 
+    @property
+    def known(self) -> Known:
+        """To be looked at before the log is read."""
+        return Known(self.feed.changes, self.feed.told)
+
     async def top(self) -> Cursor:
         """The place behind the latest event."""
         if self.feed.top is not None:
             return self.feed.top
-        changes, told = self.feed.changes, self.feed.told
-        top = await self._log.top(self.user)
-        await self._compare(top, told)
-        if self.feed.changes == changes:
+        known = self.known
+        return await self.read_top(await self._log.top(self.user), known)
+
+    async def read_top(self, top: Cursor, known: Known) -> Cursor:
+        """The same, where the log was found to end at `top` after so much was `known`."""
+        if self.feed.top is not None:
+            return self.feed.top
+        await self._compare(top, known.told)
+        if self.feed.changes == known.changes:
             self.feed.stands_at(top)
         return top
 
@@ -245,13 +262,12 @@ class Reader:
                 await asyncio.sleep(pause)
 
     async def _read(self, after: Cursor) -> list[Entry]:
-        feed = self.feed
-        changes, told = feed.changes, feed.told
+        feed, known = self.feed, self.known
         page = await self._log.read(self.user, after, self._settings.page_length)
-        await self._compare(page.top, told)
+        await self._compare(page.top, known.told)
         if not page.whole:
             raise Gone
-        if feed.changes == changes:
+        if feed.changes == known.changes:
             if not page.entries:
                 # Nothing is past the cursor, so the cursor is the top: from here on pushes tell.
                 feed.stands_at(after)

@@ -24,7 +24,9 @@ from redis.asyncio import Redis
 from redis.exceptions import OutOfMemoryError, RedisError
 
 from app.core import keys
+from app.core.cursor import Cursor
 from app.core.errors import TooMany
+from app.core.eventlog import TOP, cursor_of
 from app.core.models import new_id
 from app.core.redis import fields
 from app.core.settings import Settings
@@ -32,7 +34,7 @@ from app.core.tasks import end
 
 logger = structlog.get_logger()
 
-_PLACE = files("app.events").joinpath("place.lua").read_text()
+_PLACE = TOP + files("app.events").joinpath("place.lua").read_text()
 _BEAT = files("app.events").joinpath("beat.lua").read_text()
 _BEAT_SECONDS = 20.0
 _ALIVE_MS = 60_000
@@ -77,11 +79,14 @@ class Places:
         finally:
             self.give_back(user)
 
-    async def take(self, user: str) -> None:
-        """Takes a place, to be given back. Raises TooMany (`too_many_streams`); RedisError."""
+    async def take(self, user: str) -> Cursor | None:
+        """Takes a place, to be given back. Returns where the user's log ended in that moment, if it was told.
+
+        Raises TooMany (`too_many_streams`); RedisError.
+        """
         self.total += 1
         try:
-            await self._take(user)
+            return await self._take(user)
         except BaseException:
             self.total -= 1
             raise
@@ -100,37 +105,37 @@ class Places:
         self._change.set()
         return list(alive)
 
-    async def _take(self, user: str) -> None:
+    async def _take(self, user: str) -> Cursor | None:
         async with self._lock(user):
             if self._held[user] >= self._most:
                 raise _too_many()
             self._held[user] += 1
             try:
-                await self._ask(user)
+                return await self._ask(user)
             except OutOfMemoryError:
                 # Whoever only reads is let in where Redis is full; it is told of them when it has room again.
                 self._is_changed(user)
+                return None
             except BaseException:
                 # Whether Redis has counted it or not.
                 self._give_back(user)
                 raise
 
-    async def _ask(self, user: str) -> None:
-        others = await self._others(user)
-        if not others:
-            return
-        # Some of them may have died since.
-        dead = others - set(await self.beat())
-        if dead:
+    async def _ask(self, user: str) -> Cursor:
+        top, others = await self._told(user)
+        if top is None and (dead := others - set(await self.beat())):
+            # Some of them have died since.
             await self._redis.hdel(keys.streams(user), *dead)
-        if not dead or await self._others(user):
+            top, _ = await self._told(user)
+        if top is None:
             raise _too_many()
+        return top
 
-    async def _others(self, user: str) -> set[bytes]:
-        """Writes this process' number; where that makes too many, the other processes that hold some."""
+    async def _told(self, user: str) -> tuple[Cursor | None, set[bytes]]:
+        """Writes this process' number: the log's top; where that makes too many, the other processes that hold some."""
         limits: list[str | int] = [self._process, self._held[user], self._most, _LIFETIME_MS]
-        _, *others = await self._place(keys=[keys.streams(user)], args=limits)
-        return set(others)
+        taken, *told = await self._place(keys=[keys.streams(user), keys.log(user), keys.user(user)], args=limits)
+        return (cursor_of(told[0]), set()) if taken else (None, set(told))
 
     def _give_back(self, user: str) -> None:
         self._held[user] -= 1

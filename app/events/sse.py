@@ -41,6 +41,7 @@ _PADDING = b": " + b" " * 2048 + b"\r\n"
 """Old proxies hold a response back until they have this much of it."""
 _REAUTH_SECONDS = 30.0
 _JITTER = 0.1
+_LONGEST_RETRY_MS = 3000
 _MOST_UNREAD = 64 * 1024
 _LAST_CHUNK = b"0\r\n\r\n"
 
@@ -64,6 +65,7 @@ class Streams:
         self.snapshot = snapshot
         self.wheel = Wheel()
         self.heartbeat = settings.heartbeat_seconds
+        self.ready = _ready(self.heartbeat)
         self.patience = settings.send_timeout_seconds
         self.tasks: set[asyncio.Task[None]] = set()
 
@@ -75,20 +77,27 @@ class Streams:
         """
         user, lease = identity.user, self.guard.hold(identity)
         try:
-            await self.places.take(user)
+            reader = await self.hub.enter(user)
             try:
-                reader = await self.hub.enter(user)
-                try:
-                    cursor = after or await reader.top()
-                    return Stream(self, reader, lease, cursor, projects, identity.seconds_left, after is not None)
-                except BaseException:
-                    self.hub.leave(reader)
-                    raise
+                return await self._placed(reader, lease, after, projects, identity.seconds_left)
             except BaseException:
-                self.places.give_back(user)
+                self.hub.leave(reader)
                 raise
         except BaseException:
             self.guard.release(lease)
+            raise
+
+    async def _placed(
+        self, reader: Reader, lease: Lease, after: Cursor | None, projects: frozenset[str], seconds_left: float
+    ) -> Stream:
+        """With its place. What is pushed is heard by now, so nothing is missed after the top that is told with it."""
+        known = reader.known
+        top = await self.places.take(reader.user)
+        try:
+            stands = await (reader.top() if top is None else reader.read_top(top, known))
+            return Stream(self, reader, lease, after or stands, projects, seconds_left, after is not None)
+        except BaseException:
+            self.places.give_back(reader.user)
             raise
 
 
@@ -152,14 +161,15 @@ class Stream(asyncio.Protocol):
         self.live = False
         self.slot = 0
 
-    def begin(self, transport: asyncio.Transport, connections: set[object], paused: bool) -> None:
-        """Takes a connection over, on which the head of the answer has been sent. `connections` are the server's."""
+    def begin(self, transport: asyncio.Transport, connections: set[object], paused: bool, head: bytes) -> None:
+        """Takes a connection over, with what is still to be sent of the answer's head. `connections` are the server's.
+        """
         self._transport, self._connections = transport, connections
         connections.add(self)
         self._count_in()
         if paused:
             self.pause_writing()
-        self._write(self._preamble())
+        self._write(head + self._preamble())
         self._reader.feed.followers.add(self)
         self.look()
         if not self._closed:
@@ -376,12 +386,15 @@ class Stream(asyncio.Protocol):
             logger.info("stream_closed", request=self._request, reason=self._reason, seconds=seconds)
 
     def _preamble(self) -> bytes:
-        ready = {
-            "cursor": str(self._cursor),
-            "connectionId": new_id(),
-            "heartbeatSeconds": self._streams.heartbeat,
-        }
-        return _framed(_PADDING + _control("ready", ready, id=str(self._cursor), retry=_retry_ms()))
+        told = {b"cursor": b"%d-%d" % self._cursor, b"id": new_id().encode(), b"retry": _retry_ms()}
+        return _framed(self._streams.ready % told)
+
+
+def _ready(heartbeat: float) -> bytes:
+    """What each stream begins with: all but what is its own."""
+    fields: dict[str, object] = {"cursor": "%(cursor)b", "connectionId": "%(id)b", "heartbeatSeconds": heartbeat}
+    told = _control("ready", fields, id="%(cursor)b", retry=_LONGEST_RETRY_MS)
+    return _PADDING + told.replace(b"retry: %d" % _LONGEST_RETRY_MS, b"retry: %(retry)d")
 
 
 def _framed(body: bytes) -> bytes:
@@ -394,7 +407,7 @@ def _control(event: str, data: dict[str, object], *, id: str | None = None, retr
 
 
 def _retry_ms() -> int:
-    return random.randint(1000, 3000)
+    return random.randint(1000, _LONGEST_RETRY_MS)
 
 
 _HEARTBEAT = _framed(_control("heartbeat", {}))
