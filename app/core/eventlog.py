@@ -36,44 +36,41 @@ _END = Cursor(2**62, 0)
 class Entry(NamedTuple):
     """One event as it stands in the log.
 
-    `head` is `<type> <project> <job> <kind>`, looked into only where that matters. `frame` is the event as it goes over
-    a stream (WHATWG HTML, server-sent events), put together once for all its readers; `data` is JSON within it, passed
-    on as it was written.
+    `line` is `<id> <type> <project> <job> <kind>`, looked into only where that matters: most events are passed on
+    unseen. `frame` is the event as it goes over a stream (WHATWG HTML, server-sent events), put together once for all
+    its readers; `data` is JSON within it, passed on as it was written.
     """
 
-    id: Cursor
-    head: bytes
+    line: bytes
     frame: bytes
 
     @classmethod
-    def of(cls, id: bytes, head: bytes, data: bytes) -> Entry:
-        epoch, _, seq = id.partition(b"-")
-        type, _, _ = head.partition(b" ")
-        return cls(Cursor(int(epoch), int(seq)), head, b"id: %b\r\nevent: %b\r\ndata: %b\r\n\r\n" % (id, type, data))
-
-    @classmethod
     def from_push(cls, message: bytes) -> Entry:
-        """What the appending script publishes: `<id> <type> <project> <job> <kind>\\n<data>`."""
+        """What the appending script publishes: `<line>\n<data>`."""
         line, _, data = message.partition(b"\n")
-        id, _, head = line.partition(b" ")
-        return cls.of(id, head, data)
+        id, type, _ = line.split(b" ", 2)
+        return cls(line, b"id: %b\r\nevent: %b\r\ndata: %b\r\n\r\n" % (id, type, data))
+
+    @property
+    def id(self) -> Cursor:
+        return cursor_of(self.line.partition(b" ")[0])
 
     @property
     def type(self) -> str:
-        return self.head.partition(b" ")[0].decode()
+        return self.line.split(b" ", 2)[1].decode()
 
     @property
     def project(self) -> str:
-        return self.head.split(b" ")[1].decode()
+        return self.line.split(b" ", 3)[2].decode()
 
     @property
     def job(self) -> str:
-        return self.head.split(b" ")[2].decode()
+        return self.line.split(b" ", 4)[3].decode()
 
     @property
     def thin(self) -> bool:
         """Progress within a stage: of a long backlog only the latest of each job need be sent."""
-        return self.head.endswith(b" thin")
+        return self.line.endswith(b" thin")
 
     @property
     def data(self) -> bytes:
@@ -180,8 +177,8 @@ class EventLog:
 
     async def read(self, user: str, after: Cursor, count: int) -> Page:
         """At most `count` entries past `after`, and whether they follow it without a gap."""
-        rows, last, before = await self._page(keys=[keys.log(user), keys.user(user)], args=[f"({after}", count])
-        entries = [Entry.of(id, values[1], values[3]) for id, values in rows]
+        told, last, before = await self._page(keys=[keys.log(user), keys.user(user)], args=[f"({after}", count])
+        entries = list(map(Entry, told[::2], told[1::2]))
         top = cursor_of(last)
         return Page(entries, _whole(after, entries, top, int(before)), top)
 

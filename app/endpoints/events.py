@@ -130,13 +130,19 @@ def _wants_json(request: Request[State]) -> bool:
 
 def _after(request: Request[State]) -> Cursor | None:
     """What a reconnecting EventSource says in its header is newer than what stood in its URL from the start."""
-    told = request.headers.get("last-event-id", request.query_params.get("after"))
+    told = request.headers.get("last-event-id")
+    if told is None and request.scope["query_string"]:
+        told = request.query_params.get("after")
     return None if told is None else parse(told)
 
 
 async def _projects(request: Request[State], identity: Identity) -> frozenset[str] | None:
     """The projects that are asked for and there; None where all of them are deleted, so that nothing can come."""
-    asked = frozenset(request.query_params.getlist("project")) or identity.projects
+    asked = identity.projects
+    if request.scope["query_string"]:
+        asked = frozenset(request.query_params.getlist("project")) or asked
+    if not asked:
+        return asked
     if identity.projects and not asked <= identity.projects:
         raise NotFound("There is no such project for this ticket.")
     if len(asked) > request.state["settings"].max_projects:
@@ -145,7 +151,7 @@ async def _projects(request: Request[State], identity: Identity) -> frozenset[st
     if "unknown" in standing.values():
         raise NotFound("There is no such project.")
     there = frozenset(project for project, known in standing.items() if known == "there")
-    return there if there or not asked else None
+    return there or None
 
 
 def _wait(request: Request[State]) -> float:

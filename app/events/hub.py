@@ -30,7 +30,7 @@ from app.core.errors import Unavailable
 from app.core.eventlog import Entry, EventLog
 from app.core.metrics import COUNTS, LAGS
 from app.core.settings import Settings
-from app.core.tasks import end
+from app.core.tasks import done_within, end
 from app.events.subscriber import Listener, Subscriptions
 
 logger = structlog.get_logger()
@@ -62,9 +62,10 @@ class Follower(Protocol):
 
 
 class Write(NamedTuple):
-    """Entries that go out together, and the bytes of them all as one chunk (RFC 9112, 7.1)."""
+    """Entries that go out together, the id of the last, and the bytes of them all as one chunk (RFC 9112, 7.1)."""
 
     entries: Sequence[Entry]
+    last: Cursor
     chunk: bytes
 
 
@@ -94,15 +95,16 @@ class Feed:
         """Takes the next event, to be delivered with what comes together with it; one that does not follow the last
         drops what was held."""
         self.changes += 1
+        id = entry.id
         if self.top is not None:
-            if self.top.seq and entry.id <= self.top:
+            if self.top.seq and id <= self.top:
                 return
-            if not self.top.precedes(entry.id):
+            if not self.top.precedes(id):
                 self.ring.clear()
                 self._leave_behind()
         self.ring.append(entry)
         self._pending.append(entry)
-        self.top = self.told = entry.id
+        self.top = self.told = id
 
     def deliver(self) -> None:
         """Tells everyone of what was pushed. To those who are live it is written here and now."""
@@ -135,9 +137,10 @@ class Feed:
 
     def refill(self, entries: Sequence[Entry]) -> None:
         """What was read from the log, to its end, serves whoever comes next."""
-        if not self.ring and self.top in (None, entries[-1].id):
+        last = entries[-1].id
+        if not self.ring and self.top in (None, last):
             self.ring.extend(entries)
-            self.stands_at(entries[-1].id)
+            self.stands_at(last)
 
     def after(self, cursor: Cursor) -> list[Entry] | None:
         """What lies past the cursor, if the ring can tell; None where only the log can.
@@ -172,7 +175,7 @@ class Feed:
         """Returns when woken or after `timeout` seconds."""
         if self._wake is None:
             self._wake = asyncio.get_running_loop().create_future()
-        await asyncio.wait([self._wake], timeout=timeout)
+        await done_within(self._wake, timeout)
 
     def _leave_behind(self) -> None:
         """Sends the followers to the log. They stand at the old top, which must be forgotten before they look: whoever
@@ -414,8 +417,7 @@ class Hub:
             # A server that is connected answers, however many have come at once.
             if not feed.confirmed.done():
                 self._subscriptions.subscribe(channel)
-                done, _ = await asyncio.wait([feed.confirmed], timeout=_CONFIRM_SECONDS)
-                if not done:
+                if not await done_within(feed.confirmed, _CONFIRM_SECONDS):
                     raise TimeoutError
         except (TimeoutError, RedisError, OSError):
             raise Unavailable(
@@ -454,7 +456,7 @@ def in_writes(entries: Sequence[Entry]) -> list[Write]:
         size += len(entry.frame)
         if size >= _WRITE_BYTES or upto == len(entries):
             part = entries[begin:upto]
-            writes.append(Write(part, chunk(part)))
+            writes.append(Write(part, entry.id, chunk(part)))
             begin, size = upto, 0
     return writes
 

@@ -193,7 +193,7 @@ class Stream(asyncio.Protocol):
     # What the hub says.
 
     def follow(self, writes: Sequence[Write]) -> None:
-        for entries, framed in writes:
+        for entries, last, framed in writes:
             if self._paused is not None:
                 self.live = False
                 return
@@ -202,7 +202,7 @@ class Stream(asyncio.Protocol):
             else:
                 self._write(framed)
                 COUNTS.sent += len(entries)
-            self._cursor = entries[-1].id
+            self._cursor = last
 
     def fell_behind(self) -> None:
         self.live = False
@@ -345,15 +345,15 @@ class Stream(asyncio.Protocol):
             await asyncio.sleep(random.uniform(0.1, 1.0))
 
     def _take(self, entries: list[Entry]) -> None:
-        for entries_, framed in in_writes(entries):
+        for part, last, framed in in_writes(entries):
             if self._closed or self._paused is not None:
                 return
             if self._projects:
-                self._write_wanted(entries_)
+                self._write_wanted(part)
             else:
                 self._write(framed)
-                COUNTS.sent += len(entries_)
-            self._cursor = entries_[-1].id
+                COUNTS.sent += len(part)
+            self._cursor = last
 
     async def _reset(self) -> None:
         fresh = await self._streams.snapshot(self._reader.user, self._projects)

@@ -173,6 +173,7 @@ class Subscriptions:
         self._listener = listener
         self._subscribers: dict[str, Subscriber] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._only: Subscriber | None = None  # where there is but one server
 
     def subscribe(self, channel: str) -> None:
         self._of(channel).subscribe(channel)
@@ -202,12 +203,16 @@ class Subscriptions:
         await self._redis.aclose()
 
     def _of(self, channel: str) -> Subscriber:
+        if self._only is not None:
+            return self._only
         name, connection = self._server(channel)
         if name not in self._subscribers:
             prefix = "s" if isinstance(self._redis, Cluster) else ""
             subscriber = Subscriber(name, connection, self._listener, prefix, lambda: self._reroute(name))
             self._subscribers[name] = subscriber
             self._tasks[name] = asyncio.create_task(subscriber.run())
+            if prefix == "":
+                self._only = subscriber
         return self._subscribers[name]
 
     def _server(self, channel: str) -> tuple[str, Callable[[], AbstractConnection]]:

@@ -32,7 +32,7 @@ class Follower:
 
 
 def entry(seq: int, size: int = 2) -> Entry:
-    return Entry.of(b"7-%d" % seq, b"audio:progress p j thin", b"x" * size)
+    return Entry.from_push(b"7-%d audio:progress p j thin\n%b" % (seq, b"x" * size))
 
 
 def followed(top: int) -> tuple[Feed, Follower]:
@@ -81,7 +81,7 @@ async def test_gap_in_the_pushes_sends_its_followers_to_the_log() -> None:
 
 async def test_log_that_begins_anew_sends_its_followers_to_it() -> None:
     feed, follower = followed(4)
-    feed.push(Entry.of(b"8-1", b"audio:progress p j full", b"{}"))
+    feed.push(Entry.from_push(b"8-1 audio:progress p j full\n{}"))
     feed.deliver()
     assert (follower.live, follower.writes) == (False, [])
     assert feed.after(Cursor(7, 4)) is None
@@ -105,7 +105,7 @@ async def test_places_before_the_first_event_leave_nobody_behind() -> None:
     feed, follower = followed(0)
     feed.stands_at(Cursor(9, 0))
     assert (follower.live, follower.behind) == (True, 0)
-    feed.push(Entry.of(b"9-1", b"audio:progress p j full", b"{}"))
+    feed.push(Entry.from_push(b"9-1 audio:progress p j full\n{}"))
     feed.deliver()
     assert len(follower.writes) == 1
 
