@@ -231,7 +231,7 @@ class EventLog:
 
 def cursor_of(id: bytes) -> Cursor:
     """An id as Redis tells it."""
-    epoch, seq = id.split(b"-")
+    epoch, _, seq = id.partition(b"-")
     return Cursor(int(epoch), int(seq))
 
 

@@ -95,11 +95,11 @@ class Feed:
         """Takes the next event, to be delivered with what comes together with it; one that does not follow the last
         drops what was held."""
         self.changes += 1
-        id = entry.id
-        if self.top is not None:
-            if self.top.seq and id <= self.top:
+        id, top = entry.id, self.top
+        if top is not None and (id.epoch != top.epoch or id.seq != top.seq + 1):
+            if top.seq and id <= top:
                 return
-            if not self.top.precedes(id):
+            if not top.precedes(id):
                 self.ring.clear()
                 self._leave_behind()
         self.ring.append(entry)
@@ -109,8 +109,8 @@ class Feed:
     def deliver(self) -> None:
         """Tells everyone of what was pushed. To those who are live it is written here and now."""
         entries, self._pending = self._pending, []
-        if entries and self.followers:
-            writes = in_writes(entries)
+        if entries and self.followers and self.top is not None:
+            writes = in_writes(entries, self.top)
             for follower in self.followers:
                 if follower.live:
                     follower.follow(writes)
@@ -449,21 +449,24 @@ class Hub:
                 feed.drop()
 
 
-def in_writes(entries: Sequence[Entry]) -> list[Write]:
-    """The entries in as many writes as none of them becomes so large that a client that stalls holds much."""
+def in_writes(entries: Sequence[Entry], last: Cursor) -> list[Write]:
+    """The entries, which end with the id `last`, in as many writes as none of them becomes so large that a client that
+    stalls holds much."""
+    if len(entries) == 1:
+        return [Write(entries, last, chunk(entries))]
     writes, begin, size = [], 0, 0
     for upto, entry in enumerate(entries, 1):
         size += len(entry.frame)
         if size >= _WRITE_BYTES or upto == len(entries):
             part = entries[begin:upto]
-            writes.append(Write(part, entry.id, chunk(part)))
+            writes.append(Write(part, entry.id if upto < len(entries) else last, chunk(part)))
             begin, size = upto, 0
     return writes
 
 
-def chunk(entries: Iterable[Entry]) -> bytes:
+def chunk(entries: Sequence[Entry]) -> bytes:
     """What goes over a stream for these entries; nothing for none."""
-    body = b"".join([entry.frame for entry in entries])
+    body = entries[0].frame if len(entries) == 1 else b"".join([entry.frame for entry in entries])
     return b"%x\r\n%b\r\n" % (len(body), body) if body else b""
 
 

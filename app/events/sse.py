@@ -345,7 +345,7 @@ class Stream(asyncio.Protocol):
             await asyncio.sleep(random.uniform(0.1, 1.0))
 
     def _take(self, entries: list[Entry]) -> None:
-        for part, last, framed in in_writes(entries):
+        for part, last, framed in in_writes(entries, entries[-1].id):
             if self._closed or self._paused is not None:
                 return
             if self._projects:

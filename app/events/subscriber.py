@@ -150,9 +150,9 @@ class _Heard(Link):
             self.fail(reply)
         if not isinstance(reply, list):
             return
-        kind, channel, *rest = reply
+        kind, channel = reply[0], reply[1]
         if kind in (b"message", b"smessage"):
-            self._listener.heard(channel, rest[0])
+            self._listener.heard(channel, reply[2])
         elif kind in (b"subscribe", b"ssubscribe"):
             self._listener.confirmed(channel)
         elif kind == b"sunsubscribe" and channel.decode() in self._wanted:
