@@ -45,11 +45,13 @@ class Entry(NamedTuple):
     frame: bytes
 
     @classmethod
-    def from_push(cls, message: bytes) -> Entry:
-        """What the appending script publishes: `<line>\n<data>`."""
+    def from_push(cls, message: bytes) -> tuple[Cursor, Entry]:
+        """What the appending script publishes, `<line>\n<data>`, with its id."""
         line, _, data = message.partition(b"\n")
         id, type, _ = line.split(b" ", 2)
-        return cls(line, b"id: %b\r\nevent: %b\r\ndata: %b\r\n\r\n" % (id, type, data))
+        epoch, _, seq = id.partition(b"-")
+        entry = cls(line, b"id: %b\r\nevent: %b\r\ndata: %b\r\n\r\n" % (id, type, data))
+        return Cursor(int(epoch), int(seq)), entry
 
     @property
     def id(self) -> Cursor:

@@ -51,8 +51,8 @@ class Follower(Protocol):
 
     live: bool
 
-    def follow(self, writes: Sequence[Write]) -> None:
-        """Takes what lies between its cursor and the new top, or is no longer `live`."""
+    def follow(self, writes: Sequence[Write], now: float) -> None:
+        """Takes what lies between its cursor and the new top, or is no longer `live`; `now` is the loop's time."""
 
     def fell_behind(self) -> None:
         """It is no longer live, and is to catch up."""
@@ -91,11 +91,11 @@ class Feed:
         self._pending: list[Entry] = []
         self._wake: asyncio.Future[None] | None = None
 
-    def push(self, entry: Entry) -> None:
+    def push(self, id: Cursor, entry: Entry) -> None:
         """Takes the next event, to be delivered with what comes together with it; one that does not follow the last
         drops what was held."""
         self.changes += 1
-        id, top = entry.id, self.top
+        top = self.top
         if top is not None and (id.epoch != top.epoch or id.seq != top.seq + 1):
             if top.seq and id <= top:
                 return
@@ -110,10 +110,10 @@ class Feed:
         """Tells everyone of what was pushed. To those who are live it is written here and now."""
         entries, self._pending = self._pending, []
         if entries and self.followers and self.top is not None:
-            writes = in_writes(entries, self.top)
+            writes, now = in_writes(entries, self.top), asyncio.get_running_loop().time()
             for follower in self.followers:
                 if follower.live:
-                    follower.follow(writes)
+                    follower.follow(writes, now)
             LAGS.written(entries)
         self.wake()
 
@@ -369,10 +369,10 @@ class Hub:
 
     def heard(self, channel: bytes, message: bytes) -> None:
         if feed := self._by_channel.get(channel):
-            entry = Entry.from_push(message)
+            id, entry = Entry.from_push(message)
             COUNTS.heard += 1
             LAGS.heard(entry)
-            feed.push(entry)
+            feed.push(id, entry)
             self._changed.add(feed)
         elif listener := self._listeners.get(channel):
             listener.heard(channel, message)

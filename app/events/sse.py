@@ -162,8 +162,7 @@ class Stream(asyncio.Protocol):
         self.slot = 0
 
     def begin(self, transport: asyncio.Transport, connections: set[object], paused: bool, head: bytes) -> None:
-        """Takes a connection over, with what is still to be sent of the answer's head. `connections` are the server's.
-        """
+        """Takes a connection over, with what is still to be sent of the answer's head. `connections` are the server's."""
         self._transport, self._connections = transport, connections
         connections.add(self)
         self._count_in()
@@ -192,15 +191,16 @@ class Stream(asyncio.Protocol):
 
     # What the hub says.
 
-    def follow(self, writes: Sequence[Write]) -> None:
+    def follow(self, writes: Sequence[Write], now: float) -> None:
         for entries, last, framed in writes:
             if self._paused is not None:
                 self.live = False
                 return
-            if self._projects:
+            if self._projects or self._transport is None:
                 self._write_wanted(entries)
             else:
-                self._write(framed)
+                self._transport.write(framed)
+                self._spoke = now
                 COUNTS.sent += len(entries)
             self._cursor = last
 

@@ -61,7 +61,7 @@ async def test_hash_log_and_push_change_in_one_step(redis: Redis, log: EventLog)
         message = await listener.get_message(timeout=5, ignore_subscribe_messages=True)
     [entry] = await entries(log)
     assert message is not None
-    assert Entry.from_push(message["data"]) == entry
+    assert Entry.from_push(message["data"]) == (entry.id, entry)
     assert str(entry.id) == done.version
     record = decoded(await redis.hgetall(keys.job(USER, "j1")))
     assert (record["version"], record["state"]) == (done.version, "active")

@@ -19,7 +19,7 @@ class Follower:
         self.writes: list[Write] = []
         self.behind = 0
 
-    def follow(self, writes: Sequence[Write]) -> None:
+    def follow(self, writes: Sequence[Write], now: float) -> None:
         self.writes += writes
         self._cursor = writes[-1].entries[-1].id
 
@@ -31,8 +31,12 @@ class Follower:
         pass
 
 
-def entry(seq: int, size: int = 2) -> Entry:
+def pushed(seq: int, size: int = 2) -> tuple[Cursor, Entry]:
     return Entry.from_push(b"7-%d audio:progress p j thin\n%b" % (seq, b"x" * size))
+
+
+def entry(seq: int, size: int = 2) -> Entry:
+    return pushed(seq, size)[1]
 
 
 def followed(top: int) -> tuple[Feed, Follower]:
@@ -46,7 +50,7 @@ def followed(top: int) -> tuple[Feed, Follower]:
 async def test_what_comes_together_goes_out_in_one_write() -> None:
     feed, follower = followed(4)
     for seq in (5, 6, 7):
-        feed.push(entry(seq))
+        feed.push(*pushed(seq))
     assert follower.writes == []
     feed.deliver()
     [write] = follower.writes
@@ -57,23 +61,24 @@ async def test_what_comes_together_goes_out_in_one_write() -> None:
 
 async def test_much_at_once_goes_out_in_parts_that_hold_all_of_it() -> None:
     entries = [entry(seq, size=3000) for seq in range(5, 30)]
-    writes = in_writes(entries)
+    writes = in_writes(entries, entries[-1].id)
     assert [one for write in writes for one in write.entries] == entries
+    assert [write.last for write in writes] == [write.entries[-1].id for write in writes]
     assert max(len(write.entries) for write in writes) <= 3
 
 
 async def test_push_that_comes_twice_is_told_once() -> None:
     feed, follower = followed(4)
     for seq in (5, 5, 4, 6):
-        feed.push(entry(seq))
+        feed.push(*pushed(seq))
     feed.deliver()
     assert [one.id.seq for write in follower.writes for one in write.entries] == [5, 6]
 
 
 async def test_gap_in_the_pushes_sends_its_followers_to_the_log() -> None:
     feed, follower = followed(4)
-    feed.push(entry(5))
-    feed.push(entry(9))
+    feed.push(*pushed(5))
+    feed.push(*pushed(9))
     feed.deliver()
     assert (follower.live, follower.behind, follower.writes) == (False, 1, [])
     assert feed.after(Cursor(7, 4)) is None
@@ -81,7 +86,7 @@ async def test_gap_in_the_pushes_sends_its_followers_to_the_log() -> None:
 
 async def test_log_that_begins_anew_sends_its_followers_to_it() -> None:
     feed, follower = followed(4)
-    feed.push(Entry.from_push(b"8-1 audio:progress p j full\n{}"))
+    feed.push(*Entry.from_push(b"8-1 audio:progress p j full\n{}"))
     feed.deliver()
     assert (follower.live, follower.writes) == (False, [])
     assert feed.after(Cursor(7, 4)) is None
@@ -89,13 +94,13 @@ async def test_log_that_begins_anew_sends_its_followers_to_it() -> None:
 
 async def test_what_is_held_is_dropped_where_the_log_is_read_further() -> None:
     feed, follower = followed(4)
-    feed.push(entry(5))
+    feed.push(*pushed(5))
     feed.deliver()
     # A reader that heard of 6 from another process comes before the push does.
     feed.stands_at(Cursor(7, 6))
     assert not follower.live
-    feed.push(entry(6))
-    feed.push(entry(7))
+    feed.push(*pushed(6))
+    feed.push(*pushed(7))
     feed.deliver()
     assert feed.after(Cursor(7, 5)) is None
     assert feed.after(Cursor(7, 6)) == [entry(7)]
@@ -105,7 +110,7 @@ async def test_places_before_the_first_event_leave_nobody_behind() -> None:
     feed, follower = followed(0)
     feed.stands_at(Cursor(9, 0))
     assert (follower.live, follower.behind) == (True, 0)
-    feed.push(Entry.from_push(b"9-1 audio:progress p j full\n{}"))
+    feed.push(*Entry.from_push(b"9-1 audio:progress p j full\n{}"))
     feed.deliver()
     assert len(follower.writes) == 1
 
@@ -114,7 +119,7 @@ async def test_log_that_is_read_further_than_was_pushed_sends_the_others_to_the_
     feed, follower = followed(4)
     feed.stands_at(Cursor(7, 6))
     assert follower.behind == 1
-    feed.push(entry(6))
+    feed.push(*pushed(6))
     feed.deliver()
     assert follower.writes == []
 
