@@ -102,7 +102,7 @@ class PipedRedis(Redis):
         callback = self.response_callbacks.get(args[0])
         return callback(answer, **options) if callback else answer
 
-    def register_script(self, script: Any) -> AsyncScript:
+    def register_script(self, script: Any) -> AsyncScript:  # type: ignore[override] # as redis-py's own is
         return _Script(self, script)
 
     async def ask_all(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:

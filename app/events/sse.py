@@ -17,18 +17,18 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 from redis.exceptions import RedisError
-from sse_starlette import ServerSentEvent
 from structlog.contextvars import get_contextvars
 
 from app.auth.credential import Identity
 from app.core.cursor import Cursor
 from app.core.eventlog import Entry
 from app.core.metrics import COUNTS, RESETS, RESUMES, STREAMS_CLOSED
-from app.core.models import compact, new_id
 from app.core.settings import Settings
 from app.events.drain import Drain
+from app.events.feed import Write, chunk, in_writes
+from app.events.frames import HEARTBEAT, LAST_CHUNK, control, framed, preamble, ready_template, retry_ms
 from app.events.guard import Guard, Lease
-from app.events.hub import Gone, Hub, Reader, Write, chunk, in_writes
+from app.events.hub import Gone, Hub, Reader
 from app.events.places import Places
 from app.events.snapshot import Snapshot
 from app.events.wheel import TICK, Wheel
@@ -37,13 +37,9 @@ logger = structlog.get_logger()
 
 HEADERS = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"}
 
-_PADDING = b": " + b" " * 2048 + b"\r\n"
-"""Old proxies hold a response back until they have this much of it."""
 _REAUTH_SECONDS = 30.0
 _JITTER = 0.1
-_LONGEST_RETRY_MS = 3000
 _MOST_UNREAD = 64 * 1024
-_LAST_CHUNK = b"0\r\n\r\n"
 
 
 class Streams:
@@ -65,7 +61,7 @@ class Streams:
         self.snapshot = snapshot
         self.wheel = Wheel()
         self.heartbeat = settings.heartbeat_seconds
-        self.ready = _ready(self.heartbeat)
+        self.ready = ready_template(self.heartbeat)
         self.patience = settings.send_timeout_seconds
         self.tasks: set[asyncio.Task[None]] = set()
 
@@ -162,13 +158,13 @@ class Stream(asyncio.Protocol):
         self.slot = 0
 
     def begin(self, transport: asyncio.Transport, connections: set[object], paused: bool, head: bytes) -> None:
-        """Takes a connection over, with what is still to be sent of the answer's head. `connections` are the server's."""
+        """Takes a connection over; `head`: what is still to be sent of the answer's. `connections` are the server's."""
         self._transport, self._connections = transport, connections
         connections.add(self)
         self._count_in()
         if paused:
             self.pause_writing()
-        self._write(head + self._preamble())
+        self._write(head + preamble(self._streams.ready, self._cursor))
         self._reader.feed.followers.add(self)
         self.look()
         if not self._closed:
@@ -192,14 +188,14 @@ class Stream(asyncio.Protocol):
     # What the hub says.
 
     def follow(self, writes: Sequence[Write], now: float) -> None:
-        for entries, last, framed in writes:
+        for entries, last, written in writes:
             if self._paused is not None:
                 self.live = False
                 return
             if self._projects or self._transport is None:
                 self._write_wanted(entries)
             else:
-                self._transport.write(framed)
+                self._transport.write(written)
                 self._spoke = now
                 COUNTS.sent += len(entries)
             self._cursor = last
@@ -230,7 +226,7 @@ class Stream(asyncio.Protocol):
 
     def goodbye(self, reason: str) -> None:
         """Ends it; its client is to connect anew."""
-        self._write(_framed(_control("goodbye", {"retryMs": _retry_ms()}, retry=_retry_ms())))
+        self._write(framed(control("goodbye", {"retryMs": retry_ms()}, retry=retry_ms())))
         self._end(reason)
 
     # What the connection says.
@@ -259,10 +255,10 @@ class Stream(asyncio.Protocol):
         if not self._streams.drain.started:
             self.goodbye("draining")
 
-    def _write(self, framed: bytes) -> None:
-        if framed and self._transport is not None:
+    def _write(self, written: bytes) -> None:
+        if written and self._transport is not None:
             self._spoke = asyncio.get_running_loop().time()
-            self._transport.write(framed)
+            self._transport.write(written)
 
     def _speak(self, now: float) -> None:
         """Says that its credential is about to end, or that it lives, where one of these is due."""
@@ -270,9 +266,9 @@ class Stream(asyncio.Protocol):
             return
         if not self._told and now >= self._ends - _REAUTH_SECONDS:
             self._told = True
-            self._write(_framed(_control("reauth", {"secondsLeft": max(0, round(self._ends - now))})))
+            self._write(framed(control("reauth", {"secondsLeft": max(0, round(self._ends - now))})))
         elif now >= self._spoke + self._streams.heartbeat * (1 - _JITTER):
-            self._write(_HEARTBEAT)
+            self._write(HEARTBEAT)
 
     def _next(self) -> float:
         """The next moment at which something other than an event is due."""
@@ -287,7 +283,7 @@ class Stream(asyncio.Protocol):
         """Closes the connection in good order; what a client that does not read has not taken is dropped."""
         self._reason = reason
         if self._transport is not None and self._paused is None:
-            self._transport.write(_LAST_CHUNK)
+            self._transport.write(LAST_CHUNK)
             self._transport.close()
             self.release()
         else:
@@ -345,13 +341,13 @@ class Stream(asyncio.Protocol):
             await asyncio.sleep(random.uniform(0.1, 1.0))
 
     def _take(self, entries: list[Entry]) -> None:
-        for part, last, framed in in_writes(entries, entries[-1].id):
+        for part, last, written in in_writes(entries, entries[-1].id):
             if self._closed or self._paused is not None:
                 return
             if self._projects:
                 self._write_wanted(part)
             else:
-                self._write(framed)
+                self._write(written)
                 COUNTS.sent += len(part)
             self._cursor = last
 
@@ -359,7 +355,7 @@ class Stream(asyncio.Protocol):
         fresh = await self._streams.snapshot(self._reader.user, self._projects)
         if not self._closed:
             self._cursor = fresh.cursor
-            self._write(_framed(_control("reset", fresh.document(), id=str(fresh.cursor))))
+            self._write(framed(control("reset", fresh.document(), id=str(fresh.cursor))))
 
     def _write_wanted(self, entries: Sequence[Entry]) -> None:
         wanted = [entry for entry in entries if entry.project in self._projects]
@@ -384,30 +380,3 @@ class Stream(asyncio.Protocol):
             STREAMS_CLOSED.labels(self._reason).inc()
             seconds = round(asyncio.get_running_loop().time() - self._opened, 1)
             logger.info("stream_closed", request=self._request, reason=self._reason, seconds=seconds)
-
-    def _preamble(self) -> bytes:
-        told = {b"cursor": b"%d-%d" % self._cursor, b"id": new_id().encode(), b"retry": _retry_ms()}
-        return _framed(self._streams.ready % told)
-
-
-def _ready(heartbeat: float) -> bytes:
-    """What each stream begins with: all but what is its own."""
-    fields: dict[str, object] = {"cursor": "%(cursor)b", "connectionId": "%(id)b", "heartbeatSeconds": heartbeat}
-    told = _control("ready", fields, id="%(cursor)b", retry=_LONGEST_RETRY_MS)
-    return _PADDING + told.replace(b"retry: %d" % _LONGEST_RETRY_MS, b"retry: %(retry)d")
-
-
-def _framed(body: bytes) -> bytes:
-    """A chunk of the response (RFC 9112, 7.1)."""
-    return b"%x\r\n%b\r\n" % (len(body), body)
-
-
-def _control(event: str, data: dict[str, object], *, id: str | None = None, retry: int | None = None) -> bytes:
-    return ServerSentEvent(compact(data), event=event, id=id, retry=retry).encode()
-
-
-def _retry_ms() -> int:
-    return random.randint(1000, _LONGEST_RETRY_MS)
-
-
-_HEARTBEAT = _framed(_control("heartbeat", {}))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from app.core.cursor import Cursor
 from app.core.eventlog import Entry
-from app.events.hub import Feed, Write, in_writes
+from app.events.feed import Feed, Write, in_writes
 
 
 class Follower:
