@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 import threading
-import time
 from collections.abc import Coroutine
 from contextlib import AbstractAsyncContextManager
+from queue import Empty, PriorityQueue
 from typing import Any, TypeVar
 
 import dramatiq
+import uvloop
 from dramatiq.asyncio import get_event_loop_thread
 from dramatiq.middleware import AsyncIO, Middleware, ShutdownNotifications, TimeLimit
 from structlog.contextvars import bind_contextvars, clear_contextvars
@@ -31,6 +33,7 @@ _LEAVE_SECONDS = 2.0
 def setup() -> None:
     """Makes the broker of this process the one that actors register with."""
     settings = Settings()
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     # Dramatiq sends what its processes write through its first one, which costs both of them; a line needs no help.
     configure_logs(settings.log_format, sys.__stderr__)
     broker = rabbitmq_broker(settings.queue) if is_rabbitmq(settings.queue) else _redis_broker(settings.queue)
@@ -77,11 +80,39 @@ class TakeNoMore(Middleware):
     Else one of them takes the very job that another hands back, is not told any more, and the job is lost with it.
     """
 
+    def before_worker_boot(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
+        worker.work_queue = ClosableQueue()
+
     def before_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
         for thread in worker.workers:
             thread.stop()
-        # So long a thread that waits for a message goes on waiting; one that gets it by then is told with the others.
-        time.sleep(worker.worker_timeout / 1000)
+        assert isinstance(worker.work_queue, ClosableQueue)
+        worker.work_queue.close()
+
+
+class ClosableQueue(PriorityQueue[Any]):
+    """A queue on which an idle thread waits for as long as it takes; Dramatiq's wake some times a second to see whether
+    they are to end. Once it is closed nothing is got from it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._closed = False
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        """The next item. Raises Empty where there is none, which is only told of a closed queue if `block`."""
+        with self.not_empty:
+            while block and not self._qsize() and not self._closed:
+                self.not_empty.wait()
+            if self._closed and block or not self._qsize():
+                raise Empty
+            self.not_full.notify()
+            return self._get()
+
+    def close(self) -> None:
+        """Whoever waits ends."""
+        with self.not_empty:
+            self._closed = True
+            self.not_empty.notify_all()
 
 
 class OpenRuntime(Middleware):

@@ -24,7 +24,8 @@ from app.core.sentinel import blocking
 logger = structlog.get_logger()
 
 _SILENCE_SECONDS = 10.0
-_HEARING_MS = 1000  # as long as Dramatiq's own consumer sleeps at most
+# Each look is also the sign by which the others know that this worker lives: see `heartbeat_timeout` in `workers.broker`.
+_HEARING_MS = 3000
 
 
 class WokenBroker(RedisBroker):
@@ -37,6 +38,14 @@ class WokenBroker(RedisBroker):
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> Consumer:
         self._bell.start()
         return _WokenConsumer(self, queue_name, prefetch, timeout, self._bell)
+
+    def declare_queue(self, queue_name: str) -> None:
+        """Without Dramatiq's second queue for messages that are to wait, of which there are none: a job that is to be
+        tried again later is the reaper's."""
+        if queue_name not in self.queues:
+            self.emit_before("declare_queue", queue_name)
+            self.queues.add(queue_name)
+            self.emit_after("declare_queue", queue_name)
 
     def close(self) -> None:
         self._bell.stop()
@@ -69,6 +78,12 @@ class _WokenConsumer(_RedisConsumer):
     def ack(self, message: Any) -> None:
         super().ack(message)  # type: ignore[no-untyped-call] # as above
         self._rung.set()  # there is room for one more
+
+    def requeue(self, messages: Any) -> None:
+        messages = list(messages)
+        super().requeue(messages)  # type: ignore[no-untyped-call] # as above
+        if messages:
+            self.broker.client.publish(keys.BELL, self.queue_name)
 
     def nack(self, message: Any) -> None:
         super().nack(message)  # type: ignore[no-untyped-call] # as above

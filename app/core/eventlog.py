@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
+from itertools import count
 from typing import Literal, NamedTuple
 
 from redis.asyncio import Redis, RedisCluster
@@ -140,6 +141,8 @@ class EventLog:
         self._redis = redis
         self._settings = settings
         self._append = redis.register_script(_APPEND)
+        # What names each write, so that one which is sent again is known.
+        self._writer, self._writes = secrets.token_hex(8), count()
         self._page = redis.register_script(_PAGE)
         self._fallen = redis.register_script(_FALLEN)
         self._publish = "SPUBLISH" if isinstance(redis, RedisCluster) else "PUBLISH"
@@ -212,7 +215,7 @@ class EventLog:
         return [
             write.guard,
             write.attempt,
-            secrets.token_hex(8),
+            f"{self._writer}-{next(self._writes)}",
             write.job,
             write.owner,
             "ends" if write.ends else "line" if write.in_line else "",

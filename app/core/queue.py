@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any, Protocol
-from uuid import uuid4
 
 import dramatiq
 import structlog.contextvars
@@ -16,6 +15,7 @@ from redis.exceptions import RedisError
 
 from app.core import keys, sentinel
 from app.core.messages import ASSEMBLY, NARRATION, PARSING, Queue
+from app.core.pipe import PipedRedis
 from app.core.redis import connect
 
 ACTORS: dict[Queue, str] = {
@@ -63,11 +63,17 @@ class _RedisSender(RedisBroker):
         )
 
     async def send(self, queue: Queue, user: str, job: str) -> None:
-        id = str(uuid4())
-        sent = message(queue, user, job).copy(options={"redis_message_id": id})
-        await self.do_enqueue(queue, id, sent.encode())
-        # Nothing hangs on it: who does not hear it looks by itself, a little later.
-        await self._awaited.publish(keys.BELL, queue)
+        sent = message(queue, user, job)
+        id = sent.message_id
+        sent.options["redis_message_id"] = id
+        # Nothing hangs on the bell: who does not hear it looks by itself, a little later. Over one connection both go
+        # out together, in this order.
+        enqueued = self.do_enqueue(queue, id, sent.encode())
+        if isinstance(self._awaited, PipedRedis):
+            await asyncio.gather(enqueued, self._awaited.publish(keys.BELL, queue))
+        else:
+            await enqueued
+            await self._awaited.publish(keys.BELL, queue)
 
     async def aclose(self) -> None:
         await self._awaited.aclose()

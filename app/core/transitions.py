@@ -79,7 +79,7 @@ def created(user: str, job: Job, language: Language, grace: float, trace: str = 
     Every attempt at it belongs to `trace`: that stands in the record, as a message that gets lost would not keep it.
     """
     fields = _record(job) | {"language": language} | ({"traceparent": trace} if trace else {})
-    event = _progressed(job, job.progress, 0, job.created_at)
+    event = _progressed(job, _json(job.progress), 0, job.created_at)
     return _write(user, job, "new", "0", [event], fields, grace, in_line=job.queue in _IN_LINE)
 
 
@@ -93,34 +93,34 @@ def cancelled(user: str, job: Job) -> Write:
 def claimed(claim: Claim, lease: float) -> Write:
     """A worker takes the job as it saw it, for `lease` seconds."""
     job, at = claim.job, now()
-    begun = progress(job.queue, claim.stage, claim.language)
+    told = _json(progress(job.queue, claim.stage, claim.language))
     fields = {
         "state": "active",
         "attempt": str(claim.attempt),
         "losses": str(claim.losses),
-        "progress": _json(begun),
+        "progress": told,
         "updatedAt": at,
     }
-    event = _progressed(job, begun, claim.attempt, at)
+    event = _progressed(job, told, claim.attempt, at)
     return _write(claim.user, job, "claim", _seen(job), [event], fields, lease)
 
 
 def reported(claim: Claim, progress: Progress, lease: float, *, thin: bool) -> Write:
     """How far the job is; `thin`: within a stage."""
-    at = now()
-    event = _progressed(claim.job, progress, claim.attempt, at, thin=thin)
-    return _held(claim, [event], {"progress": _json(progress), "updatedAt": at}, lease)
+    at, told = now(), _json(progress)
+    event = _progressed(claim.job, told, claim.attempt, at, thin=thin)
+    return _held(claim, [event], {"progress": told, "updatedAt": at}, lease)
 
 
 def completed(claim: Claim, result: Mapping[str, Any], records: Mapping[str, Mapping[str, str]]) -> Write:
     """Stage `done`, then the terminal event with `result`; `records` change in the same step."""
     job, at = claim.job, now()
-    done = progress(job.queue, "done", claim.language)
+    told = _json(progress(job.queue, "done", claim.language))
     events = [
-        _progressed(job, done, claim.attempt, at),
+        _progressed(job, told, claim.attempt, at),
         Event(f"{PREFIX[job.queue]}:complete", compact(_data(job, claim.attempt, at) | dict(result))),
     ]
-    fields = {"state": "completed", "progress": _json(done), "result": compact(result), "updatedAt": at}
+    fields = {"state": "completed", "progress": told, "result": compact(result), "updatedAt": at}
     return _held(claim, events, fields, ends=True, records=records)
 
 
@@ -139,9 +139,9 @@ def given_up(claim: Claim, code: str, message: str) -> Write:
 def put_back(claim: Claim, last: Progress, stage: str, pause: float, failures: int) -> Write:
     """The job waits again, at `stage`, for `pause` seconds at least, and is as far as it was `last`."""
     at = now()
-    told = resting(last, claim.job.queue, stage, claim.language, pause)
+    told = _json(resting(last, claim.job.queue, stage, claim.language, pause))
     event = _progressed(claim.job, told, claim.attempt, at)
-    fields = {"state": "waiting", "failures": str(failures), "progress": _json(told), "updatedAt": at}
+    fields = {"state": "waiting", "failures": str(failures), "progress": told, "updatedAt": at}
     return _held(claim, [event], fields, pause)
 
 
@@ -170,7 +170,8 @@ def _record(job: Job) -> dict[str, str]:
 
 
 def _json(progress: Progress) -> str:
-    return compact(progress.model_dump(by_alias=True))
+    """As `compact` has it."""
+    return progress.model_dump_json(by_alias=True)
 
 
 def _seen(job: Job) -> str:
@@ -185,9 +186,10 @@ def _data(job: Job, attempt: int, at: str) -> dict[str, Any]:
     return data | {name: value for name, value in named.items() if value}
 
 
-def _progressed(job: Job, progress: Progress, attempt: int, at: str, *, thin: bool = False) -> Event:
-    data = _data(job, attempt, at) | {"progress": progress.model_dump(by_alias=True)}
-    return Event(f"{PREFIX[job.queue]}:progress", compact(data), thin)
+def _progressed(job: Job, told: str, attempt: int, at: str, *, thin: bool = False) -> Event:
+    """`told`: how far the job is, as JSON, which stands in the job's hash as well."""
+    data = f'{compact(_data(job, attempt, at))[:-1]},"progress":{told}}}'
+    return Event(f"{PREFIX[job.queue]}:progress", data, thin)
 
 
 def _held(

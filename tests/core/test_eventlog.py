@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from itertools import pairwise
+from itertools import pairwise, repeat
 
 import pytest
 from redis.asyncio import Redis
@@ -145,10 +145,19 @@ async def test_more_open_jobs_than_allowed_are_refused(redis: Redis, settings: S
         await log.append(begin("j3", "c3"))
 
 
+async def test_no_two_writes_bear_the_same_name(redis: Redis, log: EventLog, settings: Settings) -> None:
+    await log.append(begin("j1"))
+    names = {await redis.hget(keys.job(USER, "j1"), "nonce")}
+    for writer in (log, EventLog(redis, settings), EventLog(redis, settings)):
+        await writer.append(step("j1", guard="command"))
+        names.add(await redis.hget(keys.job(USER, "j1"), "nonce"))
+    assert len(names) == 4
+
+
 async def test_write_that_is_sent_again_after_a_lost_reply_is_done_once(
     redis: Redis, log: EventLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.core.eventlog.secrets.token_hex", lambda _: "the same")
+    monkeypatch.setattr(log, "_writes", repeat("the same"))
     first = await log.append(begin("j1"))
     assert await log.append(begin("j1")) == first
     assert len(await entries(log)) == 1
