@@ -103,7 +103,7 @@ class ClosableQueue(PriorityQueue[Any]):
         with self.not_empty:
             while block and not self._qsize() and not self._closed:
                 self.not_empty.wait()
-            if self._closed and block or not self._qsize():
+            if (self._closed and block) or not self._qsize():
                 raise Empty
             self.not_full.notify()
             return self._get()

@@ -24,7 +24,7 @@ from app.core.sentinel import blocking
 logger = structlog.get_logger()
 
 _SILENCE_SECONDS = 10.0
-# Each look is also the sign by which the others know that this worker lives: see `heartbeat_timeout` in `workers.broker`.
+# Each look is also the sign of life that `heartbeat_timeout` in `workers.broker` waits for.
 _HEARING_MS = 3000
 
 
