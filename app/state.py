@@ -28,7 +28,9 @@ from app.core.queue import WorkQueue
 from app.core.rates import Rates
 from app.core.redis import connect, prepare
 from app.core.settings import Settings
+from app.core.status import status_of
 from app.core.storage import Storage
+from app.events.bulletin import Bulletin
 from app.events.drain import Drain
 from app.events.guard import Guard
 from app.events.hub import Hub
@@ -77,7 +79,8 @@ async def opened(settings: Settings) -> AsyncIterator[State]:
     sessions, access, devices = Sessions(redis, settings), Access(redis), Devices(redis)
     guard = Guard(access, hub)
     projects = Projects(redis, storage, jobs, settings)
-    streams = Streams(settings, hub, guard, places, drain, partial(snapshot, log, projects, jobs))
+    bulletin = Bulletin(partial(status_of, settings, redis))
+    streams = Streams(settings, hub, guard, places, drain, partial(snapshot, log, projects, jobs), bulletin)
     try:
         async with hub.running(), places.running(), exposed(settings, "web"):
             with drain.on_signals():
@@ -103,6 +106,7 @@ async def opened(settings: Settings) -> AsyncIterator[State]:
                     streams=streams,
                 )
     finally:
+        await bulletin.close()
         await guard.close()
         await tokens.close()
         await queue.aclose()

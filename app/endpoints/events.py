@@ -19,6 +19,7 @@ from app.auth.identity import identity_of
 from app.core.cursor import Cursor, parse
 from app.core.errors import BadRequest, NotFound
 from app.core.metrics import COUNTS
+from app.endpoints.status import check_admin
 from app.events.admission import admit, admitted
 from app.events.longpoll import answer, poll
 from app.events.schemas import POLLED, STREAMED
@@ -35,7 +36,8 @@ _NUMBER = re.compile(r"[0-9]{1,20}(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,3})?")
 async def events(request: Request[State]) -> Response:
     """A stream, unless only JSON is accepted.
 
-    Raises BadRequest (`bad_cursor`, `bad_wait`), NotFound, TooMany and Unavailable (`too_many_streams`).
+    Raises BadRequest (`bad_cursor`, `bad_wait`), Forbidden (`not_admin`), NotFound, TooMany and Unavailable
+    (`too_many_streams`).
     """
     identity = identity_of(request)
     after = _after(request)
@@ -47,8 +49,11 @@ async def events(request: Request[State]) -> Response:
         return await _poll(request, identity, after, projects)
     if request.method == "HEAD":
         return Response(media_type="text/event-stream", headers=HEADERS)
+    watches = _watches(request)
     admit(request.state)
-    return StreamResponse(await request.state["streams"].open(identity, after, projects))
+    stream = await request.state["streams"].open(identity, after, projects)
+    stream.watches = watches
+    return StreamResponse(stream)
 
 
 class StreamResponse(EventSourceResponse):
@@ -154,6 +159,14 @@ async def _projects(request: Request[State], identity: Identity) -> frozenset[st
     return there or None
 
 
+def _watches(request: Request[State]) -> bool:
+    """Whether how the service is is to be told as well."""
+    if not request.scope["query_string"] or request.query_params.get("status") != "true":
+        return False
+    check_admin(request)
+    return True
+
+
 def _wait(request: Request[State]) -> float:
     longest = request.state["settings"].max_wait_seconds
     told = request.query_params.get("wait")
@@ -179,6 +192,12 @@ OPERATIONS: Operations = {
             Parameter("Last-Event-ID", CURSOR, "The same, as an EventSource says it; it goes before `after`."),
             Parameter("project", {"type": "array", "items": ID}, "Only what concerns these projects.", "query"),
             Parameter(
+                "status",
+                {"type": "string", "enum": ["true"]},
+                "On a stream: how the service is, too, as `status` every two seconds; for administrators.",
+                "query",
+            ),
+            Parameter(
                 "wait",
                 {"type": "number", "minimum": 0, "maximum": Setting("max_wait_seconds")},
                 "How many seconds the long poll may wait; 25 where nothing is said.",
@@ -192,6 +211,7 @@ OPERATIONS: Operations = {
         problems={
             400: ["bad_cursor", "bad_wait", "too_many_projects"],
             401: ["ticket_used"],
+            403: ["not_admin"],
             404: ["not_found"],
             429: ["too_many_streams"],
             503: ["draining", "too_many_streams"],

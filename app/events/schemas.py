@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from app.core.messages import Progress
 from app.core.models import BookFormat, ErrorDetail, Job, LeftOut, Model
+from app.core.status import Status
 from app.openapi.parameters import CURSOR
 
 _ID = {**CURSOR, "description": "Id of the event, and the cursor behind it."}
@@ -179,6 +180,7 @@ CONTROL: dict[str, type[Model]] = {
     "reset": Reset,
     "goodbye": Goodbye,
     "reauth": Reauth,
+    "status": Status,
 }
 """The types that only a stream has. Those that move the cursor have an id."""
 

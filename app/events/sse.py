@@ -24,6 +24,7 @@ from app.core.cursor import Cursor
 from app.core.eventlog import Entry
 from app.core.metrics import COUNTS, RESETS, RESUMES, STREAMS_CLOSED
 from app.core.settings import Settings
+from app.events.bulletin import Bulletin
 from app.events.drain import Drain
 from app.events.feed import Write, chunk, in_writes
 from app.events.frames import HEARTBEAT, LAST_CHUNK, control, framed, preamble, ready_template, retry_ms
@@ -53,12 +54,14 @@ class Streams:
         places: Places,
         drain: Drain,
         snapshot: Callable[[str, frozenset[str]], Awaitable[Snapshot]],
+        bulletin: Bulletin,
     ) -> None:
         self.hub = hub
         self.guard = guard
         self.places = places
         self.drain = drain
         self.snapshot = snapshot
+        self.bulletin = bulletin
         self.wheel = Wheel()
         self.heartbeat = settings.heartbeat_seconds
         self.ready = ready_template(self.heartbeat)
@@ -122,6 +125,7 @@ class Stream(asyncio.Protocol):
         "_unread",
         "live",
         "slot",
+        "watches",
     )
 
     def __init__(
@@ -154,6 +158,8 @@ class Stream(asyncio.Protocol):
         self._reason = "client"  # why it ended
         self._request = get_contextvars().get("request")
         self._resumes = resumes
+        self.watches = False
+        """Whether it is also to say how the service is; to be set before it begins."""
         self.live = False
         self.slot = 0
 
@@ -169,6 +175,8 @@ class Stream(asyncio.Protocol):
         self.look()
         if not self._closed:
             self._catch_up()
+            if self.watches:
+                self._streams.bulletin.add(self)
 
     def release(self) -> None:
         """Gives back what it holds. Idempotent."""
@@ -177,6 +185,7 @@ class Stream(asyncio.Protocol):
         self._closed = True
         self.live = False
         self._streams.wheel.remove(self)
+        self._streams.bulletin.discard(self)
         self._reader.feed.followers.discard(self)
         if self._connections is not None:
             self._connections.discard(self)
@@ -228,6 +237,10 @@ class Stream(asyncio.Protocol):
         """Ends it; its client is to connect anew."""
         self._write(framed(control("goodbye", {"retryMs": retry_ms()}, retry=retry_ms())))
         self._end(reason)
+
+    def tell(self, written: bytes) -> None:
+        if not self._closed and self._paused is None:
+            self._write(written)
 
     # What the connection says.
 

@@ -1,4 +1,7 @@
-/** The page that shows administrators how the service is: asked every two seconds, as long as somebody looks. */
+/**
+ * The page that shows administrators how the service is, as long as somebody looks: told on a stream of events, and asked
+ * for where the stream is silent.
+ */
 
 import { api } from "./api.js";
 import { element } from "./components/api-view.js";
@@ -8,6 +11,8 @@ import { drawSparkline, sparkline } from "./components/sparkline.js";
 import { describeError, formatDuration, formatNumber, formatSize, onLocaleChange, t, translate } from "./i18n.js";
 
 const PAUSE_MS = 2000;
+const SILENT_MS = 5000; // of a stream that tells every two seconds
+const REFUSED_MS = 30_000;
 const KEPT = 60;
 
 const plain = (value) => formatNumber(Math.round(value * 10) / 10);
@@ -34,6 +39,8 @@ const history = new Map(NUMBERS.map(([name]) => [name, []]));
 const views = new Map();
 let before = null;
 let shown = null;
+let heard = Date.now(); // when the stream told last
+let over = false;
 
 translate(document);
 wireLanguageButton(byId("language"));
@@ -60,11 +67,39 @@ function meanLag(now, before) {
 }
 
 async function follow() {
+  listen();
   for (;;) {
-    if (!document.hidden && !(await look())) return;
-    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+    await pause();
+    over = !document.hidden && Date.now() - heard > SILENT_MS && !(await look());
+    if (over) return;
   }
 }
+
+/** Follows the stream while the page is to be seen; the browser connects anew by itself, unless it was refused. */
+function listen() {
+  let source = null;
+  const close = () => source?.close();
+  const open = () => {
+    close();
+    if (document.hidden || over) return;
+    source = new EventSource("/api/events?status=true");
+    source.addEventListener("status", ({ data }) => {
+      heard = Date.now();
+      take(JSON.parse(data));
+    });
+    source.addEventListener("error", () => {
+      if (source.readyState !== EventSource.CLOSED) return;
+      heard = 0;
+      setTimeout(open, REFUSED_MS);
+    });
+  };
+  document.addEventListener("visibilitychange", open);
+  addEventListener("pagehide", close);
+  addEventListener("pageshow", ({ persisted }) => persisted && open());
+  open();
+}
+
+const pause = () => new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
 
 /** @returns {Promise<boolean>} whether it is worth to look again */
 async function look() {

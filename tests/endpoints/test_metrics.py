@@ -18,7 +18,7 @@ from app.core import exposition
 from app.core.queue import WorkQueue
 from app.core.settings import Settings
 from tests.conftest import serve, signed_in
-from tests.support import Client, HandWorker, until
+from tests.support import Client, HandWorker, data, until
 
 TOKEN = "a-token-for-the-metrics-of-the-tests"
 
@@ -245,3 +245,25 @@ async def test_status_is_for_administrators_and_adds_up_what_the_metrics_say(
     assert status["processes"] == [f"web-{os.getpid()}"]
     assert status["redis"]["up"] is True
     assert {queue["queue"] for queue in status["queues"]} >= {"text-parsing", "audio-generation"}
+
+
+async def test_status_is_told_on_the_streams_of_administrators_who_want_it(
+    address: str, settings: Settings, alice: Client
+) -> None:
+    refused = await alice.http.get("/api/events", params={"status": "true"})
+    assert (refused.status_code, refused.json()["code"]) == (403, "not_admin")
+    async with signed_in(address, settings, "admin") as admin, admin.stream() as plain:
+        await plain.next("ready")
+        wanted = {"params": {"status": "true"}}
+        async with admin.stream(**wanted) as first:
+            told = data(await first.next("status"))
+            assert told["streams"] == 2
+            assert told.keys() == (await admin.http.get("/api/status")).json().keys()
+            # Who comes later is told at once, by what is found out for all.
+            async with admin.stream(**wanted) as second:
+                assert data(await second.next("status"))["streams"] == 3
+                while data(await first.next("status"))["streams"] != 3:
+                    pass
+        # Nobody who did not ask hears of it.
+        await admin.create()
+        assert (await plain.next()).event == "parse:progress"
