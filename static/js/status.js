@@ -99,7 +99,9 @@ function listen() {
   open();
 }
 
-const pause = () => new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+function pause() {
+  return new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+}
 
 /** @returns {Promise<boolean>} whether it is worth to look again */
 async function look() {

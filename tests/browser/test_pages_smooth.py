@@ -95,6 +95,8 @@ async def _open(page: Page, chapters: int) -> None:
     project = await (await page.request.post("/api/projects", data={"text": book(chapters)})).json()
     await page.goto(f"/projects/{project['id']}")
     await expect(page.locator(".chapter")).to_have_count(chapters)
+    # The chapters may be told before the parsing is, whose panel makes way when it ends.
+    await expect(page.locator("#parse")).to_be_hidden()
     await expect(page.locator("#connection")).to_have_attribute("data-state", "live")
     await page.evaluate(WATCH)
     await page.evaluate("window.frames.length = 0")
