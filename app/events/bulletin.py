@@ -1,4 +1,4 @@
-"""How the service is, told on the streams that want it: found out once for all of them, and only while there are any."""
+"""How the service is, told on the streams that want it: found out once for all, and only while there are any."""
 
 from __future__ import annotations
 

@@ -193,7 +193,7 @@ _RULES: list[tuple[re.Pattern[str], _Replacement]] = [
     ),
     (
         re.compile(
-            r"(?<![\d/])(?:(?P<whole>\d+)\s)?(?P<fraction>[1-3]/[23458])(?![\d/])|(?P<and>\d+)?(?P<sign>[½⅓⅔¼¾])"
+            r"(?<![\d/])(?:(?P<whole>\d+)\s)?(?P<fraction>[1-3]/[23458])(?![\d/])|(?<!\d)(?P<and>\d+)?(?P<sign>[½⅓⅔¼¾])"
         ),
         lambda match: _fraction(match),
     ),
