@@ -101,26 +101,34 @@ def _factor(gain: float) -> np.float32:
 
 def limited(samples: Samples, sample_rate: int, ceiling: float) -> Samples:
     """`samples`, none of them beyond `ceiling`: the gain goes down ahead of each peak, and up again, within 5 ms."""
-    if not len(samples) or float(np.max(np.abs(samples))) <= ceiling:
+    if not len(samples) or max(float(samples.max()), -float(samples.min())) <= ceiling:
         return samples
     step = max(1, round(_STEP * sample_rate))
     count = -(-len(samples) // step)
-    padded = np.zeros(count * step, np.float32)
-    padded[: len(samples)] = np.abs(samples)
-    peaks = padded.reshape(count, step).max(axis=1)
+    padded = np.zeros(count * step + step - 1, np.float32)
+    np.abs(samples, out=padded[: len(samples)])
+    peaks = _sliding(np.maximum, padded, step)[::step]
     needed = np.minimum(np.float32(1), np.float32(ceiling) / np.maximum(peaks, np.float32(1e-9)))
     # The least gain of all steps around, then their mean: nowhere more than a step needs, and nowhere a jump.
-    least = _windows(np.pad(needed, 2 * _ATTACK, constant_values=1.0), 2 * _ATTACK + 1).min(axis=1)
-    gains = _windows(least, 2 * _ATTACK).mean(axis=1)
+    least = _sliding(np.minimum, np.pad(needed, 2 * _ATTACK, constant_values=1.0), 2 * _ATTACK + 1)
+    gains: Samples = np.lib.stride_tricks.sliding_window_view(least, 2 * _ATTACK).mean(axis=1)
     # These are the gains at the edges of the steps; within a step the gain goes straight from one to the other.
+    curve = np.empty((count, step), np.float32)
+    curve[:] = gains[:-1, None]
+    touched = np.flatnonzero(gains[:-1] != gains[1:])
     ramp = np.arange(step, dtype=np.float32) / np.float32(step)
-    curve: Samples = gains[:-1, None] + (gains[1:] - gains[:-1])[:, None] * ramp
+    curve[touched] += (gains[touched + 1] - gains[touched])[:, None] * ramp
     return samples * curve.reshape(-1)[: len(samples)]
 
 
-def _windows(values: Samples, width: int) -> Samples:
-    windows: Samples = np.lib.stride_tricks.sliding_window_view(values, width)
-    return windows
+def _sliding(most: np.ufunc, values: Samples, width: int) -> Samples:
+    """`most` (the highest or the lowest) of each `width` values in a row: from those of each 2, 4, 8 … of them."""
+    done = 1
+    while done < width:
+        further = min(done, width - done)
+        values = most(values[:-further], values[further:])
+        done += further
+    return values
 
 
 def peak(samples: Samples) -> float:

@@ -62,10 +62,16 @@ def _levels(bins: int) -> NDArray[np.float64]:
 def _blocks(samples: Samples, sample_rate: int) -> NDArray[np.float64]:
     """The weighted mean square of each block, those included that reach into the silence around `samples`."""
     length = sample_rate // _PER_SECOND
-    count = -(-len(samples) // length)
-    pieces = np.zeros((count, length), np.float32)
-    pieces.reshape(-1)[: len(samples)] = samples
-    squares = np.abs(np.fft.rfft(pieces, axis=1)) ** 2 @ _weights(sample_rate, length)
+    squares = np.empty(-(-len(samples) // length))
+    # A second at a time stays in the processor's cache; all at once asks the system for memory each time, which costs
+    # more than the arithmetic. In 64 bits: numpy's transform is twice as fast as in 32.
+    for first in range(0, len(squares), _PER_SECOND):
+        some = squares[first : first + _PER_SECOND]
+        pieces = np.zeros((len(some), length))
+        taken = samples[first * length : (first + len(some)) * length]
+        pieces.reshape(-1)[: len(taken)] = taken
+        spectrum = np.fft.rfft(pieces)
+        some[:] = (spectrum.real**2 + spectrum.imag**2) @ _weights(sample_rate, length)
     padded = np.concatenate([np.zeros(_PIECES - 1), squares, np.zeros(_PIECES - 1)])
     return np.convolve(padded, np.full(_PIECES, 1 / _PIECES), "valid")
 

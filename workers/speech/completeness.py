@@ -15,7 +15,7 @@ from workers.speech.plausible import bounds
 
 Flag = Literal["implausible", "fast", "slow", "silent", "clipped"]
 
-_HAN = re.compile(r"[\u3400-\u9fff]")
+_HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff]")
 _HAN_WEIGHT = 3  # letters that take as long as a Chinese character
 _DIGIT_WEIGHT = 4  # and as a digit
 _FEWEST = 12  # letters by which a pace can be judged
@@ -47,9 +47,17 @@ def heard(pcm: Pcm | None) -> tuple[float, bool, bool]:
     if pcm is None:
         return 0.0, False, False
     samples = np.abs(samples_of(pcm))
+    return pcm.seconds, _is_silent(samples, pcm.sample_rate), _is_clipped(samples)
+
+
+def _is_silent(samples: Samples, sample_rate: int) -> bool:
+    """Whether there is a long silence in it, or nothing else."""
+    # A second that is silent from beginning to end is within each long silence, and seldom there.
+    starts = np.arange(0, len(samples), sample_rate)
+    if starts.size and (np.maximum.reduceat(samples, starts) > _QUIET).all():
+        return False
     loud = np.flatnonzero(samples > _QUIET)
-    gap = int(np.max(np.diff(loud), initial=0)) / pcm.sample_rate
-    return pcm.seconds, not loud.size or gap > _LONGEST_GAP, _is_clipped(samples)
+    return not loud.size or int(np.max(np.diff(loud), initial=0)) / sample_rate > _LONGEST_GAP
 
 
 def _is_clipped(samples: Samples) -> bool:
@@ -69,13 +77,8 @@ def report_of(takes: list[Take]) -> dict[str, Any]:
 
 def letters(said: str) -> int:
     """How much there is to say, in letters."""
-    return sum(_weight(char) for char in said if char.isalnum())
-
-
-def _weight(char: str) -> int:
-    if char.isdigit():
-        return _DIGIT_WEIGHT
-    return _HAN_WEIGHT if _HAN.match(char) else 1
+    digits, han = sum(map(str.isdigit, said)), len(_HAN.findall(said))
+    return sum(map(str.isalnum, said)) + (_DIGIT_WEIGHT - 1) * digits + (_HAN_WEIGHT - 1) * han
 
 
 def pace(take: Take) -> float:
