@@ -16,7 +16,7 @@ from app.core import keys
 from app.core.cursor import Cursor
 from app.core.errors import Refused
 from app.core.metrics import PUBLISHED
-from app.core.pipe import ask_all
+from app.core.pipe import ask, ask_all
 from app.core.settings import Settings
 
 Guard = Literal["new", "claim", "report", "command"]
@@ -28,10 +28,10 @@ TOP = files("app.core").joinpath("top.lua").read_text()
 """Lua that stands before every script which tells where a log ends; its keys are the log and the user's hash."""
 
 _APPEND = PUSH + files("app.core").joinpath("append.lua").read_text()
-_PAGE = TOP + files("app.core").joinpath("page.lua").read_text()
+_LOOK = TOP + files("app.core").joinpath("look.lua").read_text()
 _FALLEN = files("app.core").joinpath("fallen.lua").read_text()
+_FRAME = b"id: %b\r\nevent: %b\r\ndata: %b\r\n\r\n"
 _TYPE = re.compile(r"[a-z]+:[a-z]+")
-_END = Cursor(2**62, 0)
 
 
 class Entry(NamedTuple):
@@ -51,8 +51,7 @@ class Entry(NamedTuple):
         line, _, data = message.partition(b"\n")
         id, type, _ = line.split(b" ", 2)
         epoch, _, seq = id.partition(b"-")
-        entry = cls(line, b"id: %b\r\nevent: %b\r\ndata: %b\r\n\r\n" % (id, type, data))
-        return Cursor(int(epoch), int(seq)), entry
+        return Cursor(int(epoch), int(seq)), cls(line, _FRAME % (id, type, data))
 
     @property
     def id(self) -> Cursor:
@@ -127,11 +126,12 @@ class Appended(NamedTuple):
 
 
 class Page(NamedTuple):
-    """Entries past a cursor, oldest first. `whole`: nothing between cursor and entries is missing. `top`: the log's."""
+    """Entries past a cursor, oldest first. `whole`: nothing between cursor and entries is missing. `top`: where the log
+    ends; None where there may be more of it than the page holds."""
 
     entries: list[Entry]
     whole: bool
-    top: Cursor
+    top: Cursor | None
 
 
 class EventLog:
@@ -143,7 +143,7 @@ class EventLog:
         self._append = redis.register_script(_APPEND)
         # What names each write, so that one which is sent again is known.
         self._writer, self._writes = secrets.token_hex(8), count()
-        self._page = redis.register_script(_PAGE)
+        self._look = redis.register_script(_LOOK)
         self._fallen = redis.register_script(_FALLEN)
         self._publish = "SPUBLISH" if isinstance(redis, RedisCluster) else "PUBLISH"
 
@@ -182,14 +182,19 @@ class EventLog:
 
     async def read(self, user: str, after: Cursor, count: int) -> Page:
         """At most `count` entries past `after`, and whether they follow it without a gap."""
-        told, last, before = await self._page(keys=[keys.log(user), keys.user(user)], args=[f"({after}", count])
-        entries = list(map(Entry, told[::2], told[1::2]))
-        top = cursor_of(last)
+        # Entries tell enough by themselves, of a place behind an event: which of them follows it, and, where there are
+        # fewer than asked for, where the log ends. So they cost Redis a sixth of what a script that looks does.
+        if after.seq and (rows := await ask(self._redis, "XRANGE", keys.log(user), f"({after}", "+", "COUNT", count)):
+            entries = [_entry(id, fields) for id, fields in rows]
+            return Page(entries, after.precedes(entries[0].id), None if len(rows) == count else entries[-1].id)
+        last, before, rows = await self._look(keys=[keys.log(user), keys.user(user)], args=[f"({after}", count])
+        entries, top = [_entry(id, fields) for id, fields in rows], cursor_of(last)
         return Page(entries, _whole(after, entries, top, int(before)), top)
 
     async def top(self, user: str) -> Cursor:
         """The place behind the latest event; before the first one where the log is empty."""
-        return (await self.read(user, _END, 1)).top
+        last, *_ = await self._look(keys=[keys.log(user), keys.user(user)], args=["+", 1])
+        return cursor_of(last)
 
     async def fallen_back(self, user: str, told: Cursor) -> None:
         """Marks a log that ends before `told`, which was read from it before: its server lost what it had not kept.
@@ -232,6 +237,12 @@ class EventLog:
 
     def _bounds(self) -> list[int]:
         return [self._settings.log_length, _ms(self._settings.log_days * 86400)]
+
+
+def _entry(id: bytes, fields: Sequence[bytes] | Mapping[bytes, bytes]) -> Entry:
+    """An entry as the log holds it: its head under `h`, its data under `d` (see `append.lua`)."""
+    head, data = fields.values() if isinstance(fields, Mapping) else (fields[1], fields[3])
+    return Entry(b"%b %b" % (id, head), _FRAME % (id, head.partition(b" ")[0], data))
 
 
 def cursor_of(id: bytes) -> Cursor:

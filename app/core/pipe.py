@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from hiredis import PushNotification
-from redis.asyncio import Redis
+from redis.asyncio import Redis, RedisCluster
 from redis.commands.core import AsyncScript
 from redis.exceptions import ConnectionError, NoScriptError, TimeoutError
 
@@ -92,15 +92,18 @@ class PipedRedis(Redis):
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         # `SCRIPT LOAD` and the like are two words for the server.
-        command = (*args[0].split(" "), *args[1:]) if " " in args[0] else args
-        try:
-            answer = await self._ask(command)
-        except (ConnectionError, TimeoutError):
-            # As often, and with such pauses, as the client was told to.
-            answer = await self.get_retry().call_with_retry(lambda: self._ask(command), _no_matter)  # type: ignore[union-attr] # it has one
+        answer = await self.ask(*args[0].split(" "), *args[1:])
         options.pop("keys", None)  # for a cache, which we do not have
         callback = self.response_callbacks.get(args[0])
         return callback(answer, **options) if callback else answer
+
+    async def ask(self, *command: Any) -> Any:
+        """What the server says, as it says it. Raises RedisError."""
+        try:
+            return await self._ask(command)
+        except (ConnectionError, TimeoutError):
+            # As often, and with such pauses, as the client was told to.
+            return await self.get_retry().call_with_retry(lambda: self._ask(command), _no_matter)  # type: ignore[union-attr] # it has one
 
     def register_script(self, script: Any) -> AsyncScript:  # type: ignore[override] # as redis-py's own is
         return _Script(self, script)
@@ -158,6 +161,11 @@ class _Script(AsyncScript):
             return await self._redis.execute_command("EVALSHA", self.sha, *words)
         except NoScriptError:
             return await self._redis.execute_command("EVAL", self.script, *words)
+
+
+async def ask(redis: Redis | RedisCluster, *command: Any) -> Any:
+    """The answer to a command; where the connection is not one of ours, as redis-py has it. Raises RedisError."""
+    return await (redis.ask(*command) if isinstance(redis, PipedRedis) else redis.execute_command(*command))
 
 
 async def ask_all(redis: Redis, commands: Sequence[tuple[Any, ...]]) -> list[Any]:

@@ -106,10 +106,11 @@ class Feed:
         self.top = self.told = top
 
     def refill(self, entries: Sequence[Entry]) -> None:
-        """What was read from the log, to its end, serves whoever comes next."""
+        """What was read of the log, to its end, serves whoever is on the way, too; for a lone reader it is not held."""
         last = entries[-1].id
         if not self.ring and self.top in (None, last):
-            self.ring.extend(entries)
+            if self.readers > 1:
+                self.ring.extend(entries)
             self.stands_at(last)
 
     def after(self, cursor: Cursor) -> list[Entry] | None:

@@ -35,8 +35,8 @@ logger = structlog.get_logger()
 
 _CONNECT_SECONDS = 2.0
 _CONFIRM_SECONDS = 10.0
-# However many readers fall behind at once, so many pages of the log are in memory; more would make all of them slower.
-_PAGES_AT_ONCE = 2
+# However many readers fall behind at once, so many pages of the log are in memory: enough for Redis never to wait.
+_PAGES_AT_ONCE = 16
 
 
 class Gone(Exception):
@@ -123,14 +123,15 @@ class Reader:
     async def _read(self, after: Cursor) -> list[Entry]:
         feed, known = self.feed, self.known
         page = await self._log.read(self.user, after, self._settings.page_length)
-        await self._compare(page.top, known.told)
+        if page.top is not None:
+            await self._compare(page.top, known.told)
         if not page.whole:
             raise Gone
         if feed.changes == known.changes:
             if not page.entries:
                 # Nothing is past the cursor, so the cursor is the top: from here on pushes tell.
                 feed.stands_at(after)
-            elif page.top == page.entries[-1].id:
+            elif page.top is not None and page.top == page.entries[-1].id:
                 feed.refill(page.entries)
         return _counted(page.entries, thin=len(page.entries) > self._settings.conflate_over)
 

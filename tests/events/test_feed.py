@@ -124,9 +124,19 @@ async def test_log_that_is_read_further_than_was_pushed_sends_the_others_to_the_
     assert follower.writes == []
 
 
-async def test_page_that_was_read_to_the_end_serves_the_next() -> None:
+async def test_page_that_was_read_to_the_end_serves_the_next_where_there_is_one() -> None:
     feed = Feed(256)
+    feed.readers = 2
     entries = [entry(seq) for seq in (5, 6, 7)]
     feed.refill(entries)
     assert feed.after(Cursor(7, 5)) == entries[1:]
     assert feed.after(Cursor(7, 7)) == []
+
+
+async def test_of_a_single_reader_nothing_is_held_but_where_the_log_ends() -> None:
+    feed = Feed(256)
+    feed.readers = 1
+    feed.refill([entry(seq) for seq in (5, 6, 7)])
+    assert (feed.top, feed.after(Cursor(7, 7)), feed.after(Cursor(7, 5))) == (Cursor(7, 7), [], None)
+    feed.push(*pushed(8))
+    assert feed.after(Cursor(7, 7)) == [entry(8)]
