@@ -37,7 +37,7 @@ _CHINESE = ("守灯人登上第{number}级台阶。", "风从东边来，船会�
 _CHINESE_EVERY = 50  # chapters: Chinese takes four times as long to say
 
 
-_KINDS = {"redis-server": "redis", "dramatiq": "worker", "app.cli web": "web", "narrate": "narrate"}
+_KINDS = {"redis-server": "redis", "app.cli worker": "worker", "app.cli web": "web", "narrate": "narrate"}
 
 
 @dataclass
@@ -99,7 +99,7 @@ class _Watch:
 def _kind(command: str) -> str:
     for word, kind in (
         ("redis-server", "redis"),
-        ("dramatiq", "worker"),
+        ("app.cli worker", "worker"),
         ("app.cli web", "web"),
         ("narrate", "narrate"),
     ):
@@ -203,7 +203,7 @@ def _kill_all(root: int) -> bool:
 
 def _kill_worker(root: int) -> bool:
     """Kills the processes of one worker, which are a session of their own; the rest goes on."""
-    masters = [pid for pid in children_of(root) if "dramatiq" in command_of(pid)]
+    masters = [pid for pid in children_of(root) if "app.cli worker" in command_of(pid)]
     with suppress(ProcessLookupError):
         os.killpg(os.getpgid(masters[0]), signal.SIGKILL)
     return False

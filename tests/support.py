@@ -19,18 +19,26 @@ from app.core.projects import ParsedChapter, Projects
 
 PATIENCE_SECONDS = 20.0
 
+_SOONEST, _LATEST = 0.01, 0.2  # seconds after which a condition is looked at again
+_PAUSE = 5  # times as long as looking took
+
 
 async def until(condition: Callable[[], Any] | Callable[[], Awaitable[Any]], timeout: float = PATIENCE_SECONDS) -> Any:
-    """What `condition` returns as soon as it is true; an AssertionError where it never is."""
+    """What `condition` returns as soon as it is true; an AssertionError where it never is.
+
+    The longer it takes to look, the seldomer it is looked: waiting must not take the processor from what is waited for.
+    """
     deadline = time.monotonic() + timeout
     while True:
+        looked = time.monotonic()
         found = condition()
         if isinstance(found, Awaitable):
             found = await found
         if found:
             return found
-        assert time.monotonic() < deadline, f"not within {timeout} s: {condition}"
-        await asyncio.sleep(0.01)
+        now = time.monotonic()
+        assert now < deadline, f"not within {timeout} s: {condition}"
+        await asyncio.sleep(min(max(_SOONEST, _PAUSE * (now - looked)), _LATEST))
 
 
 class NoHands:

@@ -1,4 +1,4 @@
-"""The worker's entry: `dramatiq workers.broker:setup workers.actors`. The broker is set before the actors load."""
+"""The worker's entry, which Dramatiq calls (see `app.cli.work`). The broker is set before the actors load."""
 
 from __future__ import annotations
 

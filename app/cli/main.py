@@ -64,9 +64,9 @@ def worker(
     processes: Annotated[int | None, typer.Option(min=1, help="Worker processes.")] = None,
 ) -> None:
     """Starts workers alone."""
-    from app.cli.serve import serve_workers
+    from app.cli.work import work
 
-    serve_workers(_settings(worker_processes=processes))
+    raise typer.Exit(work(_settings(worker_processes=processes)))
 
 
 @app.command()

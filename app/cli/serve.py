@@ -1,25 +1,19 @@
-"""The two sides as processes of their own: uvicorn with the application, Dramatiq with the actors."""
+"""The web side as a process of its own, or several: uvicorn with the application."""
 
 from __future__ import annotations
 
 import gc
-import os
 import signal
 import socket
-import sys
 
 import uvicorn
 from starlette.applications import Starlette
 from uvicorn.supervisors import Multiprocess
 
-from app.core.queue import ACTORS
 from app.core.settings import Settings
 from app.protocol import Protocol
 
 _CLOSE_SECONDS = 5
-_HAND_BACK_MS = 5000
-_LOOK_MS = 250
-_RESTART_MS = 500
 _BACKLOG = 4096
 _COLLECT_AFTER = (20_000, 20, 20)
 # A peer that is gone without a word is found after a minute: 30 s of silence, then three questions 10 s apart.
@@ -79,28 +73,3 @@ def listening(host: str, port: int) -> socket.socket:
     listener.listen(_BACKLOG)
     listener.set_inheritable(True)
     return listener
-
-
-def serve_workers(settings: Settings) -> None:
-    """Becomes Dramatiq's own command. It ends when a process of its is killed; a supervisor then starts it anew."""
-    options = {
-        "--processes": settings.worker_processes,
-        # A thread waits while its job runs on the event loop. Each queue has its own: a manuscript is parsed at once,
-        # however many chapters are being narrated.
-        "--threads": settings.worker_threads * len(ACTORS),
-        "--worker-shutdown-timeout": _HAND_BACK_MS,
-    }
-    words = [word for name, value in options.items() for word in (name, str(value))]
-    command = [sys.executable, "-m", "dramatiq", "workers.broker:setup", "workers.actors", *words]
-    os.execve(sys.executable, command, os.environ | _dramatiq(settings))
-
-
-def _dramatiq(settings: Settings) -> dict[str, str]:
-    """What Dramatiq takes from its environment alone."""
-    return {
-        # No more of a queue at once than it may work on: what a busy worker held would wait while others are idle.
-        "dramatiq_queue_prefetch": str(settings.worker_threads),
-        # How long it sleeps where there is nothing to do, and how soon it looks for its broker again.
-        "dramatiq_worker_timeout": str(_LOOK_MS),
-        "dramatiq_restart_delay": str(_RESTART_MS),
-    }

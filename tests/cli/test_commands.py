@@ -119,7 +119,7 @@ def _check_running(stack: Stack) -> None:
 
 def _check_watched_over(stack: Stack) -> None:
     """What dies is there again, within two seconds where nothing else is at work."""
-    for role in ("app.cli web", "dramatiq"):
+    for role in ("app.cli web", "app.cli worker"):
         before = {pid for pid in stack.children() if role in command_of(pid)}
         os.kill(min(before), signal.SIGKILL)
         deadline = time.monotonic() + 10

@@ -32,7 +32,7 @@ CHAPTERS_EACH = 10
 USERS = [f"reader-{number}" for number in range(max(2, SECONDS // 3))]
 # A kill each second finds the same job three times now and then; that a job fails for that has a test of its own.
 _SETTINGS = {"SMARTVOICE_MAX_LOSSES": "20"}
-_ROLES = ("redis-server", "app.cli web", "dramatiq")
+_ROLES = ("redis-server", "app.cli web", "app.cli worker")
 
 
 @pytest.mark.timeout(SECONDS * 4 + 180)

@@ -18,20 +18,22 @@ from tests.faults.readers import ENDS, Reading, Told
 from tests.support import until
 
 CHAPTERS = 6
+_SENTENCES = 40  # of a chapter: some seconds of work for a voice and an encoder
 _PATIENCE_SECONDS = 60
 
 
 class Book:
-    """A project of some chapters, by a client that asks again until it is answered."""
+    """A project of some chapters of so many `sentences`, by a client that asks again until it is answered."""
 
-    def __init__(self, http: httpx.AsyncClient) -> None:
+    def __init__(self, http: httpx.AsyncClient, sentences: int = _SENTENCES) -> None:
         self._http = http
+        self._sentences = sentences
         self.id = ""
 
     async def make(self) -> None:
         """Creates it, and waits for its chapters."""
         text = "\n\n".join(
-            f"Chapter {number}\n\nThe keeper of the lamp saw ship {number}. " + "The sea was calm that night. " * 40
+            f"Chapter {number}\n\nThe keeper of the lamp saw ship {number}. " + "The sea was calm that night. " * self._sentences
             for number in range(1, CHAPTERS + 1)
         )
         made = await self._answered("POST", "/api/projects", json={"title": "Lamp", "text": text, "language": "en"})

@@ -37,17 +37,17 @@ async def test_restart_of_everything_one_by_one_loses_nothing() -> None:
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("anew", [False, True], ids=["logs as they were", "logs begun anew"])
-async def test_backup_of_a_running_system_is_restored_elsewhere(anew: bool) -> None:
+async def test_backup_of_a_running_system_is_restored_elsewhere_with_its_logs_or_without() -> None:
     backup = Path(tempfile.mkdtemp(prefix="sv-backup-"))
     try:
         async with rigged() as rig:
             before = await _made_and_backed_up(rig, backup)
-        async with rigged(backup) as rig:
-            if anew:
-                async with rig.client as redis:
-                    assert await redis.delete(*[key async for key in redis.scan_iter("sv:*:log")]) == 1
-            await _check_restored(rig, *before, anew=anew)
+        for anew in (False, True):
+            async with rigged(backup) as rig:
+                if anew:
+                    async with rig.client as redis:
+                        assert await redis.delete(*[key async for key in redis.scan_iter("sv:*:log")]) == 1
+                await _check_restored(rig, *before, anew=anew)
     finally:
         shutil.rmtree(backup)
 
@@ -57,7 +57,7 @@ async def _made_and_backed_up(rig: Rig, backup: Path) -> tuple[str, str, bytes, 
     web = await rig.web()
     await rig.worker()
     async with rig.client_of(web, "alice") as http, rig.client as redis:
-        book = Book(http)
+        book = Book(http, sentences=5)
         await book.make()
         await book.narrate()
         await book.done()
@@ -82,7 +82,7 @@ async def _check_restored(rig: Rig, project: str, cursor: str, sound: bytes, ids
     async with Crowd([reader]).reading(), rig.client_of(web, "alice") as http, rig.client as redis:
         chapters = (await http.get(f"/api/projects/{project}")).json()["chapters"]
         assert (await http.get(chapters[0]["audioUrl"])).content == sound
-        book = Book(http)
+        book = Book(http, sentences=5)
         await book.make()
         await book.narrate()
         await book.done()
