@@ -32,9 +32,9 @@ class Book:
 
     async def make(self) -> None:
         """Creates it, and waits for its chapters."""
+        rest = "The sea was calm that night. " * self._sentences
         text = "\n\n".join(
-            f"Chapter {number}\n\nThe keeper of the lamp saw ship {number}. " + "The sea was calm that night. " * self._sentences
-            for number in range(1, CHAPTERS + 1)
+            f"Chapter {number}\n\nThe keeper of the lamp saw ship {number}. {rest}" for number in range(1, CHAPTERS + 1)
         )
         made = await self._answered("POST", "/api/projects", json={"title": "Lamp", "text": text, "language": "en"})
         self.id = made.json()["id"]
