@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 import threading
 from collections.abc import Coroutine
 from contextlib import AbstractAsyncContextManager
 from queue import Empty, PriorityQueue
+from types import FrameType
 from typing import Any, TypeVar
 
 import dramatiq
@@ -82,6 +84,7 @@ class TakeNoMore(Middleware):
 
     def before_worker_boot(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
         worker.work_queue = ClosableQueue()
+        _leave_once()
 
     def before_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
         for thread in worker.workers:
@@ -136,6 +139,23 @@ class OpenRuntime(Middleware):
             _on_loop(self._opened.__aexit__(None, None, None))
             runtime.set_current(None)
         _leave_within(_LEAVE_SECONDS)
+
+
+def _leave_once() -> None:
+    """Has this process told to leave no more than once.
+
+    Whoever loses its parent, or is stopped together with it, is told twice, and at the second time Dramatiq's main
+    thread ends there and then: its other threads, which nobody stops any more, would keep the process for ever.
+    """
+    leave = signal.getsignal(signal.SIGTERM)
+
+    def once(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        assert callable(leave)
+        leave(number, frame)
+
+    if callable(leave) and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, once)
 
 
 def _leave_within(seconds: float) -> None:

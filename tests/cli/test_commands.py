@@ -156,10 +156,15 @@ def _check_accounts(stack: Stack, bob: httpx.Client) -> None:
 
 def test_children_end_when_their_parent_is_killed() -> None:
     with running() as stack:
+        # The workers are told to end twice: as their parent dies, and as they are given another.
+        log = stack.folder.parent / "up.log"
+        deadline = time.monotonic() + 60
+        while log.read_text().count("ready for action") < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
         children = stack.children()
         stack.process.kill()
         stack.process.wait()
-        deadline = time.monotonic() + 30
         while [pid for pid in children if alive(pid)]:
             assert time.monotonic() < deadline
             time.sleep(0.05)
