@@ -10,14 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
-from urllib.parse import urlsplit, urlunsplit
 
 from redis.asyncio import RedisCluster
 from redis.asyncio.cluster import ClusterNode, ClusterPipeline
 from redis.asyncio.retry import Retry
 from redis.exceptions import ClusterDownError, ConnectionError, RedisClusterException, TimeoutError
 
-from app.core.sentinel import place
+from app.core.sentinel import parted, place
 
 _PORT = 6379
 _PASSES = (ConnectionError, TimeoutError, ClusterDownError)
@@ -74,13 +73,14 @@ def client(url: str, *, retry: Retry, patience: Retry, **options: Any) -> Cluste
     """A client of the cluster that `url` names by one or several of its servers.
 
     `retry` says how often redis-py looks for the right server, at once; `patience` how often, and after which pauses,
-    all of that is done again.
+    all of that is done again. Raises ValueError where it names none.
     """
-    parts = urlsplit(url.replace("+cluster", "", 1))
-    credential, at, hosts = parts.netloc.rpartition("@")
-    first, *others = hosts.split(",")
+    scheme, credential, hosts, rest = parted(url)
+    if not hosts:
+        raise ValueError("write redis+cluster://host:port,host:port")
+    first, *others = hosts
     nodes = [ClusterNode(*place(host, _PORT)) for host in others]
-    one = urlunsplit(parts._replace(netloc=f"{credential}{at}{first}"))
+    one = f"{scheme.removesuffix('+cluster')}://{credential}{'@' if credential else ''}{first}{rest}"
     patience.update_supported_errors(_PASSES)
     return cast(Cluster, Cluster.from_url(one, startup_nodes=nodes, retry=retry, patience=patience, **options))
 

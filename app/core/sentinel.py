@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote
 
 import redis
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -34,19 +34,19 @@ def is_sentinel(url: str) -> bool:
 
 def watched(url: str) -> Watched:
     """What a URL of this form says. Raises ValueError where it names no service."""
-    parts = urlsplit(url)
-    credential, _, hosts = parts.netloc.rpartition("@")
+    scheme, credential, hosts, rest = parted(url)
     user, _, password = credential.partition(":")
-    service = parts.path.strip("/")
+    path, _, query_string = rest.partition("?")
+    service = path.strip("/")
     if not service or not hosts:
         raise ValueError("write redis+sentinel://host:port,host:port/service")
-    query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+    query = {name: values[-1] for name, values in parse_qs(query_string).items()}
     asking: dict[str, Any] = {"socket_timeout": _ASK_SECONDS, "socket_connect_timeout": _ASK_SECONDS}
     if "sentinel_password" in query:
         asking["password"] = query["sentinel_password"]
-    options: dict[str, Any] = {"db": int(query.get("db", 0)), "ssl": parts.scheme.startswith("rediss")}
+    options: dict[str, Any] = {"db": int(query.get("db", 0)), "ssl": scheme.startswith("rediss")}
     options |= {name: unquote(value) for name, value in (("username", user), ("password", password)) if value}
-    return Watched([place(host, _PORT) for host in hosts.split(",")], service, asking, options)
+    return Watched([place(host, _PORT) for host in hosts], service, asking, options)
 
 
 def client(url: str, max_connections: int, wait: float, **options: Any) -> Redis:
@@ -86,6 +86,23 @@ class _Client(Redis):
 
 class _Pool(SentinelConnectionPool, BlockingConnectionPool):
     """Knows the primary by its Sentinels, and lets wait who finds no connection free."""
+
+
+class Parts(NamedTuple):
+    """A URL: scheme, `user:password` as it is written, hosts with their ports, and all that follows."""
+
+    scheme: str
+    credential: str
+    hosts: list[str]
+    rest: str
+
+
+def parted(url: str) -> Parts:
+    """A URL of several servers. (`urlsplit` takes no address of IPv6 behind another host.)"""
+    scheme, _, more = url.partition("://")
+    end = next((at for at, char in enumerate(more) if char in "/?#"), len(more))
+    credential, _, hosts = more[:end].rpartition("@")
+    return Parts(scheme, credential, [host for host in hosts.split(",") if host], more[end:])
 
 
 def place(host: str, default: int) -> tuple[str, int]:

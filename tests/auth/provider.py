@@ -52,7 +52,7 @@ class ProviderProcess:
         self._process: subprocess.Popen[bytes] | None = None
 
     async def start(self) -> None:
-        modules = node_modules("oidc-provider", "^9")
+        modules = node_modules("oidc-provider", "^8")  # the last that runs on the Node.js of Debian 12
         script = self._folder / "provider.mjs"
         script.write_text(_PROGRAM % (CLIENT_ID, CLIENT_SECRET))
         if not (self._folder / "node_modules").exists():
