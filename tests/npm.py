@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -16,14 +17,21 @@ def node_modules(package: str, versions: str) -> Path:
     folder = Path(sys.prefix) / "npm"
     if not shutil.which("node") or not shutil.which("npm"):
         missing(f"no Node.js for the test with npm's {package}; install it (Debian: apt-get install nodejs npm)")
-    if not (folder / "node_modules" / package).exists():
-        wanted = f"{package}@{versions}"
-        command = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(folder), wanted]
-        try:
-            subprocess.run(command, capture_output=True, text=True, timeout=90, check=True)
-        except subprocess.SubprocessError as error:
-            missing(f"npm cannot install {package} ({error}); is its registry within reach?")
+    folder.mkdir(exist_ok=True)
+    # Test processes come at the same time: none must find what another is still installing.
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "node_modules" / package).exists():
+            _install(folder, f"{package}@{versions}")
     return folder / "node_modules"
+
+
+def _install(folder: Path, wanted: str) -> None:
+    command = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(folder), wanted]
+    try:
+        subprocess.run(command, capture_output=True, text=True, timeout=90, check=True)
+    except subprocess.SubprocessError as error:
+        missing(f"npm cannot install {wanted} ({error}); is its registry within reach?")
 
 
 def missing(what: str) -> None:
