@@ -30,6 +30,7 @@ T = TypeVar("T")
 
 _HOUR_MS = 3_600_000
 _LEAVE_SECONDS = 2.0
+_LEAVING = (signal.SIGTERM, signal.SIGHUP)
 
 
 def setup() -> None:
@@ -147,15 +148,18 @@ def _leave_once() -> None:
     Whoever loses its parent, or is stopped together with it, is told twice, and at the second time Dramatiq's main
     thread ends there and then: its other threads, which nobody stops any more, would keep the process for ever.
     """
+    # One way of Dramatiq's for both: a worker that is hung up leaves, and its parent begins anew.
     leave = signal.getsignal(signal.SIGTERM)
 
     def once(number: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        for told in _LEAVING:
+            signal.signal(told, signal.SIG_IGN)
         assert callable(leave)
         leave(number, frame)
 
     if callable(leave) and threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, once)
+        for told in _LEAVING:
+            signal.signal(told, once)
 
 
 def _leave_within(seconds: float) -> None:

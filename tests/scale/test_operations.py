@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -34,6 +35,17 @@ async def test_restart_of_everything_one_by_one_loses_nothing() -> None:
             check_log(log)
             await check_readers(readers, log)
             assert all(reader.controls["goodbye"] for reader in readers)
+
+
+async def test_worker_that_is_hung_up_with_all_its_processes_begins_anew() -> None:
+    async with rigged() as rig:
+        worker = await rig.worker()
+        worker.send(signal.SIGHUP)
+        await until(lambda: "Stopping worker process" in worker.output)
+        # As a terminal does that is closed: the process that works is told once more, by it or by its parent.
+        worker.send_all(signal.SIGHUP)
+        await until(lambda: worker.output.count("ready for action") == 2)
+        assert await worker.stop() == 0
 
 
 @pytest.mark.timeout(240)
