@@ -32,7 +32,7 @@ __all__ = ["Save", "Script", "Sound", "digest", "narrate"]
 
 _DIGEST_CHARACTERS = 20
 # Raise this with every change of this pipeline that makes another file of the same script.
-_EDITION = 2
+_EDITION = 3
 
 Save = Callable[[Path, dict[str, Any]], Awaitable[None]]
 """Takes the finished file, and the report on it (see `workers.speech.completeness`)."""
