@@ -77,8 +77,11 @@ async def test_upload_of_ten_gigabytes_is_cut_off_while_memory_and_disk_stay_fla
 
 def spooled(pid: int) -> list[str]:
     """The files without a name that a process has open: uploads on their way."""
-    links = [path.readlink() for path in Path(f"/proc/{pid}/fd").iterdir()]
-    return [str(link) for link in links if str(link).startswith(tempfile.gettempdir()) and "(deleted)" in str(link)]
+    links = []
+    for path in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed since it was listed
+            links.append(str(path.readlink()))
+    return [link for link in links if link.startswith(tempfile.gettempdir()) and "(deleted)" in link]
 
 
 async def test_manuscript_of_the_largest_size_goes_through_without_being_held_in_memory(rig: Rig) -> None:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import ctypes
 import re
-from functools import cache
 from pathlib import Path
-from typing import Any
 
-import espeakng_loader
 import pytest
 
 from app.core.messages import Language
+from tests.workers.phonemes import phonemes
 from workers.speech.normalise import chinese, roman, written_out
 
 _HERE = Path(__file__).parent
-_VOICES: dict[Language, bytes] = {"zh-CN": b"cmn", "en": b"en-us"}
+_VOICES: dict[Language, str] = {"zh-CN": "cmn", "en": "en-us"}
 _STRESS = re.compile(r"[\s_:,'%=|.!#-]+")
 # It flaps the t of `20` and rounds the o of `45` a little otherwise than those of the words: nobody hears it.
 _SAME = (("t2", "t"), ("o@", "O@"))
@@ -26,37 +23,20 @@ def cases(language: str) -> list[tuple[str, str]]:
     return [(one, other) for one, _, other in (row.partition("\t") for row in rows)]
 
 
-@cache
-def library() -> Any:
-    """eSpeak NG of its own: the worker's is busy with sound."""
-    found = ctypes.CDLL(espeakng_loader.get_library_path())
-    found.espeak_TextToPhonemes.restype = ctypes.c_char_p
-    found.espeak_TextToPhonemes.argtypes = [ctypes.POINTER(ctypes.c_void_p), ctypes.c_int, ctypes.c_int]
-    found.espeak_Initialize(2, 0, espeakng_loader.get_data_path().encode(), 0x8000)
-    return found
-
-
-def phonemes(text: str, language: Language) -> str:
-    """What the voice says, without stress and pauses."""
-    library().espeak_SetVoiceByName(_VOICES[language])
-    buffer = ctypes.create_string_buffer(text.encode())
-    left = ctypes.c_void_p(ctypes.addressof(buffer))
-    said = ""
-    while left.value:
-        said += library().espeak_TextToPhonemes(ctypes.byref(left), 1, 0).decode()
-    said = _STRESS.sub("", said)
+def said(texts: list[str], language: Language) -> list[str]:
+    """What the voice says of each, without stress and pauses."""
+    heard = [_STRESS.sub("", one) for one in phonemes(texts, _VOICES[language])]
     for one, other in _SAME:
-        said = said.replace(one, other)
-    return said
+        heard = [text.replace(one, other) for text in heard]
+    return heard
 
 
 def right(language: Language, name: str, *, normalised: bool) -> list[str]:
     """The inputs that are said as expected."""
-    return [
-        given
-        for given, expected in cases(name)
-        if phonemes(written_out(given, language) if normalised else given, language) == phonemes(expected, language)
-    ]
+    given, expected = zip(*cases(name), strict=True)
+    spoken = said([written_out(one, language) if normalised else one for one in given], language)
+    wanted = said(list(expected), language)
+    return [one for one, heard, right in zip(given, spoken, wanted, strict=True) if heard == right]
 
 
 @pytest.mark.parametrize(("language", "name"), [("zh-CN", "zh"), ("en", "en")])
