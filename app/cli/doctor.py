@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
+from importlib.util import find_spec
 
 import httpx
 from redis.asyncio import Redis
@@ -102,6 +103,8 @@ async def _voice(settings: Settings) -> str:
             f"no engine {settings.tts_engine} is installed here; "
             f"SMARTVOICE_TTS_ENGINE may be: {engines.listed()}. Install its package, or name another."
         )
+    if settings.tts_engine == "piper":
+        return _piper(settings)
     if settings.tts_engine != "openai":
         return f"engine {settings.tts_engine}; installed are: {engines.listed()}"
     models = f"{settings.tts_base_url}/models"
@@ -119,6 +122,15 @@ async def _voice(settings: Settings) -> str:
         raise Wrong(f"{models} answers {answer.status_code}; look into the voice service's log.")
     # Not every service lists its models: any other answer shows that it is there.
     return f"a service answers at {settings.tts_base_url}, model {settings.tts_model}"
+
+
+def _piper(settings: Settings) -> str:
+    if find_spec("piper") is None:
+        raise Wrong("Piper is not installed here: pip install 'smartvoice[piper]'.")
+    if count := len(list(settings.piper_dir.glob("*.onnx.json"))):
+        return f"engine piper with {count} files of voices in {settings.piper_dir}"
+    fetch = f"python -m piper.download_voices --download-dir {settings.piper_dir} en_US-lessac-medium"
+    raise Wrong(f"there is no voice in {settings.piper_dir}; `{fetch}` fetches one.")
 
 
 async def _worker(settings: Settings) -> str:

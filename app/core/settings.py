@@ -94,8 +94,10 @@ class Settings(BaseSettings):
     tts_engine: str = Field(
         "espeak",
         pattern=r"^[a-z][a-z0-9_-]*$",
-        description="the voice engine: `espeak`, embedded; `openai`, any OpenAI-compatible service; or a plugin's",
+        description="the voice engine: `espeak`, embedded; `piper`, neural voices on the machine itself; `openai`, any "
+        "OpenAI-compatible service; or a plugin's",
     )
+    tts_piper_dir: str = Field("", description="folder with Piper's voices; empty: `piper` in `data_dir`")
     tts_url: str = Field("", description="the voice service's address, with or without `/v1`; needed by `openai`")
     tts_api_key: SecretStr = Field(SecretStr(""), description="the voice service's key; empty: none is sent")
     tts_model: str = Field("tts-1", min_length=1, description="the voice service's model")
@@ -302,6 +304,11 @@ class Settings(BaseSettings):
     def audio_origin(self) -> str:
         """The other site that audio is fetched from; empty where it comes from us."""
         return origin(self.storage, self.s3_access) if self.audio_delivery == "redirect" else ""
+
+    @property
+    def piper_dir(self) -> Path:
+        """The folder with Piper's voices."""
+        return Path(self.tts_piper_dir) if self.tts_piper_dir else self.data_dir / "piper"
 
     @property
     def tts_base_url(self) -> str:

@@ -15,6 +15,7 @@ import pytest
 
 from tests.stack import Stack, alive, command_of, environment, free_port, running
 from tests.tts_server import TtsServer
+from tests.workers.piper_voice import make_voice
 
 
 def smartvoice(*words: str, folder: Path, **settings: str) -> subprocess.CompletedProcess[str]:
@@ -83,6 +84,16 @@ async def test_doctor_looks_for_the_voice_service(tmp_path: Path) -> None:
         assert "✓" in await doctor(server.url)
         assert "SMARTVOICE_TTS_API_KEY" in await doctor(server.url, "wrong")
     assert "SMARTVOICE_TTS_URL" in await doctor(server.url)
+
+
+def test_doctor_looks_for_voices_of_piper(tmp_path: Path) -> None:
+    def doctor() -> str:
+        done = smartvoice("doctor", folder=tmp_path, SMARTVOICE_TTS_ENGINE="piper", SMARTVOICE_DATA_DIR="here")
+        return next(line for line in done.stdout.splitlines() if "voice:" in line)
+
+    assert "piper.download_voices --download-dir here/piper" in doctor()
+    make_voice(tmp_path / "here" / "piper", "en_US-hum-medium")
+    assert "✓" in doctor()
 
 
 def test_bad_setting_is_named(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def test_engine_that_breaks_its_promise_does_not_conform(broken: str) -> None:
 
 
 def test_engine_that_is_not_installed_is_named_with_those_that_are() -> None:
-    with pytest.raises(NoEngine, match=r"'bark' is installed here.*espeak, openai"):
+    with pytest.raises(NoEngine, match=r"'bark' is installed here.*espeak, openai, piper"):
         engine_of(Settings(tts_engine="bark"))
 
 
@@ -89,7 +89,7 @@ async def test_plugin_narrates_when_it_is_named(stack: Stack) -> None:
 
         assert (await until(voices))["engine"] == "hum"
         doctor = stack.command("doctor")
-        assert "engine hum; installed are: espeak, hum, openai" in doctor
+        assert "engine hum; installed are: espeak, hum, openai, piper" in doctor
         assert "✗" not in doctor
         alice = Client(http)
         project = await alice.create("The tide came in.", title="Tide", voice="low")
