@@ -17,7 +17,7 @@ from app.core import keys
 from app.core.logs import configure_logs
 from app.core.settings import Settings
 from tests.support import Client, until
-from workers.broker import LogContext
+from workers.onloop import OnLoop
 
 REQUEST = "request-of-this-test"
 
@@ -50,7 +50,7 @@ async def test_request_is_followed_from_the_answer_through_the_queue_into_the_ac
 
 def _broker(settings: Settings) -> RedisBroker:
     broker = RedisBroker(url=settings.queue, middleware=[], namespace=keys.QUEUE_NAMESPACE)  # type: ignore[no-untyped-call] # dramatiq's is untyped
-    for middleware in (LogContext(), AsyncIO()):
+    for middleware in (AsyncIO(), OnLoop(1)):
         broker.add_middleware(middleware)
     return broker
 

@@ -9,15 +9,13 @@ import sys
 import threading
 from collections.abc import Coroutine
 from contextlib import AbstractAsyncContextManager
-from queue import Empty, PriorityQueue
 from types import FrameType
 from typing import Any, TypeVar
 
 import dramatiq
 import uvloop
 from dramatiq.asyncio import get_event_loop_thread
-from dramatiq.middleware import AsyncIO, Middleware, ShutdownNotifications, TimeLimit
-from structlog.contextvars import bind_contextvars, clear_contextvars
+from dramatiq.middleware import AsyncIO, Middleware
 
 from app.core import keys
 from app.core.logs import configure_logs
@@ -25,10 +23,10 @@ from app.core.queue import is_rabbitmq, rabbitmq_broker, redis_place
 from app.core.settings import Settings
 from workers import runtime
 from workers.doorbell import WokenBroker
+from workers.onloop import OnLoop
 
 T = TypeVar("T")
 
-_HOUR_MS = 3_600_000
 _LEAVE_SECONDS = 2.0
 _LEAVING = (signal.SIGTERM, signal.SIGHUP)
 
@@ -41,19 +39,14 @@ def setup() -> None:
     configure_logs(settings.log_format, sys.__stderr__)
     broker = rabbitmq_broker(settings.queue) if is_rabbitmq(settings.queue) else _redis_broker(settings.queue)
     # Order is behaviour: "before" hooks run downwards, "after" hooks upwards. There is no Retries: what a job promises
-    # is kept by its own state and by the reaper, which also finds what the broker loses.
+    # is kept by its own state and by the reaper, which also finds what the broker loses. There is no TimeLimit: an
+    # attempt is ended by its own (see `workers.hold`).
     for middleware in (
-        # The last resort: an attempt is ended by its own limit (see `workers.hold`) before this.
-        TimeLimit(time_limit=int((settings.job_hours + 1) * _HOUR_MS)),
-        # At SIGTERM first nothing new is begun …
-        TakeNoMore(),
-        # … and then actors are ended, instead of waited for; they hand their jobs back, which go on elsewhere.
-        ShutdownNotifications(notify_shutdown=True),
-        # What is logged on behalf of a message says which request asked for it.
-        LogContext(),
-        # Runs actors on one event loop for the process …
+        # One event loop for the process …
         AsyncIO(),
-        # … on which the connections live, so it comes after and goes before.
+        # … on which actors run, …
+        OnLoop(settings.worker_threads),
+        # … and on which the connections live, so it comes after and goes before.
         OpenRuntime(settings),
     ):
         broker.add_middleware(middleware)
@@ -67,58 +60,6 @@ def _redis_broker(url: str) -> WokenBroker:
     return WokenBroker(bell=url, middleware=[], namespace=keys.QUEUE_NAMESPACE, **redis_place(url), **lively)
 
 
-class LogContext(Middleware):
-    """Has every log line of an actor bear its message's `request`. (Tasks that a thread starts on the event loop take
-    the thread's context along.)"""
-
-    def before_process_message(self, broker: dramatiq.Broker, message: dramatiq.MessageProxy) -> None:
-        clear_contextvars()
-        if request := message.options.get("request"):
-            bind_contextvars(request=request)
-
-
-class TakeNoMore(Middleware):
-    """Has the threads of a worker that leaves end when they have nothing to do, before those at work are told.
-
-    Else one of them takes the very job that another hands back, is not told any more, and the job is lost with it.
-    """
-
-    def before_worker_boot(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
-        worker.work_queue = ClosableQueue()
-        _leave_once()
-
-    def before_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
-        for thread in worker.workers:
-            thread.stop()
-        assert isinstance(worker.work_queue, ClosableQueue)
-        worker.work_queue.close()
-
-
-class ClosableQueue(PriorityQueue[Any]):
-    """A queue on which an idle thread waits for as long as it takes; Dramatiq's wake some times a second to see whether
-    they are to end. Once it is closed nothing is got from it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._closed = False
-
-    def get(self, block: bool = True, timeout: float | None = None) -> Any:
-        """The next item. Raises Empty where there is none, which is only told of a closed queue if `block`."""
-        with self.not_empty:
-            while block and not self._qsize() and not self._closed:
-                self.not_empty.wait()
-            if (self._closed and block) or not self._qsize():
-                raise Empty
-            self.not_full.notify()
-            return self._get()
-
-    def close(self) -> None:
-        """Whoever waits ends."""
-        with self.not_empty:
-            self._closed = True
-            self.not_empty.notify_all()
-
-
 class OpenRuntime(Middleware):
     """Opens the worker's runtime on the event loop before it takes work, and closes it after the last."""
 
@@ -126,12 +67,8 @@ class OpenRuntime(Middleware):
         self._settings = settings
         self._opened: AbstractAsyncContextManager[runtime.Runtime] | None = None
 
-    @property
-    def actor_options(self) -> set[str]:
-        """`throws`: what an actor may raise without an error in the log. (Dramatiq has it declared by its Retries.)"""
-        return {"throws"}
-
     def before_worker_boot(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
+        _leave_once()
         self._opened = runtime.opened(self._settings)
         runtime.set_current(_on_loop(self._opened.__aenter__()))
 

@@ -10,13 +10,17 @@ from __future__ import annotations
 
 import random
 import threading
+import time
+from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 import structlog
 from dramatiq.broker import Consumer
 from dramatiq.brokers.redis import RedisBroker, _RedisConsumer
-from dramatiq.common import compute_backoff
-from redis.exceptions import RedisError
+from dramatiq.common import compute_backoff, current_millis
+from dramatiq.errors import ConnectionClosed
+from redis.exceptions import NoScriptError, RedisError
 
 from app.core import keys
 from app.core.sentinel import blocking
@@ -26,6 +30,7 @@ logger = structlog.get_logger()
 _SILENCE_SECONDS = 10.0
 # Each look is also the sign of life that `heartbeat_timeout` in `workers.broker` waits for.
 _HEARING_MS = 3000
+_GATHERING_SECONDS = 0.005
 
 
 class WokenBroker(RedisBroker):
@@ -34,6 +39,7 @@ class WokenBroker(RedisBroker):
     def __init__(self, *, bell: str, **options: Any) -> None:
         super().__init__(**options)  # type: ignore[no-untyped-call] # dramatiq's is untyped
         self._bell = Doorbell(bell)
+        self._ended: dict[str, deque[tuple[str, str]]] = {}
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> Consumer:
         self._bell.start()
@@ -47,13 +53,45 @@ class WokenBroker(RedisBroker):
             self.queues.add(queue_name)
             self.emit_after("declare_queue", queue_name)
 
+    def ended(self, queue: str) -> deque[tuple[str, str]]:
+        """What of a queue has ended, how (`ack`, `nack`) and its message's id, and is not told yet."""
+        return self._ended.setdefault(queue, deque())
+
+    def dispatch_all(self, queue: str, calls: Sequence[tuple[str, Any]]) -> list[Any]:
+        """The answers of Dramatiq's script to some calls, each a command and what it is of; all in one write.
+
+        Raises RedisError.
+        """
+        script = self.scripts["dispatch"]
+        with self.client.pipeline(transaction=False) as pipe:
+            for command, value in calls:
+                pipe.execute_command("EVALSHA", script.sha, 1, self.namespace, *self._words(command, queue), value)
+            answers: list[Any] = pipe.execute(raise_on_error=False)
+        for at, answer in enumerate(answers):
+            if isinstance(answer, NoScriptError):
+                command, value = calls[at]
+                answers[at] = script(keys=[self.namespace], args=[*self._words(command, queue), value])
+            elif isinstance(answer, Exception):
+                raise answer
+        return answers
+
     def close(self) -> None:
         self._bell.stop()
         super().close()
 
+    def _words(self, command: str, queue: str) -> list[Any]:
+        """What Dramatiq's script wants to know with each command (see its `dispatch.lua`)."""
+        maintain = self._should_do_maintenance(command)
+        unpack = self._max_unpack_size()  # type: ignore[no-untyped-call] # as above
+        lasting = [self.heartbeat_timeout, self.dead_message_ttl]
+        return [command, current_millis(), queue, self.broker_id, *lasting, maintain, unpack]
+
 
 class _WokenConsumer(_RedisConsumer):
-    """Waits for the bell where Dramatiq's would sleep."""
+    """Waits for the bell where Dramatiq's would sleep; what has ended it tells as it asks for more, in one write.
+
+    `ack` and `nack` do not block, and do not raise.
+    """
 
     def __init__(self, broker: WokenBroker, queue: str, prefetch: int, timeout: int, bell: Doorbell) -> None:
         # With no time to sleep it returns at once from a look in vain.
@@ -61,23 +99,29 @@ class _WokenConsumer(_RedisConsumer):
         self._deaf_ms = timeout
         self._bell = bell
         self._rung = bell.at(queue)
+        self._ended = broker.ended(queue)
         self._in_vain = 0
 
     def __next__(self) -> Any:
-        # First the bell is stilled, then one looks: what is rung between is heard.
-        self._rung.clear()
-        found = super().__next__()  # type: ignore[no-untyped-call] # as above
-        if found is not None:
+        if not self.message_cache:
+            # First the bell is stilled, then one looks: what is rung between is heard.
+            self._rung.clear()
+            self.message_cache = self._exchange(self.prefetch - self.outstanding_message_count)
+        if self.message_cache:
             self._in_vain = 0
-            return found
+            return super().__next__()  # type: ignore[no-untyped-call] # as above
         longest = max(_HEARING_MS, self._deaf_ms) if self._bell.hears else self._deaf_ms
         self._in_vain, pause = compute_backoff(self._in_vain, max_backoff=longest)
-        self._rung.wait(pause / 1000)
+        if self._rung.wait(pause / 1000) and self.outstanding_message_count > self.prefetch // 2:
+            # As long as there is enough to do, some more may end meanwhile.
+            time.sleep(_GATHERING_SECONDS)
         return None
 
     def ack(self, message: Any) -> None:
-        super().ack(message)  # type: ignore[no-untyped-call] # as above
-        self._rung.set()  # there is room for one more
+        self._end("ack", message)
+
+    def nack(self, message: Any) -> None:
+        self._end("nack", message)
 
     def requeue(self, messages: Any) -> None:
         messages = list(messages)
@@ -85,9 +129,27 @@ class _WokenConsumer(_RedisConsumer):
         if messages:
             self.broker.client.publish(keys.BELL, self.queue_name)
 
-    def nack(self, message: Any) -> None:
-        super().nack(message)  # type: ignore[no-untyped-call] # as above
-        self._rung.set()
+    def close(self) -> None:
+        """Tells what has ended since. Raises ConnectionClosed; a later consumer of the queue tells it then."""
+        self._exchange(0)
+
+    def _end(self, how: str, message: Any) -> None:
+        self._ended.append((how, message.options["redis_message_id"]))
+        self.queued_message_ids.discard(message.message_id)
+        self._rung.set()  # there is room for one more
+
+    def _exchange(self, room: int) -> list[bytes]:
+        """Tells what has ended, and returns what is fetched: at most `room` messages. Raises ConnectionClosed."""
+        ended = [self._ended.popleft() for _ in range(len(self._ended))]
+        calls = [*ended, *([("fetch", room)] if room > 0 else [])]
+        if not calls:
+            return []
+        try:
+            *_, last = self.broker.dispatch_all(self.queue_name, calls)
+        except RedisError as error:
+            self._ended.extendleft(reversed(ended))
+            raise ConnectionClosed(error) from None  # type: ignore[no-untyped-call] # as above
+        return last if room > 0 else []
 
 
 class Doorbell:

@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import get_args
 
-from app.core.messages import Queue
 from app.core.settings import Settings
 
 _HAND_BACK_MS = 5000
 _LOOK_MS = 250
 _RESTART_MS = 500
+# What Dramatiq takes from its environment alone: how long it sleeps where there is nothing to do, and how soon it looks
+# for its broker again.
+_DRAMATIQ = {"dramatiq_worker_timeout": str(_LOOK_MS), "dramatiq_restart_delay": str(_RESTART_MS)}
 
 
 def work(settings: Settings) -> int:
     """Runs workers until told to stop, and returns the exit status. It ends when one of its processes is killed; a
     supervisor then starts it anew."""
-    os.environ.update(_dramatiq(settings))
+    os.environ.update(_DRAMATIQ)
     # Only now: it looks into its environment as it is imported.
     from dramatiq.cli import main, make_argument_parser
 
     options = {
         "--processes": settings.worker_processes,
-        # A thread waits while its job runs on the event loop. Each queue has its own: a manuscript is parsed at once,
-        # however many chapters are being narrated.
-        "--threads": settings.worker_threads * len(get_args(Queue)),
+        # Actors need none: see `workers.onloop`, which knows how many run at once.
+        "--threads": 1,
         "--worker-shutdown-timeout": _HAND_BACK_MS,
     }
     words = [word for name, value in options.items() for word in (name, str(value))]
@@ -33,14 +33,3 @@ def work(settings: Settings) -> int:
     sys.argv = [sys.executable, "-m", "app.cli", *sys.argv[1:]]
     parser = make_argument_parser()  # type: ignore[no-untyped-call] # Dramatiq's own
     return int(main(parser.parse_args(["workers.broker:setup", "workers.actors", *words])))  # type: ignore[no-untyped-call] # as above
-
-
-def _dramatiq(settings: Settings) -> dict[str, str]:
-    """What Dramatiq takes from its environment alone."""
-    return {
-        # No more of a queue at once than it may work on: what a busy worker held would wait while others are idle.
-        "dramatiq_queue_prefetch": str(settings.worker_threads),
-        # How long it sleeps where there is nothing to do, and how soon it looks for its broker again.
-        "dramatiq_worker_timeout": str(_LOOK_MS),
-        "dramatiq_restart_delay": str(_RESTART_MS),
-    }

@@ -7,12 +7,15 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from dramatiq.errors import ConnectionClosed
 from redis.asyncio import Redis
 
 from app.core import keys
 from app.core.messages import NARRATION
 from app.core.queue import WorkQueue, message
+from app.core.sentinel import blocking
 from app.core.settings import Settings
+from tests.stack import free_port
 from tests.support import until
 from workers.doorbell import WokenBroker
 
@@ -89,4 +92,46 @@ async def test_end_of_a_job_makes_room_for_the_next_at_once(
     second = await waiting or await asyncio.to_thread(next, consumer)
     assert second is not None
     assert tuple(second.args) == ("alice", "j2")
+    await queue.aclose()
+
+
+async def test_what_ended_while_the_broker_was_away_is_told_when_it_is_back(
+    broker: WokenBroker, settings: Settings, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = WorkQueue(settings.queue)
+    for job in ("j1", "j2", "j3"):
+        await queue.enqueue(NARRATION, "alice", job)
+    await queue.aclose()
+    consumer = broker.consume(NARRATION, prefetch=3, timeout=DEAF_MS)
+    first, second, third = [await until(lambda: asyncio.to_thread(next, consumer)) for _ in range(3)]
+    away = blocking(f"redis://127.0.0.1:{free_port()}", retry=None)
+    with monkeypatch.context() as patched:
+        patched.setattr(broker, "client", away)
+        consumer.ack(first)
+        consumer.nack(second)
+        with pytest.raises(ConnectionClosed):
+            await asyncio.to_thread(next, consumer)
+        consumer.ack(third)
+        with pytest.raises(ConnectionClosed):
+            await asyncio.to_thread(consumer.close)
+    held = f"{keys.QUEUE_NAMESPACE}:{NARRATION}"
+    assert await redis.hlen(f"{held}.msgs") == 3
+    await asyncio.to_thread(broker.consume(NARRATION, timeout=DEAF_MS).close)
+    assert await redis.hlen(f"{held}.msgs") == 0
+    assert await redis.zcard(f"{held}.XQ") == 1
+
+
+async def test_server_that_lost_its_scripts_is_given_them_again(
+    broker: WokenBroker, settings: Settings, redis: Redis
+) -> None:
+    consumer = broker.consume(NARRATION, prefetch=2, timeout=DEAF_MS)
+    queue = WorkQueue(settings.queue)
+    await queue.enqueue(NARRATION, "alice", "j1")
+    first = await until(lambda: asyncio.to_thread(next, consumer))
+    await queue.enqueue(NARRATION, "alice", "j2")
+    await redis.script_flush()
+    consumer.ack(first)
+    second = await until(lambda: asyncio.to_thread(next, consumer))
+    assert tuple(second.args) == ("alice", "j2")
+    assert await redis.hlen(f"{keys.QUEUE_NAMESPACE}:{NARRATION}.msgs") == 1
     await queue.aclose()
