@@ -16,10 +16,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import structlog
-from dramatiq.broker import Consumer
+from dramatiq.broker import Broker, Consumer
 from dramatiq.brokers.redis import RedisBroker, _RedisConsumer
 from dramatiq.common import compute_backoff, current_millis
 from dramatiq.errors import ConnectionClosed
+from dramatiq.middleware import Middleware
 from redis.exceptions import NoScriptError, RedisError
 
 from app.core import keys
@@ -31,6 +32,7 @@ _SILENCE_SECONDS = 10.0
 # Each look is also the sign of life that `heartbeat_timeout` in `workers.broker` waits for.
 _HEARING_MS = 3000
 _GATHERING_SECONDS = 0.005
+_LEAVING_SECONDS = 0.02
 
 
 class WokenBroker(RedisBroker):
@@ -40,6 +42,7 @@ class WokenBroker(RedisBroker):
         super().__init__(**options)  # type: ignore[no-untyped-call] # dramatiq's is untyped
         self._bell = Doorbell(bell)
         self._ended: dict[str, deque[tuple[str, str]]] = {}
+        self.add_middleware(_Leaving(self._bell))
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> Consumer:
         self._bell.start()
@@ -110,9 +113,7 @@ class _WokenConsumer(_RedisConsumer):
         if self.message_cache:
             self._in_vain = 0
             return super().__next__()  # type: ignore[no-untyped-call] # as above
-        longest = max(_HEARING_MS, self._deaf_ms) if self._bell.hears else self._deaf_ms
-        self._in_vain, pause = compute_backoff(self._in_vain, max_backoff=longest)
-        if self._rung.wait(pause / 1000) and self.outstanding_message_count > self.prefetch // 2:
+        if self._rung.wait(self._pause()) and self.outstanding_message_count > self.prefetch // 2:
             # As long as there is enough to do, some more may end meanwhile.
             time.sleep(_GATHERING_SECONDS)
         return None
@@ -133,6 +134,14 @@ class _WokenConsumer(_RedisConsumer):
         """Tells what has ended since. Raises ConnectionClosed; a later consumer of the queue tells it then."""
         self._exchange(0)
 
+    def _pause(self) -> float:
+        """Seconds until the next look, should nobody ring."""
+        if self._bell.leaving:
+            return _LEAVING_SECONDS
+        longest = max(_HEARING_MS, self._deaf_ms) if self._bell.hears else self._deaf_ms
+        self._in_vain, pause = compute_backoff(self._in_vain, max_backoff=longest)
+        return pause / 1000
+
     def _end(self, how: str, message: Any) -> None:
         self._ended.append((how, message.options["redis_message_id"]))
         self.queued_message_ids.discard(message.message_id)
@@ -152,11 +161,22 @@ class _WokenConsumer(_RedisConsumer):
         return last if room > 0 else []
 
 
+class _Leaving(Middleware):
+    """Has consumers not sleep any more when their worker leaves, which waits until they see that they are to end."""
+
+    def __init__(self, bell: Doorbell) -> None:
+        self._bell = bell
+
+    def before_worker_shutdown(self, broker: Broker, worker: Any) -> None:
+        self._bell.leaving = True
+        self._bell.ring()
+
+
 class Doorbell:
     """Listens for rings on a connection and a thread of its own, for ever."""
 
     def __init__(self, url: str) -> None:
-        self.hears = False
+        self.hears = self.leaving = False
         self._url = url
         self._rung: dict[str, threading.Event] = {}
         self._stopped = threading.Event()
@@ -167,6 +187,11 @@ class Doorbell:
         """What is set when the bell of `queue` is rung."""
         with self._lock:
             return self._rung.setdefault(queue, threading.Event())
+
+    def ring(self) -> None:
+        """At every queue."""
+        for rung in list(self._rung.values()):
+            rung.set()
 
     def start(self) -> None:
         """Listens from now on. Idempotent."""
@@ -205,5 +230,4 @@ class Doorbell:
                 rung.set()
         elif told["type"] == "subscribe":
             self.hears = True
-            for rung in list(self._rung.values()):
-                rung.set()
+            self.ring()
