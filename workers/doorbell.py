@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import structlog
+from dramatiq import Message
 from dramatiq.broker import Broker, Consumer
 from dramatiq.brokers.redis import RedisBroker, _RedisConsumer
 from dramatiq.common import compute_backoff, current_millis
@@ -31,7 +32,7 @@ logger = structlog.get_logger()
 _SILENCE_SECONDS = 10.0
 # Each look is also the sign of life that `heartbeat_timeout` in `workers.broker` waits for.
 _HEARING_MS = 3000
-_GATHERING_SECONDS = 0.005
+_GATHERING_SECONDS = 0.002
 _LEAVING_SECONDS = 0.02
 
 
@@ -109,7 +110,8 @@ class _WokenConsumer(_RedisConsumer):
         if not self.message_cache:
             # First the bell is stilled, then one looks: what is rung between is heard.
             self._rung.clear()
-            self.message_cache = self._exchange(self.prefetch - self.outstanding_message_count)
+            room = self.prefetch - self.outstanding_message_count
+            self.message_cache = self._exchange(0 if self._bell.leaving else room)
         if self.message_cache:
             self._in_vain = 0
             return super().__next__()  # type: ignore[no-untyped-call] # as above
@@ -125,14 +127,21 @@ class _WokenConsumer(_RedisConsumer):
         self._end("nack", message)
 
     def requeue(self, messages: Any) -> None:
+        """Gives messages back, and rings for them. Raises ConnectionClosed."""
         messages = list(messages)
-        super().requeue(messages)  # type: ignore[no-untyped-call] # as above
-        if messages:
-            self.broker.client.publish(keys.BELL, self.queue_name)
+        try:
+            super().requeue(messages)  # type: ignore[no-untyped-call] # as above
+            if messages:
+                self.broker.client.publish(keys.BELL, self.queue_name)
+        except RedisError as error:
+            raise ConnectionClosed(error) from None  # type: ignore[no-untyped-call] # as above
 
     def close(self) -> None:
-        """Tells what has ended since. Raises ConnectionClosed; a later consumer of the queue tells it then."""
+        """Tells what has ended since, and gives back what nobody took. Raises ConnectionClosed; a later consumer of
+        the queue tells it then."""
         self._exchange(0)
+        fetched, self.message_cache = self.message_cache, []
+        self.requeue(Message.decode(data) for data in fetched)
 
     def _pause(self) -> float:
         """Seconds until the next look, should nobody ring."""

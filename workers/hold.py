@@ -26,25 +26,46 @@ async def while_ours(jobs: Jobs, claim: Claim, work: Coroutine[Any, Any, T], *, 
     Raises Refused (`stale`) where the job is no longer this claim's, JobError (`took_too_long`) after `longest`
     seconds, and what `work` raises.
     """
-    working = asyncio.create_task(work)
-    keeping = asyncio.create_task(_keep(jobs, claim, min(_LOOK_SECONDS, lease / 3)))
+    loop = asyncio.get_running_loop()
+    over = loop.create_future()
+    pause = min(_LOOK_SECONDS, lease / 3)
+
+    def wake(_: object = None) -> None:
+        if not over.done():
+            over.set_result(None)
+
+    def started(doing: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        task = loop.create_task(doing)
+        task.add_done_callback(wake)
+        return task
+
+    tasks = [started(work)]
+    # Most jobs end before their lease is to be renewed for the first time.
+    timers = (
+        loop.call_later(pause, lambda: tasks.append(started(_keep(jobs, claim, pause)))),
+        loop.call_later(longest, wake),
+    )
     try:
-        await asyncio.wait({working, keeping}, timeout=longest, return_when=asyncio.FIRST_COMPLETED)
+        await over
+        working, *keeping = tasks
         if working.done():
-            return working.result()
-        if keeping.done():
+            found: T = working.result()
+            return found
+        if any(task.done() for task in keeping):
             raise Refused("stale")
         raise JobError("took_too_long", f"The job was not done within {longest / 3600:g} hours.")
     finally:
-        await end(working, keeping)
+        for timer in timers:
+            timer.cancel()
+        await end(*tasks)
 
 
 async def _keep(jobs: Jobs, claim: Claim, pause: float) -> None:
-    """Renews the lease again and again; returns when there is no longer one to renew."""
+    """Renews the lease at once and again and again; returns when there is no longer one to renew."""
     kept = True
     while kept:
-        await asyncio.sleep(pause)
         try:
             kept = await jobs.renew(claim)
         except (RedisError, OSError) as error:
             logger.warning("lease_not_renewed", job=claim.job.id, error=str(error))
+        await asyncio.sleep(pause)

@@ -17,6 +17,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError, InvalidResponse
 
 _MORE = object()
+_FIRST = 4
 
 
 class Link(asyncio.Protocol):
@@ -31,6 +32,8 @@ class Link(asyncio.Protocol):
         self._opened: AbstractConnection | None = None
         self._transport: asyncio.Transport | None = None
         self._unsent: list[bytes] = []
+        self._turn: asyncio.Handle | None = None
+        self._begun = False
 
     async def open(self, connection: AbstractConnection) -> None:
         """Connects by `connection`, which is this link's from then on. Raises RedisError, OSError."""
@@ -48,10 +51,19 @@ class Link(asyncio.Protocol):
         return self._transport is not None and not self._transport.is_closing() and not self.closed.done()
 
     def send(self, *command: Any) -> None:
-        """Sends a command; what is sent in one turn of the loop goes out together, in one write."""
-        if not self._unsent:
-            asyncio.get_running_loop().call_soon(self._flush)
+        """Sends a command; what is sent in one turn of the loop goes out together, in two writes at most."""
+        if not self._turn:
+            self._turn = asyncio.get_running_loop().call_soon(self._turns)
         self._unsent.append(hiredis.pack_command(command))
+        # Of some commands the first few go at once: server and process are then at work at the same time.
+        if len(self._unsent) == _FIRST and not self._begun:
+            self._begun = True
+            self._flush()
+
+    def _turns(self) -> None:
+        self._turn, self._begun = None, False
+        if self._unsent:
+            self._flush()
 
     def _flush(self) -> None:
         # A transport writes at once what it is given; each write is a system call, and wakes the server.

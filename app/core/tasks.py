@@ -37,4 +37,6 @@ async def end(*tasks: asyncio.Task[object]) -> None:
         for task in running:
             task.cancel()
         await asyncio.wait(running, timeout=_PATIENCE_SECONDS)
-    await asyncio.gather(*tasks, return_exceptions=True)
+    for task in tasks:
+        if not task.cancelled():
+            task.exception()
