@@ -17,7 +17,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError, InvalidResponse
 
 _MORE = object()
-_FIRST = 4
+_FIRST = 4  # commands
 
 
 class Link(asyncio.Protocol):

@@ -7,13 +7,14 @@ import json
 import os
 import resource
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from app.core.errors import JobError
-from tests.stack import alive
+from tests.stack import alive, command_of
 from tests.support import until
 from workers.manuscript.program import Program, run
 
@@ -103,3 +104,25 @@ async def test_whatever_it_started_ends_with_it(tmp_path: Path) -> None:
         await task
     await until(lambda: not alive(int(child.read_text())))
     assert os.getpgid(0) != int(child.read_text())
+
+
+async def test_whenever_it_is_cancelled_nothing_of_it_is_left(tmp_path: Path) -> None:
+    mark = tmp_path.as_posix()
+    code = f"import os, time\nos.fork()\ntime.sleep(1000)  # {mark}"
+    for step in range(40):
+        task = asyncio.create_task(run(python(code), tmp_path, tmp_path / "output"))
+        await asyncio.sleep(step / 1000)
+        # The loop is late, as under load: by now the program has begun, and its beginning has not been heard of.
+        if step < 3:
+            await asyncio.sleep(0)
+            time.sleep(0.2)  # noqa: ASYNC251 # late on purpose
+        task.cancel()
+        await asyncio.wait([task])
+    await until(lambda: not running(mark))
+
+
+def running(mark: str) -> list[int]:
+    """The processes with `mark` in their command."""
+    return [
+        pid for path in Path("/proc").iterdir() if path.name.isdigit() and mark in command_of(pid := int(path.name))
+    ]

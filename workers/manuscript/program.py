@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 from app.core.errors import JobError
 
@@ -63,15 +64,7 @@ async def run(program: Program, folder: Path, output: Path) -> None:
     `conversion_too_large` where it prints too much or lacks memory.
     """
     with output.open("wb") as file:
-        process = await asyncio.create_subprocess_exec(
-            *program.words,
-            stdin=DEVNULL,
-            stdout=file,
-            stderr=PIPE,
-            cwd=folder,
-            env=dict(program.environment),
-            start_new_session=True,
-        )
+        process = await _started(program, folder, file)
     try:
         async with asyncio.timeout(program.seconds):
             said = await _complaint(process)
@@ -82,6 +75,28 @@ async def run(program: Program, folder: Path, output: Path) -> None:
         await _end(process)
     if status:
         raise _error(status, said, program)
+
+
+async def _started(program: Program, folder: Path, output: BinaryIO) -> Process:
+    """The process; where this is cancelled, it is ended. asyncio would end the process alone, not what it started."""
+    starting = asyncio.ensure_future(
+        asyncio.create_subprocess_exec(
+            *program.words,
+            stdin=DEVNULL,
+            stdout=output,
+            stderr=PIPE,
+            cwd=folder,
+            env=dict(program.environment),
+            start_new_session=True,
+        )
+    )
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        process = await starting
+        await _end(process)
+        await _complaint(process)  # to the end, which closes the pipe
+        raise
 
 
 def _error(status: int, said: str, program: Program) -> JobError:
