@@ -40,7 +40,11 @@ async def test_ways_are_chosen_and_audio_of_other_ways_is_marked(context: Browse
     await expect(dialog.get_by_label("Pace")).to_have_value("1.2")
     await expect(dialog.get_by_label("Dialogue read by")).to_have_value("en-us-female")
     await dialog.get_by_role("button", name="Cancel").click()
+    download = row.get_by_role("link", name="Download")
+    earlier = await download.get_attribute("href") or ""
     await row.get_by_role("button", name="Regenerate").click()
+    # A job that has not begun yet would be done in the way that is chosen next.
+    await expect(download).not_to_have_attribute("href", earlier)
     await expect(row.locator("[data-part=note]")).to_have_text("")
 
     await row.get_by_role("button", name="Edit").click()
