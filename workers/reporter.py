@@ -10,7 +10,7 @@ from typing import Self
 
 from app.core.jobs import Claim, Jobs
 from app.core.messages import progress
-from app.core.metrics import STAGE_SECONDS
+from app.core.metrics import STAGE_SECONDS, labelled
 from app.core.tasks import end
 from workers.report import Pace
 
@@ -75,7 +75,7 @@ class Reporter:
 
     def _stage_ends(self) -> None:
         now = self._loop.time()
-        STAGE_SECONDS.labels(self._claim.job.queue, self._last.stage).observe(now - self._began)
+        labelled(STAGE_SECONDS, self._claim.job.queue, self._last.stage).observe(now - self._began)
         self._began = now
 
     async def _flush_in_time(self) -> None:

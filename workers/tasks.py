@@ -19,7 +19,7 @@ from app.core.archive import Bounds
 from app.core.errors import JobError, NotFound, Problem, Refused, Unavailable
 from app.core.jobs import Claim
 from app.core.messages import Language
-from app.core.metrics import JOB_SECONDS, JOBS_ACTIVE
+from app.core.metrics import JOB_SECONDS, JOBS_ACTIVE, labelled
 from app.core.models import Project, audio_url, compact, ways_of
 from app.core.projects import ParsedChapter, audio_record
 from app.core.settings import Settings
@@ -84,7 +84,8 @@ def _told(claim: Claim) -> tracing.Attributes:
 async def _carry_out(runtime: Runtime, claim: Claim, task: Task) -> None:
     logger.info("taken")
     try:
-        with JOBS_ACTIVE.labels(claim.job.queue).track_inprogress(), JOB_SECONDS.labels(claim.job.queue).time():
+        queue = claim.job.queue
+        with labelled(JOBS_ACTIVE, queue).track_inprogress(), labelled(JOB_SECONDS, queue).time():
             await _attempt(runtime, claim, task)
     except Refused as refused:
         _tell("left_alone", reason=refused.reason)

@@ -6,7 +6,6 @@ import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from importlib.resources import files
 from itertools import count
 from typing import Literal, NamedTuple
@@ -16,7 +15,7 @@ from redis.asyncio import Redis, RedisCluster
 from app.core import keys
 from app.core.cursor import Cursor
 from app.core.errors import Refused
-from app.core.metrics import PUBLISHED
+from app.core.metrics import PUBLISHED, labelled
 from app.core.pipe import ask, ask_all
 from app.core.settings import Settings
 
@@ -174,7 +173,7 @@ class EventLog:
         if answer == b"existing":
             return Appended("", existing=value.decode())
         for event in write.events:
-            _published(event.type).inc()
+            labelled(PUBLISHED, event.type).inc()
         return Appended(value.decode(), go=tuple(id.decode() for id in go))
 
     def pushing(self, user: str, data: str) -> list[str | int]:
@@ -238,10 +237,6 @@ class EventLog:
 
     def _bounds(self) -> list[int]:
         return [self._settings.log_length, _ms(self._settings.log_days * 86400)]
-
-
-_published = cache(PUBLISHED.labels)
-"""The counter of a type of events: looking it up costs more than counting."""
 
 
 def _entry(id: bytes, fields: Sequence[bytes] | Mapping[bytes, bytes]) -> Entry:

@@ -14,7 +14,7 @@ from app.core import keys, tracing, transitions
 from app.core.errors import NotFound, Refused, TooMany
 from app.core.eventlog import EventLog, Write
 from app.core.messages import LANGUAGES, NARRATION, Language, Progress, Queue
-from app.core.metrics import JOB_FAILURES, JOB_WAIT, JOBS, moment_of
+from app.core.metrics import JOB_FAILURES, JOB_WAIT, JOBS, labelled, moment_of
 from app.core.models import Job
 from app.core.redis import decoded, names
 from app.core.settings import Settings
@@ -73,7 +73,7 @@ class Jobs:
             raise NotFound("There is no such project.") from refused
         if done.existing:
             return await self.get(user, order.queue, done.existing), False
-        JOBS.labels(job.queue, "created").inc()
+        labelled(JOBS, job.queue, "created").inc()
         for id in done.go:
             await self._hands.enqueue(job.queue, user, id)
         return job.model_copy(update={"version": done.version}), True
@@ -121,7 +121,7 @@ class Jobs:
         current = await self.get(user, queue, job)
         try:
             await self._end(transitions.cancelled(user, current))
-            JOBS.labels(current.queue, "cancelled").inc()
+            labelled(JOBS, current.queue, "cancelled").inc()
         except Refused as refused:
             if refused.reason == "gone":
                 raise NotFound("There is no such job.") from refused
@@ -143,9 +143,9 @@ class Jobs:
             _count_failure(claim, "worker_lost")
             raise Refused("lost")
         await self._log.append(transitions.claimed(claim, self._settings.lease_seconds))
-        JOBS.labels(claim.job.queue, "taken").inc()
+        labelled(JOBS, claim.job.queue, "taken").inc()
         if claim.attempt == 1:
-            JOB_WAIT.labels(claim.job.queue).observe(max(0.0, time.time() - moment_of(claim.job.created_at)))
+            labelled(JOB_WAIT, claim.job.queue).observe(max(0.0, time.time() - moment_of(claim.job.created_at)))
         return claim
 
     async def report(self, claim: Claim, progress: Progress, *, thin: bool) -> str:
@@ -168,7 +168,7 @@ class Jobs:
         Raises Refused: `gone`, `final`, `stale`.
         """
         await self._end(transitions.completed(claim, result, records))
-        JOBS.labels(claim.job.queue, "completed").inc()
+        labelled(JOBS, claim.job.queue, "completed").inc()
 
     async def fail(self, claim: Claim, code: str, message: str) -> None:
         """Ends the job with the reason why it cannot be done. Raises Refused: `gone`, `final`, `stale`."""
@@ -179,13 +179,13 @@ class Jobs:
         """Has the job tried again after `pause` seconds, by any worker. Raises Refused: `gone`, `final`, `stale`."""
         last = await self._progress_of(claim)
         await self._log.append(transitions.put_back(claim, last, "retrying", pause, claim.failures + 1))
-        JOBS.labels(claim.job.queue, "retried").inc()
+        labelled(JOBS, claim.job.queue, "retried").inc()
 
     async def hand_back(self, claim: Claim) -> None:
         """Leaves the job to the next worker, at once. Raises Refused: `gone`, `final`, `stale`."""
         last = await self._progress_of(claim)
         await self._log.append(transitions.put_back(claim, last, "queued", 0, claim.failures))
-        JOBS.labels(claim.job.queue, "handed_back").inc()
+        labelled(JOBS, claim.job.queue, "handed_back").inc()
         await self._hands.enqueue(claim.job.queue, claim.user, claim.job.id)
 
     async def overdue(self) -> list[tuple[str, Job]]:
@@ -194,7 +194,7 @@ class Jobs:
         found = await asyncio.gather(*(self._overdue_of(user) for user in users))
         late = [(user, job) for user, jobs in zip(users, found, strict=True) for job in jobs]
         for _, job in late:
-            JOBS.labels(job.queue, "requeued").inc()
+            labelled(JOBS, job.queue, "requeued").inc()
         return late
 
     async def _end(self, write: Write) -> None:
@@ -229,8 +229,8 @@ class Jobs:
 
 
 def _count_failure(claim: Claim, code: str) -> None:
-    JOBS.labels(claim.job.queue, "failed").inc()
-    JOB_FAILURES.labels(claim.job.queue, code).inc()
+    labelled(JOBS, claim.job.queue, "failed").inc()
+    labelled(JOB_FAILURES, claim.job.queue, code).inc()
 
 
 def _claim(user: str, record: Mapping[str, str], first: str) -> Claim:

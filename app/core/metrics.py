@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -22,6 +22,10 @@ REGISTRY = CollectorRegistry()
 """The metrics of this process."""
 
 Transport = Literal["sse", "poll"]
+
+M = TypeVar("M", Counter, Gauge, Histogram)
+
+_CHILDREN: dict[tuple[Any, ...], Any] = {}
 
 _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _SLOW = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
@@ -89,6 +93,15 @@ ENGINE_SECONDS = Histogram(
     buckets=_SLOW,
     registry=REGISTRY,
 )
+
+
+def labelled(metric: M, *values: str) -> M:
+    """The child of `metric` with these labels, which is kept: looking it up costs more than counting."""
+    key = (metric, *values)
+    child: M | None = _CHILDREN.get(key)
+    if child is None:
+        child = _CHILDREN[key] = metric.labels(*values)
+    return child
 
 
 class Counts(Collector):
