@@ -93,9 +93,10 @@ async def _started(program: Program, folder: Path, output: BinaryIO) -> Process:
     try:
         return await asyncio.shield(starting)
     except asyncio.CancelledError:
-        process = await starting
-        await _end(process)
-        await _complaint(process)  # to the end, which closes the pipe
+        with suppress(OSError):  # it could not be started at all
+            process = await starting
+            await _end(process)
+            await _complaint(process)  # to the end, which closes the pipe
         raise
 
 
