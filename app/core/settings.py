@@ -104,7 +104,8 @@ class Settings(BaseSettings):
     tts_voices: str = Field("", description="its voices, `id` or `id=language`, separated by commas; empty: asks it")
     tts_speed: float = Field(1.0, ge=0.25, le=4, description="how fast it speaks")
     tts_write_out: bool = Field(
-        False, description="whether numbers, dates and units are written out for it; `espeak` always needs it"
+        False,
+        description="whether numbers, dates and units are written out for it; `espeak` and `piper` always need it",
     )
     tts_format: Literal["wav", "flac", "mp3", "opus", "aac"] = Field("wav", description="the form it sends sound in")
     tts_max_characters: int = Field(1800, ge=100, description="most characters of one call to it")
