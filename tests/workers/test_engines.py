@@ -13,7 +13,8 @@ import pytest
 from app.core.settings import Settings
 from tests.npm import missing
 from tests.stack import Stack, environment, running
-from tests.support import Client, until
+from tests.support import Client
+from tests.workers.narrating import engine_told, narrated
 from workers.speech.conformance import EngineConformance
 from workers.speech.engine import Engine, Pcm
 from workers.speech.engines import NoEngine, engine_of
@@ -82,28 +83,11 @@ def test_author_of_an_engine_runs_what_it_must_hold(site: Path) -> None:
 async def test_plugin_narrates_when_it_is_named(stack: Stack) -> None:
     headers = {"Authorization": f"Bearer {stack.token('alice')}"}
     async with httpx.AsyncClient(base_url=stack.address, headers=headers, trust_env=False, timeout=60) as http:
-
-        async def voices() -> object:
-            answer = await http.get("/api/voices")
-            return answer.is_success and answer.json()
-
-        assert (await until(voices))["engine"] == "hum"
+        assert await engine_told(http) == "hum"
         doctor = stack.command("doctor")
         assert "engine hum; installed are: espeak, hum, openai, piper" in doctor
         assert "✗" not in doctor
-        alice = Client(http)
-        project = await alice.create("The tide came in.", title="Tide", voice="low")
-
-        async def chapters() -> list[dict[str, str]]:
-            return list((await alice.project(project["id"]))["chapters"])
-
-        [chapter] = await until(chapters)
-        await alice.narrate(project["id"], chapter["id"])
-
-        async def narrated() -> str:
-            [found] = await chapters()
-            return found["audioUrl"]
-
-        sound = await http.get(await until(narrated))
+        _, chapter = await narrated(Client(http), "The tide came in.", voice="low")
+        sound = await http.get(chapter["audioUrl"])
         assert sound.headers["content-type"] == "audio/mpeg"
         assert len(sound.content) > 1000

@@ -16,6 +16,7 @@ from piper import PiperVoice
 from app.core.errors import JobError
 from tests.stack import Stack, running
 from tests.support import Client, until
+from tests.workers.narrating import engine_told, narrated
 from tests.workers.piper_voice import make_voice
 from workers.speech.conformance import EngineConformance
 from workers.speech.engine import Engine, Pcm
@@ -155,28 +156,11 @@ def stack(folder: Path) -> Iterator[Stack]:
 async def test_book_in_two_languages_is_narrated(stack: Stack, folder: Path) -> None:
     headers = {"Authorization": f"Bearer {stack.token('alice')}"}
     async with httpx.AsyncClient(base_url=stack.address, headers=headers, trust_env=False, timeout=60) as http:
-
-        async def voices() -> object:
-            answer = await http.get("/api/voices")
-            return answer.is_success and answer.json()
-
-        assert (await until(voices))["engine"] == "piper"
-        alice = Client(http)
-        project = await alice.create(f"{SENTENCE}\n\n潮水来了，又退了。没有人在意。", title="Tide", voice=ENGLISH)
-
-        async def chapters() -> list[dict[str, str]]:
-            return list((await alice.project(project["id"]))["chapters"])
-
-        [chapter] = await until(chapters)
-        await alice.narrate(project["id"], chapter["id"])
-
-        async def narrated() -> str:
-            [found] = await chapters()
-            return found["audioUrl"]
-
-        url = await until(narrated)
-        assert len((await http.get(url)).content) > 10_000
-        report = (await http.get(f"/api/projects/{project['id']}/chapters/{chapter['id']}/report")).json()
+        assert await engine_told(http) == "piper"
+        text = f"{SENTENCE}\n\n潮水来了，又退了。没有人在意。"
+        project, chapter = await narrated(Client(http), text, voice=ENGLISH)
+        assert len((await http.get(chapter["audioUrl"])).content) > 10_000
+        report = (await http.get(f"/api/projects/{project}/chapters/{chapter['id']}/report")).json()
         _, english, chinese = report["segments"]
         piper = Piper(folder, 1)
         for segment, voice in ((english, ENGLISH), (chinese, CHINESE)):
