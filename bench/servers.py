@@ -8,7 +8,6 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -178,7 +177,7 @@ class SmartVoice(Server):
             async with redis.pubsub() as pubsub:
                 await pubsub.subscribe(channel)
                 await pubsub.get_message(timeout=5)
-                await log.append(replace(write, events=[Event("audio:progress", text(), thin=True)]))
+                await log.append(write._replace(events=[Event("audio:progress", text(), thin=True)]))
                 told = await pubsub.get_message(timeout=5)
             [[id, record]] = await redis.execute_command("XREVRANGE", key, "+", "-", "COUNT", 1)  # type: ignore[no-untyped-call] # redis-py's is untyped
             await redis.delete(key)

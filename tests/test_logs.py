@@ -8,16 +8,15 @@ from typing import Any
 import dramatiq
 import pytest
 import structlog
-from dramatiq.brokers.redis import RedisBroker
 from dramatiq.middleware import AsyncIO
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
-from app.core import keys
 from app.core.logs import configure_logs
+from app.core.queue import AwaitedBroker
 from app.core.settings import Settings
 from tests.support import Client, until
-from workers.onloop import OnLoop
+from workers.fetched import Fetched
 
 REQUEST = "request-of-this-test"
 
@@ -48,9 +47,9 @@ async def test_request_is_followed_from_the_answer_through_the_queue_into_the_ac
     assert (line["request"], line["user"], line["of"]) == (REQUEST, "alice", job)
 
 
-def _broker(settings: Settings) -> RedisBroker:
-    broker = RedisBroker(url=settings.queue, middleware=[], namespace=keys.QUEUE_NAMESPACE)  # type: ignore[no-untyped-call] # dramatiq's is untyped
-    for middleware in (AsyncIO(), OnLoop(1)):
+def _broker(settings: Settings) -> AwaitedBroker:
+    broker = AwaitedBroker(settings.queue)
+    for middleware in (AsyncIO(), Fetched(broker, 1)):
         broker.add_middleware(middleware)
     return broker
 

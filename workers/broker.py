@@ -7,25 +7,21 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Coroutine
 from contextlib import AbstractAsyncContextManager
 from types import FrameType
-from typing import Any, TypeVar
 
 import dramatiq
 import uvloop
-from dramatiq.asyncio import get_event_loop_thread
+from dramatiq.broker import Broker
 from dramatiq.middleware import AsyncIO, Middleware
 
-from app.core import keys
 from app.core.logs import configure_logs
-from app.core.queue import is_rabbitmq, rabbitmq_broker, redis_place
+from app.core.queue import AwaitedBroker, is_rabbitmq, rabbitmq_broker
 from app.core.settings import Settings
 from workers import runtime
-from workers.doorbell import WokenBroker
-from workers.onloop import OnLoop
-
-T = TypeVar("T")
+from workers.delivered import Delivered
+from workers.desk import on_loop
+from workers.fetched import Fetched
 
 _LEAVE_SECONDS = 2.0
 _LEAVING = (signal.SIGTERM, signal.SIGHUP)
@@ -37,7 +33,7 @@ def setup() -> None:
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     # Dramatiq sends what its processes write through its first one, which costs both of them; a line needs no help.
     configure_logs(settings.log_format, sys.__stderr__)
-    broker = rabbitmq_broker(settings.queue) if is_rabbitmq(settings.queue) else _redis_broker(settings.queue)
+    broker, taking = _taking(settings)
     # Order is behaviour: "before" hooks run downwards, "after" hooks upwards. There is no Retries: what a job promises
     # is kept by its own state and by the reaper, which also finds what the broker loses. There is no TimeLimit: an
     # attempt is ended by its own (see `workers.hold`).
@@ -45,7 +41,7 @@ def setup() -> None:
         # One event loop for the process …
         AsyncIO(),
         # … on which actors run, …
-        OnLoop(settings.worker_threads),
+        taking,
         # … and on which the connections live, so it comes after and goes before.
         OpenRuntime(settings),
     ):
@@ -53,11 +49,12 @@ def setup() -> None:
     dramatiq.set_broker(broker)
 
 
-def _redis_broker(url: str) -> WokenBroker:
-    # A dead worker's messages come back after seconds: it counts as dead after 8 s without a sign of life, and every
-    # command looks for the dead. (As Dramatiq comes, both take minutes. RabbitMQ knows by itself who is gone.)
-    lively = {"heartbeat_timeout": 8_000, "maintenance_chance": 1_000_000}
-    return WokenBroker(bell=url, middleware=[], namespace=keys.QUEUE_NAMESPACE, **redis_place(url), **lively)
+def _taking(settings: Settings) -> tuple[Broker, Middleware]:
+    """The broker, and what takes messages from it."""
+    if is_rabbitmq(settings.queue):
+        return rabbitmq_broker(settings.queue), Delivered(settings.worker_threads)
+    broker = AwaitedBroker(settings.queue)
+    return broker, Fetched(broker, settings.worker_threads)
 
 
 class OpenRuntime(Middleware):
@@ -70,11 +67,11 @@ class OpenRuntime(Middleware):
     def before_worker_boot(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
         _leave_once()
         self._opened = runtime.opened(self._settings)
-        runtime.set_current(_on_loop(self._opened.__aenter__()))
+        runtime.set_current(on_loop(self._opened.__aenter__()))
 
     def after_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
         if self._opened is not None:
-            _on_loop(self._opened.__aexit__(None, None, None))
+            on_loop(self._opened.__aexit__(None, None, None))
             runtime.set_current(None)
         _leave_within(_LEAVE_SECONDS)
 
@@ -108,9 +105,3 @@ def _leave_within(seconds: float) -> None:
     timer = threading.Timer(seconds, os._exit, [0])
     timer.daemon = True
     timer.start()
-
-
-def _on_loop(work: Coroutine[Any, Any, T]) -> T:
-    loop = get_event_loop_thread()
-    assert loop is not None, "AsyncIO comes before OpenRuntime"
-    return loop.run_coroutine(work)

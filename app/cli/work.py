@@ -10,8 +10,8 @@ from app.core.settings import Settings
 _HAND_BACK_MS = 5000
 _LOOK_MS = 250
 _RESTART_MS = 500
-# What Dramatiq takes from its environment alone: how long it sleeps where there is nothing to do, and how soon it looks
-# for its broker again.
+# What Dramatiq takes from its environment alone, for RabbitMQ: how long it sleeps where there is nothing to do, and how
+# soon it looks for its broker again.
 _DRAMATIQ = {"dramatiq_worker_timeout": str(_LOOK_MS), "dramatiq_restart_delay": str(_RESTART_MS)}
 
 
@@ -24,7 +24,7 @@ def work(settings: Settings) -> int:
 
     options = {
         "--processes": settings.worker_processes,
-        # Actors need none: see `workers.onloop`, which knows how many run at once.
+        # Actors need none: see `workers.desk`, which knows how many run at once.
         "--threads": 1,
         "--worker-shutdown-timeout": _HAND_BACK_MS,
     }

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from importlib.resources import files
 from itertools import count
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from redis.asyncio import Redis, RedisCluster
@@ -87,8 +87,7 @@ class Event(NamedTuple):
     thin: bool = False
 
 
-@dataclass(frozen=True)
-class Write:
+class Write(NamedTuple):
     """What one call of the appending script does to one job.
 
     Args:
@@ -111,7 +110,7 @@ class Write:
     ends: bool = False
     in_line: bool = False
     grace_seconds: float = 0
-    records: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    records: Mapping[str, Mapping[str, str]] = MappingProxyType({})
 
 
 class Appended(NamedTuple):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import secrets
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
+from pydantic_core import from_json, to_json
 
 from app.core.messages import ASSEMBLY, Language, Progress, Queue
 
@@ -18,7 +20,6 @@ BookFormat = Literal["m4b", "zip"]
 State = Literal["waiting", "active", "completed", "failed", "cancelled"]
 VOICE_ID = r"[A-Za-z0-9._/+-]+"
 """What the id of a voice looks like; 100 characters at most."""
-_COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 MANUSCRIPT = "manuscript"
 """What a parse job makes, where a narration names its chapter."""
 BOOK = "book"
@@ -71,7 +72,7 @@ class Job(Model):
     @classmethod
     def from_record(cls, record: Mapping[str, str]) -> Self:
         plain = {name: value for name, value in record.items() if name not in {"progress", "result", "error"}}
-        nested = {name: json.loads(record[name]) for name in ("progress", "result", "error") if record.get(name)}
+        nested = {name: from_json(record[name]) for name in ("progress", "result", "error") if record.get(name)}
         optional = {name: record.get(name) or None for name in ("chapterId", "format")}
         return cls.model_validate(plain | optional | nested)
 
@@ -118,7 +119,7 @@ class Project(Model):
     @classmethod
     def from_record(cls, record: Mapping[str, str]) -> Self:
         unset = {name: None for name in ("voice", "dialogueVoice") if not record.get(name)}
-        lists = {name: json.loads(record.get(name) or "[]") for name in ("leftOut", "pronunciations")}
+        lists = {name: from_json(record.get(name) or "[]") for name in ("leftOut", "pronunciations")}
         return cls.model_validate({**record, **unset, **lists, "speed": record.get("speed") or 1})
 
 
@@ -187,14 +188,21 @@ def new_id() -> str:
 
 def now() -> str:
     """This moment as RFC 3339 in UTC, to the millisecond."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    seconds, milliseconds = divmod(time.time_ns() // 1_000_000, 1000)
+    return f"{_second(seconds)}.{milliseconds:03d}Z"
 
 
 def moment(seconds: float) -> str:
     """A moment of Unix time as RFC 3339 in UTC, to the second."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return f"{_second(int(seconds))}Z"
+
+
+@lru_cache(maxsize=8)
+def _second(seconds: int) -> str:
+    """Kept, as all that happens in a second begins alike."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def compact(value: Any) -> str:
     """JSON on one line, with text as it is; line ends and control characters are escaped, so it fits any framing."""
-    return _COMPACT.encode(value)
+    return to_json(value).decode()

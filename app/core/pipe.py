@@ -100,7 +100,8 @@ class PipedRedis(Redis):
     async def ask(self, *command: Any) -> Any:
         """What the server says, as it says it. Raises RedisError."""
         try:
-            return await self._ask(command)
+            pipe = self._pipe
+            return await (pipe.ask(command) if pipe is not None and pipe.is_open else self._ask(command))
         except (ConnectionError, TimeoutError):
             # As often, and with such pauses, as the client was told to.
             return await self.get_retry().call_with_retry(lambda: self._ask(command), _no_matter)  # type: ignore[union-attr] # it has one
@@ -158,9 +159,9 @@ class _Script(AsyncScript):
     async def __call__(self, keys: Any = (), args: Iterable[Any] | None = None, client: Any = None) -> Any:
         words = (len(keys), *keys, *(args or ()))
         try:
-            return await self._redis.execute_command("EVALSHA", self.sha, *words)
+            return await self._redis.ask("EVALSHA", self.sha, *words)
         except NoScriptError:
-            return await self._redis.execute_command("EVAL", self.script, *words)
+            return await self._redis.ask("EVAL", self.script, *words)
 
 
 async def ask(redis: Redis | RedisCluster, *command: Any) -> Any:

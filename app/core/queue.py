@@ -11,12 +11,12 @@ from dramatiq.broker import Broker
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.common import current_millis
 from dramatiq.errors import BrokerConnectionError
-from redis.exceptions import RedisError
+from redis.exceptions import NoScriptError, RedisError
 
-from app.core import keys, sentinel
+from app.core import keys
 from app.core.messages import ASSEMBLY, NARRATION, PARSING, Queue
-from app.core.pipe import PipedRedis
-from app.core.redis import connect
+from app.core.pipe import ask_all
+from app.core.redis import connect, names
 
 ACTORS: dict[Queue, str] = {
     PARSING: "parse_manuscript",
@@ -26,6 +26,10 @@ ACTORS: dict[Queue, str] = {
 """The actor of each queue. Dramatiq's queues bear the names of ours."""
 
 logger = structlog.get_logger()
+
+_SILENT_MS = 8_000
+"""Time without a sign of life after which a worker's messages are others'. (As Dramatiq comes, a minute.)"""
+_MOST_UNPACKED = 1000  # values that Dramatiq's script hands over at once
 
 
 def message(queue: Queue, user: str, job: str) -> dramatiq.Message[None]:
@@ -50,36 +54,48 @@ class Sender(Protocol):
     async def aclose(self) -> None: ...
 
 
-class _RedisSender(RedisBroker):
-    """Dramatiq's broker with a client that does not block: its scripts give answers to be awaited.
-
-    It only enqueues, so what those who fetch find out about the server beforehand does not matter to it.
-    """
+class AwaitedBroker(RedisBroker):
+    """Dramatiq's broker with a client that does not block. It is asked in the words of Dramatiq's own script."""
 
     def __init__(self, url: str) -> None:
-        self._awaited = connect(url)
-        super().__init__(  # type: ignore[no-untyped-call] # dramatiq's is untyped
-            client=self._awaited, middleware=[], namespace=keys.QUEUE_NAMESPACE, maintenance_chance=0
-        )
+        self.url = url
+        self.redis = connect(url)
+        super().__init__(client=self.redis, middleware=[], namespace=keys.QUEUE_NAMESPACE)  # type: ignore[no-untyped-call] # dramatiq's is untyped
+
+    def command(self, name: str, queue: Queue, *values: str | bytes | int, maintain: bool = False) -> tuple[Any, ...]:
+        """The command to Redis that does `name` (see Dramatiq's `dispatch.lua`) with `values` in `queue`.
+
+        `maintain`: what workers that fell silent had of the queue is put back into it as well.
+        """
+        sha = self.scripts["dispatch"].sha
+        lasting = (_SILENT_MS, self.dead_message_ttl)
+        words = (name, current_millis(), queue, self.broker_id, *lasting, int(maintain), _MOST_UNPACKED, *values)
+        return ("EVALSHA", sha, 1, self.namespace, *words)
+
+    async def fetched(self, queue: Queue) -> list[str]:
+        """The ids of the messages that this broker fetched and has not told the end of, as Redis has them."""
+        found: Any = await self.redis.smembers(f"{self.namespace}:__acks__.{self.broker_id}.{queue}")
+        return names(found)
+
+    async def load(self) -> None:
+        """Gives the server the script, which it may have lost. Raises RedisError."""
+        await self.redis.script_load(self.scripts["dispatch"].script)
 
     async def send(self, queue: Queue, user: str, job: str) -> None:
         sent = message(queue, user, job)
         id = sent.message_id
         sent.options["redis_message_id"] = id
-        # Nothing hangs on the bell: who does not hear it looks by itself, a little later. Over one connection both go
-        # out together, in this order.
-        enqueued = self.do_enqueue(queue, id, sent.encode())
-        if isinstance(self._awaited, PipedRedis):
-            await asyncio.gather(enqueued, self._awaited.publish(keys.BELL, queue))
-        else:
-            await enqueued
-            await self._awaited.publish(keys.BELL, queue)
+        # Nothing hangs on the bell: who does not hear it looks by itself, a little later. Both go out together, in this
+        # order.
+        commands = (self.command("enqueue", queue, id, sent.encode()), ("PUBLISH", keys.BELL, queue))
+        try:
+            await ask_all(self.redis, commands)
+        except NoScriptError:
+            await self.load()
+            await ask_all(self.redis, commands)
 
     async def aclose(self) -> None:
-        await self._awaited.aclose()
-
-    def _max_unpack_size(self) -> int:
-        return 1000
+        await self.redis.aclose()
 
 
 class _RabbitmqSender:
@@ -105,11 +121,6 @@ def rabbitmq_broker(url: str) -> Broker:
     return RabbitmqBroker(url=url, middleware=[], confirm_delivery=True)
 
 
-def redis_place(url: str) -> dict[str, Any]:
-    """Where Dramatiq's Redis broker is to look: the options that say so."""
-    return {"client": sentinel.blocking_client(url)} if sentinel.is_sentinel(url) else {"url": url}
-
-
 def is_rabbitmq(url: str) -> bool:
     """Whether `url` names a RabbitMQ."""
     return url.partition(":")[0] in {"amqp", "amqps"}
@@ -119,7 +130,7 @@ class WorkQueue:
     """The web side's end of the queue. A job that could not be enqueued is not lost: the reaper finds it."""
 
     def __init__(self, url: str) -> None:
-        self._sender: Sender = _RabbitmqSender(url) if is_rabbitmq(url) else _RedisSender(url)
+        self._sender: Sender = _RabbitmqSender(url) if is_rabbitmq(url) else AwaitedBroker(url)
 
     async def enqueue(self, queue: Queue, user: str, job: str) -> None:
         """Hands one job to the workers. Where the broker is away it is logged, and the reaper does it later."""

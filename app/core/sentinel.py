@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
 from urllib.parse import parse_qs, unquote
 
-import redis
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 
@@ -58,19 +57,6 @@ def client(url: str, max_connections: int, wait: float, **options: Any) -> Redis
     made = cast(_Client, _Client.from_pool(pool))
     made.asked = sentinel.sentinels
     return made
-
-
-def blocking_client(url: str, **options: Any) -> redis.Redis:
-    """The same for who blocks."""
-    found = watched(url)
-    sentinel = redis.Sentinel(found.sentinels, sentinel_kwargs=found.asking)  # type: ignore[no-untyped-call] # redis-py's is untyped
-    made: redis.Redis = sentinel.master_for(found.service, **{**options, **found.options})  # type: ignore[no-untyped-call] # as above
-    return made
-
-
-def blocking(url: str, **options: Any) -> redis.Redis:
-    """A client that blocks, of the Redis at `url`, by Sentinels where it names them."""
-    return blocking_client(url, **options) if is_sentinel(url) else redis.Redis.from_url(url, **options)
 
 
 class _Client(Redis):

@@ -8,7 +8,7 @@ Flows, one per ending:
 - *gap*: a push that does not follow the last one, a connection made anew, or a log whose top is not the ring's drop
   the ring; readers then read the log from their cursors.
 - *reset*: the log itself no longer holds what follows a cursor; the reader is told so and gets a new cursor.
-- *Redis away*: readers keep their cursors and wait; connections are made anew for ever (`app.events.subscriber`).
+- *Redis away*: readers keep their cursors and wait; connections are made anew for ever (`app.core.subscriber`).
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from app.core.errors import Unavailable
 from app.core.eventlog import Entry, EventLog
 from app.core.metrics import COUNTS, LAGS
 from app.core.settings import Settings
+from app.core.subscriber import Listener, Subscriptions
 from app.core.tasks import done_within, end
 from app.events.feed import Feed, Known
-from app.events.subscriber import Listener, Subscriptions
 
 logger = structlog.get_logger()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
 from typing import Protocol, cast
 
 from app.core.eventlog import Event, EventLog, Write
@@ -69,7 +68,7 @@ class Appender:
                 await asyncio.wait([before])
         event = Event("audio:progress", text(number, microseconds()), thin=True)
         write = self.writes[user]
-        await self._log.append(replace(write, events=[event]))
+        await self._log.append(write._replace(events=[event]))
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
