@@ -102,6 +102,9 @@ async def test_worker_that_leaves_does_not_take_what_it_hands_back(
     assert await redis.hlen(f"{QUEUE}.msgs") == 1
 
 
+@pytest.mark.parametrize(
+    "worker", ["fetched"], indirect=True
+)  # Dramatiq's consumer for Redis keeps what it did not bring
 async def test_worker_that_leaves_gives_back_each_job_once_whatever_became_of_it(
     worker: Work, settings: Settings, redis: Redis
 ) -> None:
