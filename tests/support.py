@@ -46,9 +46,11 @@ class NoHands:
 
     def __init__(self) -> None:
         self.told: list[tuple[str, str]] = []
+        self.rung: list[bool] = []
 
-    async def enqueue(self, queue: Queue, user: str, job: str) -> None:
+    async def enqueue(self, queue: Queue, user: str, job: str, *, ring: bool = True) -> None:
         self.told.append((user, job))
+        self.rung.append(ring)
 
 
 class Stream:

@@ -150,7 +150,8 @@ class Intake:
         others, who see no sign of life."""
         self._doubtful = True
         try:
-            await self._exchange(0)
+            # What came without a ring, because this worker would look for it, is theirs as well.
+            await self._exchange(0, ring=True)
         except (RedisError, OSError) as error:
             logger.warning("queue_lost", queue=self._queue, error=str(error))
 
@@ -166,15 +167,18 @@ class Intake:
             self._take(data)
         await self._rest()
 
-    async def _exchange(self, room: int) -> list[bytes]:
-        """Tells what has ended, and returns what is fetched: at most `room` messages. Raises RedisError, OSError."""
+    async def _exchange(self, room: int, *, ring: bool = False) -> list[bytes]:
+        """Tells what has ended, and returns what is fetched: at most `room` messages. Raises RedisError, OSError.
+
+        `ring`: wakes the others, as something given back does.
+        """
         if self._doubtful:
             await self._settle()
         now = asyncio.get_running_loop().time()
         maintain = now > self._maintained + _MAINTENANCE_SECONDS
         telling = [self._told.popleft() for _ in range(len(self._told))]
         commands = [self._broker.command(how, self._queue, id) for how, id in telling]
-        if any(how == "requeue" for how, _ in telling):
+        if ring or any(how == "requeue" for how, _ in telling):
             commands.append(("PUBLISH", keys.BELL, self._queue))
         commands.append(self._broker.command("fetch", self._queue, room, maintain=maintain))
         try:

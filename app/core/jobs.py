@@ -30,8 +30,11 @@ _MOST_OVERDUE = 100
 class Hands(Protocol):
     """Where jobs are handed to the workers: `app.core.queue.WorkQueue`."""
 
-    async def enqueue(self, queue: Queue, user: str, job: str) -> None:
-        """Tells the workers of a job; what they are not told of, the reaper finds."""
+    async def enqueue(self, queue: Queue, user: str, job: str, *, ring: bool = True) -> None:
+        """Tells the workers of a job; what they are not told of, the reaper finds.
+
+        `ring`: wakes them; else a worker of that queue, who asks for it, is about to look by itself.
+        """
         ...
 
 
@@ -139,7 +142,7 @@ class Jobs:
         claim = _claim(user, record, first)
         if claim.losses >= self._settings.max_losses:
             said = f"{claim.losses} workers died while they were at it; it is not tried again by itself."
-            await self._end(transitions.given_up(claim, "worker_lost", said))
+            await self._end(transitions.given_up(claim, "worker_lost", said), claim)
             _count_failure(claim, "worker_lost")
             raise Refused("lost")
         await self._log.append(transitions.claimed(claim, self._settings.lease_seconds))
@@ -167,12 +170,12 @@ class Jobs:
 
         Raises Refused: `gone`, `final`, `stale`.
         """
-        await self._end(transitions.completed(claim, result, records))
+        await self._end(transitions.completed(claim, result, records), claim)
         labelled(JOBS, claim.job.queue, "completed").inc()
 
     async def fail(self, claim: Claim, code: str, message: str) -> None:
         """Ends the job with the reason why it cannot be done. Raises Refused: `gone`, `final`, `stale`."""
-        await self._end(transitions.failed(claim, code, message))
+        await self._end(transitions.failed(claim, code, message), claim)
         _count_failure(claim, code)
 
     async def retry(self, claim: Claim, pause: float) -> None:
@@ -197,12 +200,16 @@ class Jobs:
             labelled(JOBS, job.queue, "requeued").inc()
         return late
 
-    async def _end(self, write: Write) -> None:
-        """Writes a job's end, and hands out those of its user that wait in line for it."""
+    async def _end(self, write: Write, claim: Claim | None = None) -> None:
+        """Writes a job's end, and hands out those of its user that wait in line for it.
+
+        A worker whose own narration (`claim`) has ended looks for the next, so it need not wake all for one more.
+        """
         done = await self._log.append(write)
+        looks = claim is not None and claim.job.queue == NARRATION and len(done.go) == 1
         for job in done.go:
             # Only narrations wait in line.
-            await self._hands.enqueue(NARRATION, write.user, job)
+            await self._hands.enqueue(NARRATION, write.user, job, ring=not looks)
 
     async def _progress_of(self, claim: Claim) -> Progress:
         found = await self.find(claim.user, claim.job.id)

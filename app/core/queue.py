@@ -47,8 +47,8 @@ def message(queue: Queue, user: str, job: str) -> dramatiq.Message[None]:
 class Sender(Protocol):
     """What puts messages into the broker."""
 
-    async def send(self, queue: Queue, user: str, job: str) -> None:
-        """Raises RedisError, OSError, BrokerConnectionError."""
+    async def send(self, queue: Queue, user: str, job: str, *, ring: bool) -> None:
+        """`ring`: whether who waits for messages is woken. Raises RedisError, OSError, BrokerConnectionError."""
         ...
 
     async def aclose(self) -> None: ...
@@ -81,13 +81,14 @@ class AwaitedBroker(RedisBroker):
         """Gives the server the script, which it may have lost. Raises RedisError."""
         await self.redis.script_load(self.scripts["dispatch"].script)
 
-    async def send(self, queue: Queue, user: str, job: str) -> None:
+    async def send(self, queue: Queue, user: str, job: str, *, ring: bool) -> None:
         sent = message(queue, user, job)
         id = sent.message_id
         sent.options["redis_message_id"] = id
         # Nothing hangs on the bell: who does not hear it looks by itself, a little later. Both go out together, in this
         # order.
-        commands = (self.command("enqueue", queue, id, sent.encode()), ("PUBLISH", keys.BELL, queue))
+        bell = [("PUBLISH", keys.BELL, queue)] if ring else []
+        commands = [self.command("enqueue", queue, id, sent.encode()), *bell]
         try:
             await ask_all(self.redis, commands)
         except NoScriptError:
@@ -104,7 +105,8 @@ class _RabbitmqSender:
     def __init__(self, url: str) -> None:
         self._broker = rabbitmq_broker(url)
 
-    async def send(self, queue: Queue, user: str, job: str) -> None:
+    async def send(self, queue: Queue, user: str, job: str, *, ring: bool) -> None:
+        # RabbitMQ brings messages by itself.
         await asyncio.to_thread(self._broker.enqueue, message(queue, user, job))
 
     async def aclose(self) -> None:
@@ -132,10 +134,11 @@ class WorkQueue:
     def __init__(self, url: str) -> None:
         self._sender: Sender = _RabbitmqSender(url) if is_rabbitmq(url) else AwaitedBroker(url)
 
-    async def enqueue(self, queue: Queue, user: str, job: str) -> None:
-        """Hands one job to the workers. Where the broker is away it is logged, and the reaper does it later."""
+    async def enqueue(self, queue: Queue, user: str, job: str, *, ring: bool = True) -> None:
+        """Hands one job to the workers (see `app.core.jobs.Hands`). Where the broker is away it is logged, and
+        the reaper does it later."""
         try:
-            await self._sender.send(queue, user, job)
+            await self._sender.send(queue, user, job, ring=ring)
         except (RedisError, OSError, BrokerConnectionError) as error:
             logger.warning("enqueue_failed", queue=queue, job=job, error=str(error))
 

@@ -48,6 +48,8 @@ async def test_each_end_lets_the_next_in_line_go(jobs: Jobs, hands: NoHands) -> 
     await jobs.fail(await jobs.claim("alice", made[0], "start"), "x", "x")
     await jobs.cancel("alice", NARRATION, made[2])
     assert [job for _, job in hands.told] == made
+    # A worker whose own job has ended looks for the next; of what another called off somebody must be told.
+    assert hands.rung == [True] * SHARE + [False, False, True]
 
 
 async def test_cancelled_in_line_it_is_never_handed_out(jobs: Jobs, hands: NoHands) -> None:

@@ -13,8 +13,7 @@ from redis.asyncio import Redis
 
 from app.core import keys
 from app.core.messages import NARRATION
-from app.core.pipe import ask_all
-from app.core.queue import AwaitedBroker, WorkQueue, message
+from app.core.queue import AwaitedBroker, WorkQueue
 from app.core.redis import connect
 from app.core.settings import Settings
 from app.core.tasks import end
@@ -55,10 +54,10 @@ async def worker(url: str, at_once: int = 1) -> AsyncIterator[Worker]:
         await found.broker.aclose()
 
 
-async def enqueue(url: str, *jobs: str) -> None:
+async def enqueue(url: str, *jobs: str, ring: bool = True) -> None:
     queue = WorkQueue(url)
     for job in jobs:
-        await queue.enqueue(NARRATION, "alice", job)
+        await queue.enqueue(NARRATION, "alice", job, ring=ring)
     await queue.aclose()
 
 
@@ -84,13 +83,23 @@ async def test_message_is_fetched_when_it_is_sent(settings: Settings, redis: Red
 async def test_message_that_nobody_rang_for_is_found(settings: Settings, redis: Redis) -> None:
     async with worker(settings.queue) as found:
         await until(lambda: heard(redis))
-        sent = message(NARRATION, "alice", "j1")
-        sent.options["redis_message_id"] = "m1"
-        broker = AwaitedBroker(settings.queue)
-        await broker.load()
-        await ask_all(broker.redis, [broker.command("enqueue", NARRATION, "m1", sent.encode())])
-        await broker.aclose()
+        await enqueue(settings.queue, "j1", ring=False)
         await until(lambda: found.jobs == ["j1"])
+
+
+@pytest.mark.usefixtures("deaf_to_time")
+async def test_worker_that_leaves_wakes_others_for_what_it_would_have_looked_for(
+    settings: Settings, redis: Redis
+) -> None:
+    leaving = Worker(settings.queue)
+    await leaving.broker.load()
+    async with worker(settings.queue) as found:
+        await until(lambda: heard(redis))
+        await until(lambda: found.intake._waiter is not None)
+        await enqueue(settings.queue, "j1", ring=False)
+        await leaving.intake.close()
+        await until(lambda: found.jobs == ["j1"])
+    await leaving.broker.aclose()
 
 
 @pytest.mark.usefixtures("deaf_to_time")
