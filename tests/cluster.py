@@ -20,6 +20,7 @@ from tests.stack import free_port
 _SLOTS = 16384
 _PRIMARIES = 3
 _SHARE = -(-_SLOTS // _PRIMARIES)
+_MOVING_SECONDS = 0.1  # between two keys, so that others find some here and some there
 
 
 def server_for_clusters() -> str:
@@ -64,6 +65,25 @@ class Cluster:
         port = self.primaries[slot // _SHARE]
         self.kill(port)
         return port
+
+    def move(self, key: str) -> int:
+        """Moves the slot of the key, key by key, as `redis-cli --cluster reshard` does while all are at work; the port
+        of the server that holds it now."""
+        with ExitStack() as stack:
+            nodes = [stack.enter_context(Redis(port=port)) for port in self.primaries]
+            slot = int(_cluster(nodes[0], "KEYSLOT", key))
+            at = slot // _SHARE
+            source, target = nodes[at], nodes[(at + 1) % _PRIMARIES]
+            there = self.primaries[(at + 1) % _PRIMARIES]
+            taker = _cluster(target, "MYID").decode()
+            _cluster(target, "SETSLOT", slot, "IMPORTING", _cluster(source, "MYID").decode())
+            _cluster(source, "SETSLOT", slot, "MIGRATING", taker)
+            while keys := source.execute_command("CLUSTER", "GETKEYSINSLOT", slot, 1):
+                source.execute_command("MIGRATE", "127.0.0.1", there, "", 0, 5000, "KEYS", *keys)
+                time.sleep(_MOVING_SECONDS)
+            for node in (target, source, *nodes):
+                _cluster(node, "SETSLOT", slot, "NODE", taker)
+        return there
 
     def kill(self, port: int) -> None:
         self._processes[port].kill()

@@ -69,6 +69,40 @@ async def test_book_is_narrated_though_the_primary_of_its_log_is_killed() -> Non
                 assert "Traceback" not in process.output, process.output
 
 
+@pytest.mark.timeout(240)
+async def test_book_is_narrated_though_its_keys_are_moved_to_another_server() -> None:
+    with running_cluster() as cluster:
+        async with rigged() as rig:
+            webs = [await rig.web(redis_url=cluster.url, queue_url=rig.redis.url) for _ in range(2)]
+            worker = await rig.worker(redis_url=cluster.url, queue_url=rig.redis.url, worker_threads=1)
+            token = rig.token(USER)
+            streams = [SseReader([web.port for web in webs], USER, token) for _ in range(3)]
+            polls = [PollReader([web.address for web in webs], token)]
+            crowd = Crowd([*streams, *polls])
+            async with crowd.reading(), rig.client_of(webs[0], USER) as http, _asking(http) as answers:
+                book = Book(http)
+                await book.make()
+                await book.narrate()
+                await book.done(1)
+                async with connect(cluster.url, patient=True) as redis:
+                    before = len(await logged(redis, USER))
+                    there = await asyncio.to_thread(cluster.move, keys.log(USER))
+                    meanwhile = await logged(redis, USER)
+                    await book.done()
+                    log = await logged(redis, USER)
+                assert before < len(meanwhile) < len(log)
+                check_log(log)
+                await check_told_all(crowd.readers, log)
+                await _check_heard_by_the_new_primary(there)
+            assert any("a channel has moved" in web.output for web in webs)
+            assert set(answers) <= {httpx.codes.OK, httpx.codes.SERVICE_UNAVAILABLE}, answers
+            for reader in crowd.readers:
+                assert set(reader.refusals) <= {httpx.codes.SERVICE_UNAVAILABLE}, reader.refusals
+                assert reader.hasty == 0
+            for process in (*webs, worker):
+                assert "Traceback" not in process.output, process.output
+
+
 async def test_cluster_that_is_away_is_told_and_got_over(settings: Settings) -> None:
     with running_cluster() as cluster:
         own = settings.model_copy(update={"redis_url": cluster.url, "queue_url": settings.redis_url})
