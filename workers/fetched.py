@@ -14,7 +14,6 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 
 import dramatiq
 import structlog
@@ -41,6 +40,7 @@ _LONGEST_PAUSE = 3.0
 _DEAF_PAUSE = 0.25
 _MAINTENANCE_SECONDS = 1.0
 _LEAVING_SECONDS = 1.0
+_AGAIN_SECONDS = (0.1, 0.5)
 
 
 class Fetched(Middleware):
@@ -135,15 +135,20 @@ class Intake:
         lost = False
         while True:
             try:
-                await self._look()
+                try:
+                    await self._look()
+                except NoScriptError:
+                    await self._broker.load()
                 lost = False
-            except NoScriptError:
-                await self._load()
             except (RedisError, OSError) as error:
                 if not lost:
                     logger.warning("queue_lost", queue=self._queue, error=str(error))
                 lost = True
-                await asyncio.sleep(random.uniform(0.1, 0.5))
+                await asyncio.sleep(random.uniform(*_AGAIN_SECONDS))
+            except Exception:
+                # Whatever it was: a worker that goes on, but fetches no more of a queue, would be seen by nobody.
+                logger.exception("intake_broke", queue=self._queue)
+                await asyncio.sleep(random.uniform(*_AGAIN_SECONDS))
 
     async def close(self) -> None:
         """Tells what has ended since, and gives back what nobody took. What cannot be told any more is found out by
@@ -176,11 +181,12 @@ class Intake:
             await self._settle()
         now = asyncio.get_running_loop().time()
         maintain = now > self._maintained + _MAINTENANCE_SECONDS
-        telling = [self._told.popleft() for _ in range(len(self._told))]
+        telling = list(self._told)
         commands = [self._broker.command(how, self._queue, id) for how, id in telling]
         if ring or any(how == "requeue" for how, _ in telling):
             commands.append(("PUBLISH", keys.BELL, self._queue))
         commands.append(self._broker.command("fetch", self._queue, room, maintain=maintain))
+        self._told.clear()
         try:
             *_, fetched = await ask_all(self._broker.redis, commands)
         except BaseException:
@@ -198,19 +204,16 @@ class Intake:
         self._told.extend(("requeue", id) for id in fetched if id not in known)
         self._doubtful = False
 
-    async def _load(self) -> None:
-        with suppress(RedisError, OSError):
-            await self._broker.load()
-
     def _take(self, data: bytes | None) -> None:
         if data is None:
             return  # whose it was has told of it as we fetched it
         try:
             message = Message.decode(data)
-        except DecodeError:
+            id = message.options["redis_message_id"]
+        except (DecodeError, TypeError, KeyError):
             logger.exception("message_unreadable", queue=self._queue)
             return
-        self._held.add(message.options["redis_message_id"])
+        self._held.add(id)
         self._put(MessageProxy(message))
 
     async def _rest(self) -> None:

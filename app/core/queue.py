@@ -11,7 +11,7 @@ from dramatiq.broker import Broker
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.common import current_millis
 from dramatiq.errors import BrokerConnectionError
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import ConnectionError, NoScriptError, RedisError
 
 from app.core import keys
 from app.core.messages import ASSEMBLY, NARRATION, PARSING, Queue
@@ -91,7 +91,8 @@ class AwaitedBroker(RedisBroker):
         commands = [self.command("enqueue", queue, id, sent.encode()), *bell]
         try:
             await ask_all(self.redis, commands)
-        except NoScriptError:
+        except (NoScriptError, ConnectionError):
+            # A server that has begun anew: over a connection that was left from before, or without its scripts.
             await self.load()
             await ask_all(self.redis, commands)
 

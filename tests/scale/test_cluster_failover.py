@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -18,6 +18,7 @@ from app.core import keys
 from app.core.cluster import Cluster
 from app.core.redis import connect
 from app.core.settings import Settings
+from tests.cluster import Cluster as Servers
 from tests.cluster import running_cluster
 from tests.conftest import serve, signed_in
 from tests.faults.readers import ENDS, Crowd, PollReader, SseReader, logged
@@ -41,66 +42,62 @@ async def test_url_names_several_servers_and_how_to_speak() -> None:
 @pytest.mark.timeout(240)
 async def test_book_is_narrated_though_the_primary_of_its_log_is_killed() -> None:
     with running_cluster(replicated=True) as cluster:
-        async with rigged() as rig:
-            webs = [await rig.web(redis_url=cluster.url, queue_url=rig.redis.url) for _ in range(2)]
-            worker = await rig.worker(redis_url=cluster.url, queue_url=rig.redis.url, worker_threads=1)
-            token = rig.token(USER)
-            streams = [SseReader([web.port for web in webs], USER, token) for _ in range(3)]
-            polls = [PollReader([web.address for web in webs], token)]
-            crowd = Crowd([*streams, *polls])
-            async with crowd.reading(), rig.client_of(webs[0], USER) as http, _asking(http) as answers:
-                book = Book(http)
-                await book.make()
-                await book.narrate()
-                await book.done(1)
-                killed = cluster.kill_primary_of(keys.log(USER))
-                assert sum(told.type in ENDS for told in streams[0].events) < CHAPTERS
-                await book.done()
-                async with connect(cluster.url, patient=True) as redis:
-                    log = await logged(redis, USER)
-                check_log(log)
-                await check_told_all(crowd.readers, log)
-                await _check_heard_by_the_new_primary(cluster.replicas[cluster.primaries.index(killed)])
-            assert set(answers) <= {httpx.codes.OK, httpx.codes.SERVICE_UNAVAILABLE}, answers
-            for reader in crowd.readers:
-                assert set(reader.refusals) <= {httpx.codes.SERVICE_UNAVAILABLE}, reader.refusals
-                assert reader.hasty == 0
-            for process in (*webs, worker):
-                assert "Traceback" not in process.output, process.output
+
+        async def kill(_: Redis) -> int:
+            killed = cluster.kill_primary_of(keys.log(USER))
+            return cluster.replicas[cluster.primaries.index(killed)]
+
+        await _narrated_though(cluster, kill)
 
 
 @pytest.mark.timeout(240)
 async def test_book_is_narrated_though_its_keys_are_moved_to_another_server() -> None:
     with running_cluster() as cluster:
-        async with rigged() as rig:
-            webs = [await rig.web(redis_url=cluster.url, queue_url=rig.redis.url) for _ in range(2)]
-            worker = await rig.worker(redis_url=cluster.url, queue_url=rig.redis.url, worker_threads=1)
-            token = rig.token(USER)
-            streams = [SseReader([web.port for web in webs], USER, token) for _ in range(3)]
-            polls = [PollReader([web.address for web in webs], token)]
-            crowd = Crowd([*streams, *polls])
-            async with crowd.reading(), rig.client_of(webs[0], USER) as http, _asking(http) as answers:
-                book = Book(http)
-                await book.make()
-                await book.narrate()
-                await book.done(1)
-                async with connect(cluster.url, patient=True) as redis:
-                    before = len(await logged(redis, USER))
-                    there = await asyncio.to_thread(cluster.move, keys.log(USER))
-                    meanwhile = await logged(redis, USER)
-                    await book.done()
-                    log = await logged(redis, USER)
-                assert before < len(meanwhile) < len(log)
-                check_log(log)
-                await check_told_all(crowd.readers, log)
-                await _check_heard_by_the_new_primary(there)
-            assert any("a channel has moved" in web.output for web in webs)
-            assert set(answers) <= {httpx.codes.OK, httpx.codes.SERVICE_UNAVAILABLE}, answers
-            for reader in crowd.readers:
-                assert set(reader.refusals) <= {httpx.codes.SERVICE_UNAVAILABLE}, reader.refusals
-                assert reader.hasty == 0
-            for process in (*webs, worker):
-                assert "Traceback" not in process.output, process.output
+
+        async def move(redis: Redis) -> int:
+            before = len(await logged(redis, USER))
+            there = await asyncio.to_thread(cluster.move, keys.log(USER))
+            assert len(await logged(redis, USER)) > before
+            return there
+
+        logs = await _narrated_though(cluster, move)
+        assert any("a channel has moved" in log for log in logs)
+
+
+async def _narrated_though(cluster: Servers, disturb: Callable[[Redis], Awaitable[int]]) -> list[str]:
+    """A book is narrated, read by four, and in its middle `disturb` does something to the cluster; it returns the port
+    of the server that is to have the log by then. What the web processes printed is returned."""
+    async with rigged() as rig:
+        webs = [await rig.web(redis_url=cluster.url, queue_url=rig.redis.url) for _ in range(2)]
+        worker = await rig.worker(redis_url=cluster.url, queue_url=rig.redis.url, worker_threads=1)
+        token = rig.token(USER)
+        streams = [SseReader([web.port for web in webs], USER, token) for _ in range(3)]
+        polls = [PollReader([web.address for web in webs], token)]
+        crowd = Crowd([*streams, *polls])
+        async with (
+            crowd.reading(),
+            rig.client_of(webs[0], USER) as http,
+            _asking(http) as answers,
+            connect(cluster.url, patient=True) as redis,
+        ):
+            book = Book(http)
+            await book.make()
+            await book.narrate()
+            await book.done(1)
+            there = await disturb(redis)
+            assert sum(told.type in ENDS for told in streams[0].events) < CHAPTERS
+            await book.done()
+            log = await logged(redis, USER)
+            check_log(log)
+            await check_told_all(crowd.readers, log)
+            await _check_heard_by_the_new_primary(there)
+        assert set(answers) <= {httpx.codes.OK, httpx.codes.SERVICE_UNAVAILABLE}, answers
+        for reader in crowd.readers:
+            assert set(reader.refusals) <= {httpx.codes.SERVICE_UNAVAILABLE}, reader.refusals
+            assert reader.hasty == 0
+        for process in (*webs, worker):
+            assert "Traceback" not in process.output, process.output
+        return [web.output for web in webs]
 
 
 async def test_cluster_that_is_away_is_told_and_got_over(settings: Settings) -> None:

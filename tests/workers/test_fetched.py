@@ -198,11 +198,36 @@ async def test_messages_of_a_worker_that_fell_silent_are_others(
         await until(lambda: other.jobs == ["j1"])
 
 
+@pytest.mark.parametrize("data", ["no message", "[]", '{"of": "something else"}'])
 async def test_message_that_cannot_be_read_does_not_keep_the_next_from_being_done(
-    settings: Settings, redis: Redis
+    settings: Settings, redis: Redis, data: str
 ) -> None:
-    await redis.hset(f"{QUEUE}.msgs", "m0", "no message")
+    await redis.hset(f"{QUEUE}.msgs", "m0", data)
     await redis.rpush(QUEUE, "m0", "of nothing")
     await enqueue(settings.queue, "j1")
     async with worker(settings.queue, at_once=3) as found:
         await until(lambda: found.jobs == ["j1"])
+
+
+async def test_worker_goes_on_after_what_nobody_thought_of(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    broke = 0
+
+    def breaks(*_: object, **more: object) -> None:
+        nonlocal broke
+        broke += 1
+        raise RuntimeError("nobody thought of it")
+
+    async with worker(settings.queue) as found:
+        with monkeypatch.context() as patched:
+            patched.setattr(found.broker, "command", breaks)
+            await until(lambda: broke)
+        await enqueue(settings.queue, "j1")
+        await until(lambda: found.jobs == ["j1"])
+
+
+async def test_message_is_put_in_though_the_connection_breaks_meanwhile(settings: Settings, redis: Redis) -> None:
+    async with RedisProxy(Path(settings.queue.removeprefix("unix://"))) as proxy:
+        proxy.once(b"enqueue", "request")
+        await enqueue(proxy.url, "j1")
+        assert proxy.sprung == 1
+    assert await redis.llen(QUEUE) == 1
