@@ -19,6 +19,7 @@ from redis.exceptions import ClusterDownError, ConnectionError, RedisClusterExce
 from app.core.sentinel import parted, place
 
 _PORT = 6379
+_CLOSED = "the handler is closed"
 _PASSES = (ConnectionError, TimeoutError, ClusterDownError)
 
 
@@ -94,4 +95,10 @@ def _away() -> Iterator[None]:
     try:
         yield
     except RedisClusterException as error:
+        raise ConnectionError(str(error)) from error
+    except RuntimeError as error:
+        # Getting to know a cluster anew closes connections, also one that another command is just opening: redis-py
+        # then writes to what uvloop has closed, and takes what that says for no failure of a connection.
+        if _CLOSED not in str(error):
+            raise
         raise ConnectionError(str(error)) from error

@@ -43,7 +43,7 @@ async def test_url_names_several_servers_and_how_to_speak() -> None:
 async def test_book_is_narrated_though_the_primary_of_its_log_is_killed() -> None:
     with running_cluster(replicated=True) as cluster:
 
-        async def kill(_: Redis) -> int:
+        async def kill() -> int:
             killed = cluster.kill_primary_of(keys.log(USER))
             return cluster.replicas[cluster.primaries.index(killed)]
 
@@ -54,17 +54,15 @@ async def test_book_is_narrated_though_the_primary_of_its_log_is_killed() -> Non
 async def test_book_is_narrated_though_its_keys_are_moved_to_another_server() -> None:
     with running_cluster() as cluster:
 
-        async def move(redis: Redis) -> int:
-            before = len(await logged(redis, USER))
-            there = await asyncio.to_thread(cluster.move, keys.log(USER))
-            assert len(await logged(redis, USER)) > before
-            return there
+        async def move() -> int:
+            # Most that is written names a key that is not there, which Redis does not do while its slot is on its way.
+            return await asyncio.to_thread(cluster.move, keys.log(USER))
 
         logs = await _narrated_though(cluster, move)
         assert any("a channel has moved" in log for log in logs)
 
 
-async def _narrated_though(cluster: Servers, disturb: Callable[[Redis], Awaitable[int]]) -> list[str]:
+async def _narrated_though(cluster: Servers, disturb: Callable[[], Awaitable[int]]) -> list[str]:
     """A book is narrated, read by four, and in its middle `disturb` does something to the cluster; it returns the port
     of the server that is to have the log by then. What the web processes printed is returned."""
     async with rigged() as rig:
@@ -84,7 +82,7 @@ async def _narrated_though(cluster: Servers, disturb: Callable[[Redis], Awaitabl
             await book.make()
             await book.narrate()
             await book.done(1)
-            there = await disturb(redis)
+            there = await disturb()
             assert sum(told.type in ENDS for told in streams[0].events) < CHAPTERS
             await book.done()
             log = await logged(redis, USER)
