@@ -9,17 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from traceback import walk_tb
 from typing import Any, cast
 
 from redis.asyncio import RedisCluster
 from redis.asyncio.cluster import ClusterNode, ClusterPipeline
+from redis.asyncio.connection import Connection
 from redis.asyncio.retry import Retry
 from redis.exceptions import ClusterDownError, ConnectionError, RedisClusterException, TimeoutError
 
 from app.core.sentinel import parted, place
 
 _PORT = 6379
-_CLOSED = "the handler is closed"
 _PASSES = (ConnectionError, TimeoutError, ClusterDownError)
 
 
@@ -96,9 +97,14 @@ def _away() -> Iterator[None]:
         yield
     except RedisClusterException as error:
         raise ConnectionError(str(error)) from error
-    except RuntimeError as error:
-        # Getting to know a cluster anew closes connections, also one that another command is just opening: redis-py
-        # then writes to what uvloop has closed, and takes what that says for no failure of a connection.
-        if _CLOSED not in str(error):
+    except (AttributeError, RuntimeError) as error:
+        # Getting to know a cluster anew closes connections, also one that another command is just opening. redis-py
+        # then writes to a transport that is gone, or that uvloop has closed, and takes it for no failure of a connection.
+        if not _is_of_a_connection(error):
             raise
-        raise ConnectionError(str(error)) from error
+        raise ConnectionError(f"the connection was closed: {error}") from error
+
+
+def _is_of_a_connection(error: Exception) -> bool:
+    """Whether it was raised within redis-py's own code of a connection."""
+    return any(frame.f_globals.get("__name__") == Connection.__module__ for frame, _ in walk_tb(error.__traceback__))
