@@ -99,7 +99,8 @@ def _away() -> Iterator[None]:
         raise ConnectionError(str(error)) from error
     except (AttributeError, RuntimeError) as error:
         # Getting to know a cluster anew closes connections, also one that another command is just opening. redis-py
-        # then writes to a transport that is gone, or that uvloop has closed, and takes it for no failure of a connection.
+        # then writes to a transport that is gone, or that uvloop has closed, and takes what that raises for no failure
+        # of a connection.
         if not _is_of_a_connection(error):
             raise
         raise ConnectionError(f"the connection was closed: {error}") from error
