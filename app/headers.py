@@ -36,7 +36,7 @@ class SecurityHeaders:
         async def marked(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = message.get("headers", ())
-                said = {name.lower() for name, _ in headers}
+                said = {name for name, _ in headers}  # in small letters, as ASGI has it
                 ours = self._secure if self._over_https or scope["scheme"] == "https" else self._headers
                 message["headers"] = [*headers, *(header for header in ours if header[0] not in said)]
             await send(message)

@@ -13,6 +13,8 @@ from app.core.metrics import REQUEST_SECONDS, REQUESTS
 from app.core.models import new_id
 
 HEADER = "X-Request-Id"
+REQUEST_ID = "smartvoice.request_id"
+"""Where a request's scope has it."""
 
 _NAME = HEADER.lower().encode()
 _SENT = re.compile(rb"[A-Za-z0-9._-]{8,64}")
@@ -37,8 +39,7 @@ class Observed:
             await self._app(scope, receive, send)
             return
         began = time.perf_counter()
-        sent = next((value for name, value in scope["headers"] if name == _NAME), b"")
-        id = sent.decode() if _SENT.fullmatch(sent) else new_id()
+        id = _sent(scope) or new_id()
 
         async def noted(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -48,6 +49,7 @@ class Observed:
 
         # Each request has a task, and so a context, of its own.
         bind_contextvars(request=id)
+        scope[REQUEST_ID] = id
         await self._app(scope, receive, noted)
 
     def _count(self, scope: Scope, status: int, seconds: float) -> None:
@@ -58,6 +60,14 @@ class Observed:
             counts = self._counts[kind] = REQUESTS.labels(*kind), REQUEST_SECONDS.labels(*kind[:2])
         counts[0].inc()
         counts[1].observe(seconds)
+
+
+def _sent(scope: Scope) -> str | None:
+    """The id that came with the request."""
+    for name, value in scope["headers"]:
+        if name == _NAME:
+            return value.decode() if _SENT.fullmatch(value) else None
+    return None
 
 
 def route_of(scope: Scope) -> str:

@@ -42,6 +42,7 @@ class Protocol(HttpToolsProtocol):
     _corked: _Corked
     _in_head = False
     _head = 0  # bytes of a head that has not come to its end
+    _come = 0  # bytes that came together, which may hold a whole head
     _unread = 0  # bytes of a body that nobody wants any longer
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's is
@@ -52,6 +53,7 @@ class Protocol(HttpToolsProtocol):
         transport.set_write_buffer_limits(high=_BUFFER_BYTES)
 
     def data_received(self, data: bytes) -> None:
+        self._come = len(data)
         super().data_received(data)
         # Of a field that has not come to its end the parser tells nothing.
         if self._in_head:
@@ -66,7 +68,7 @@ class Protocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_head = False
-        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > _LARGEST_HEAD:
+        if self._head + self._come > _LARGEST_HEAD and self._size_of_head() > _LARGEST_HEAD:
             self._refuse_head()
         else:
             super().on_headers_complete()
@@ -106,6 +108,9 @@ class Protocol(HttpToolsProtocol):
         del self.scope, self.cycle, self.parser, self.pipeline, self.headers
         successor.begin(transport, self.connections, paused, self._corked.taken())
         return True
+
+    def _size_of_head(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
 
     def _refuse_head(self) -> None:
         if not self.transport.is_closing():

@@ -14,6 +14,7 @@ from app.auth.credential import Credential
 from app.core import keys
 from app.core.errors import Unauthenticated
 from app.core.models import compact
+from app.core.pipe import ask
 from app.core.redis import fields
 
 
@@ -26,7 +27,7 @@ class Access:
 
     async def check(self, user: str, issued: float) -> None:
         """Raises Unauthenticated (`account_disabled`, `signed_out`) where a credential of then holds no longer."""
-        disabled, not_before = await self._redis.hmget(keys.access(user), ["disabled", "notBefore"])
+        disabled, not_before = await ask(self._redis, "HMGET", keys.access(user), "disabled", "notBefore")
         if disabled:
             raise Unauthenticated("This account is disabled.", code="account_disabled")
         if not_before and issued < float(not_before):

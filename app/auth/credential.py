@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 
@@ -15,23 +14,22 @@ class Credential(NamedTuple):
     session: str | None = None
 
 
-@dataclass(frozen=True)
-class Identity:
+class Identity(NamedTuple):
     """Who asks. `user` is safe in keys and paths; `expires` is in seconds of Unix time.
 
     Args:
+        checked: since when it is certain that the credential holds, on the monotonic clock.
         projects: those that are to be seen, where a ticket narrows it; empty: all.
         at_provider: whether they have signed in at the OpenID provider, and can sign out there.
-        checked: since when it is certain that the credential holds, on the monotonic clock.
     """
 
     user: str
     name: str
     expires: float
     credential: Credential
+    checked: float
     projects: frozenset[str] = frozenset()
     at_provider: bool = False
-    checked: float = field(default_factory=time.monotonic)
 
     @property
     def seconds_left(self) -> float:

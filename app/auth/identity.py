@@ -6,7 +6,6 @@ import time
 from typing import cast
 
 from starlette.requests import Request
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.auth import audit, cookies, site
 from app.auth.credential import Credential, Identity
@@ -19,29 +18,18 @@ _NEAR = {"none", "same-origin"}
 _IN_URL = {"token", "access_token", "jwt"}
 
 
-class RequireIdentity:
-    """ASGI middleware: nobody passes without a credential that holds; `identity_of` then tells who it is.
-
-    Args:
-        tickets: whether `?ticket=` is a credential for what lies behind.
-    """
-
-    def __init__(self, app: ASGIApp, tickets: bool = False) -> None:
-        self._app = app
-        self._tickets = tickets
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request[State](scope)
-        try:
-            scope["identity"] = await identify(request, tickets=self._tickets)
-        except Unauthenticated as error:
-            _note(request, error)
-            raise
-        await self._app(scope, receive, send)
+async def require_identity(request: Request[State], *, tickets: bool) -> None:
+    """Nobody passes without a credential that holds; `identity_of` then tells who it is. `tickets`: whether `?ticket=`
+    is one here. Raises as `identify` does."""
+    try:
+        request.scope["identity"] = await identify(request, tickets=tickets)
+    except Unauthenticated as error:
+        _note(request, error)
+        raise
 
 
 def identity_of(request: Request[State]) -> Identity:
-    """Who asks, on a route behind `RequireIdentity`."""
+    """Who asks, after `require_identity`."""
     return cast(Identity, request.scope["identity"])
 
 
@@ -53,10 +41,11 @@ async def identify(request: Request[State], *, tickets: bool = False) -> Identit
     Raises Unauthenticated; Unavailable; Forbidden (`foreign_origin`) for a change that another site asks for with the
     cookie.
     """
-    if request.scope["query_string"] and _IN_URL & request.query_params.keys():
-        raise Unauthenticated("A token belongs in the Authorization header, never in a URL.", code="token_in_url")
-    if tickets and request.method == "GET" and (ticket := request.query_params.get("ticket")) is not None:
-        return await request.state["tickets"].redeem(ticket)
+    if request.scope["query_string"]:
+        if _IN_URL & request.query_params.keys():
+            raise Unauthenticated("A token belongs in the Authorization header, never in a URL.", code="token_in_url")
+        if tickets and request.method == "GET" and (ticket := request.query_params.get("ticket")) is not None:
+            return await request.state["tickets"].redeem(ticket)
     if authorization := request.headers.get("authorization"):
         return await _by_bearer(request, authorization)
     if cookie := cookies.read(request, cookies.SESSION):
@@ -73,7 +62,7 @@ async def _by_bearer(request: Request[State], authorization: str) -> Identity:
     bearer = await request.state["tokens"].verify(token.strip())
     await request.state["access"].check(bearer.user, bearer.issued)
     credential = Credential(bearer.user, bearer.issued)
-    return Identity(bearer.user, bearer.name, bearer.expires, credential, checked=checked)
+    return Identity(bearer.user, bearer.name, bearer.expires, credential, checked)
 
 
 async def _by_session(request: Request[State], cookie: str) -> Identity:
@@ -81,7 +70,7 @@ async def _by_session(request: Request[State], cookie: str) -> Identity:
     session = await request.state["sessions"].find(cookie)
     credential = Credential(session.user, session.created, session.digest)
     at_provider = bool(session.hint)
-    return Identity(session.user, session.name, session.expires, credential, at_provider=at_provider, checked=checked)
+    return Identity(session.user, session.name, session.expires, credential, checked, at_provider=at_provider)
 
 
 def check_origin(request: Request[State]) -> None:

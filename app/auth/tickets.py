@@ -60,4 +60,4 @@ class Tickets:
         if not holds or found["expires"] <= time.time():
             raise Unauthenticated("What this ticket was got with holds no longer.", code="signed_out")
         projects = frozenset(found["projects"])
-        return Identity(credential.user, found["name"], found["expires"], credential, projects, checked=checked)
+        return Identity(credential.user, found["name"], found["expires"], credential, checked, projects)

@@ -25,7 +25,8 @@ class Link(asyncio.Protocol):
 
     def __init__(self) -> None:
         self.error: BaseException | None = None
-        self.closed = asyncio.get_running_loop().create_future()
+        self._loop = asyncio.get_running_loop()
+        self.closed = self._loop.create_future()
         self._reader = hiredis.Reader(
             protocolError=InvalidResponse, replyError=BaseParser.parse_error, notEnoughData=_MORE
         )
@@ -53,7 +54,7 @@ class Link(asyncio.Protocol):
     def send(self, *command: Any) -> None:
         """Sends a command; what is sent in one turn of the loop goes out together, in two writes at most."""
         if not self._turn:
-            self._turn = asyncio.get_running_loop().call_soon(self._turns)
+            self._turn = self._loop.call_soon(self._turns)
         self._unsent.append(hiredis.pack_command(command))
         # Of some commands the first few go at once: server and process are then at work at the same time.
         if len(self._unsent) == _FIRST and not self._begun:
@@ -68,7 +69,7 @@ class Link(asyncio.Protocol):
     def _flush(self) -> None:
         # A transport writes at once what it is given; each write is a system call, and wakes the server.
         unsent, self._unsent = self._unsent, []
-        if self._transport is not None and self.is_open:
+        if self._transport is not None and not self._transport.is_closing():
             self._transport.write(b"".join(unsent))
 
     def fail(self, error: BaseException) -> None:

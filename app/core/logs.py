@@ -8,10 +8,10 @@ import sys
 from typing import Any, Literal, TextIO
 
 import structlog
+from pydantic_core import to_json
 
 from app.core import tracing
-
-_JSON = json.JSONEncoder(ensure_ascii=False, default=repr)
+from app.core.models import now
 
 
 def configure_logs(form: Literal["auto", "console", "json"] = "auto", stream: TextIO | None = None) -> None:
@@ -23,15 +23,13 @@ def configure_logs(form: Literal["auto", "console", "json"] = "auto", stream: Te
     """
     for_people = form == "console" or (form == "auto" and sys.stderr.isatty())
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer() if for_people else structlog.processors.JSONRenderer(serializer=_line)
-    )
+    renderer: structlog.typing.Processor = structlog.dev.ConsoleRenderer() if for_people else _line
     # Loggers that have been used hold this list, so it stays the same one.
     _PROCESSORS[:] = [
         structlog.contextvars.merge_contextvars,
         *([tracing.into_log] if tracing.wanted() else []),
         structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _stamp,
         structlog.processors.format_exc_info,
         renderer,
     ]
@@ -62,5 +60,14 @@ _PROCESSORS: list[structlog.typing.Processor] = []
 _LINES = _Lines()
 
 
-def _line(event: Any, **_: Any) -> str:
-    return _JSON.encode(event)
+def _line(_logger: Any, _method: str, event: structlog.typing.EventDict) -> str:
+    try:
+        return to_json(event, fallback=repr).decode()
+    except ValueError:
+        # Half of a surrogate pair, as in the name of a file that is no text.
+        return json.dumps(event, default=repr)
+
+
+def _stamp(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    event["timestamp"] = now()
+    return event

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import secrets
+import os
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -183,7 +183,7 @@ def audio_url(name: str) -> str:
 
 def new_id() -> str:
     """An id that nobody guesses: 80 random bits in hex."""
-    return secrets.token_hex(10)
+    return os.urandom(10).hex()
 
 
 def now() -> str:

@@ -26,7 +26,6 @@ class _Pipe(Link):
 
     def __init__(self, patience: float) -> None:
         super().__init__()
-        self._loop = asyncio.get_running_loop()
         self._patience = patience
         self._asked: deque[asyncio.Future[Any]] = deque()
         self._moved = 0.0
@@ -101,7 +100,7 @@ class PipedRedis(Redis):
         """What the server says, as it says it. Raises RedisError."""
         try:
             pipe = self._pipe
-            return await (pipe.ask(command) if pipe is not None and pipe.is_open else self._ask(command))
+            return await (self._ask(command) if pipe is None else pipe.ask(command))
         except (ConnectionError, TimeoutError):
             # As often, and with such pauses, as the client was told to.
             return await self.get_retry().call_with_retry(lambda: self._ask(command), _no_matter)  # type: ignore[union-attr] # it has one

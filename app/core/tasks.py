@@ -1,8 +1,9 @@
-"""Ending tasks so that they have ended."""
+"""Tasks that wait for each other, and that end so that they have ended."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from typing import Any
 
 _PATIENCE_SECONDS = 0.5
@@ -25,6 +26,79 @@ async def done_within(future: asyncio.Future[Any], seconds: float) -> bool:
         timer.cancel()
         future.remove_done_callback(wake)
     return future.done()
+
+
+class Waits:
+    """Waits of the same length, with one timer for all of them."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._waits: deque[tuple[float, asyncio.Future[Any]]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def wait(self, future: asyncio.Future[Any]) -> None:
+        """Returns when `future`, which is nobody else's, is done. Raises TimeoutError where it is not in time."""
+        loop, waits = asyncio.get_running_loop(), self._waits
+        while waits and waits[0][1].done():
+            waits.popleft()
+        waits.append((loop.time() + self._seconds, future))
+        if self._timer is None:
+            self._timer = loop.call_later(self._seconds, self._look)
+        await future
+
+    def _look(self) -> None:
+        loop, waits = asyncio.get_running_loop(), self._waits
+        while waits and (waits[0][0] <= loop.time() or waits[0][1].done()):
+            _, future = waits.popleft()
+            if not future.done():
+                future.set_exception(TimeoutError())
+        self._timer = loop.call_later(waits[0][0] - loop.time(), self._look) if waits else None
+
+
+class Turns:
+    """Who comes under the same name goes one after the other; of a name that nobody has, nothing is kept."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
+
+    def of(self, name: str) -> _Turn:
+        """An async context manager: within it nobody else has this name's turn."""
+        return _Turn(self._waiting, name)
+
+
+class _Turn:
+    __slots__ = ("_name", "_waiting")
+
+    def __init__(self, waiting: dict[str, deque[asyncio.Future[None]]], name: str) -> None:
+        self._waiting = waiting
+        self._name = name
+
+    async def __aenter__(self) -> None:
+        waiting = self._waiting.get(self._name)
+        if waiting is None:
+            self._waiting[self._name] = deque()
+            return
+        turn = asyncio.get_running_loop().create_future()
+        waiting.append(turn)
+        try:
+            await turn
+        except BaseException:
+            if turn.done() and not turn.cancelled():
+                # It had come in that very moment.
+                self._pass_on()
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        self._pass_on()
+
+    def _pass_on(self) -> None:
+        waiting = self._waiting[self._name]
+        while waiting:
+            turn = waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        del self._waiting[self._name]
 
 
 async def end(*tasks: asyncio.Task[object]) -> None:

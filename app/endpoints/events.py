@@ -24,6 +24,7 @@ from app.events.admission import admit, admitted
 from app.events.longpoll import answer, poll
 from app.events.schemas import POLLED, STREAMED
 from app.events.sse import HEADERS, Stream
+from app.observed import REQUEST_ID
 from app.openapi.operation import JSON, STREAM, Answer, Operation, Operations, Parameter, Setting
 from app.openapi.parameters import CURSOR, ID
 from app.protocol import hand_over
@@ -52,7 +53,7 @@ async def events(request: Request[State]) -> Response:
     watches = _watches(request)
     admit(request.state)
     stream = await request.state["streams"].open(identity, after, projects)
-    stream.watches = watches
+    stream.request, stream.watches = request.scope.get(REQUEST_ID, ""), watches
     return StreamResponse(stream)
 
 

@@ -52,7 +52,8 @@ class Feed:
     def __init__(self, length: int) -> None:
         self.readers = 0
         self.followers: set[Follower] = set()
-        self.confirmed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.confirmed = False
+        self._waiting: list[asyncio.Future[None]] = []
         self.top: Cursor | None = None
         self.told: Cursor | None = None
         self.ring: deque[Entry] = deque(maxlen=length)
@@ -60,6 +61,20 @@ class Feed:
         self.changes = 0
         self._pending: list[Entry] = []
         self._wake: asyncio.Future[None] | None = None
+
+    def confirmation(self) -> asyncio.Future[None]:
+        """Done when the subscription is confirmed, which it is not yet; one for each who waits."""
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiter)
+        return waiter
+
+    def confirm(self) -> None:
+        """The subscription holds."""
+        self.confirmed = True
+        waiting, self._waiting = self._waiting, []
+        for waiter in waiting:
+            if not waiter.done():
+                waiter.set_result(None)
 
     def push(self, id: Cursor, entry: Entry) -> None:
         """Takes the next event, to be delivered with what comes together with it; one that does not follow the last

@@ -27,7 +27,7 @@ def ready_template(heartbeat: float) -> bytes:
 
 def preamble(template: bytes, cursor: Cursor) -> bytes:
     """What one stream begins with, at `cursor`."""
-    return framed(template % {b"cursor": b"%d-%d" % cursor, b"id": new_id().encode(), b"retry": retry_ms()})
+    return framed(template % {b"cursor": str(cursor).encode(), b"id": new_id().encode(), b"retry": retry_ms()})
 
 
 def framed(body: bytes) -> bytes:
@@ -42,7 +42,7 @@ def control(event: str, data: dict[str, object], *, id: str | None = None, retry
 
 def retry_ms() -> int:
     """After how long a client is to come back: not all at once."""
-    return random.randint(1000, _LONGEST_RETRY_MS)
+    return 1000 + int(random.random() * (_LONGEST_RETRY_MS - 999))
 
 
 HEARTBEAT = framed(control("heartbeat", {}))

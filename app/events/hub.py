@@ -28,7 +28,7 @@ from app.core.eventlog import Entry, EventLog
 from app.core.metrics import COUNTS, LAGS
 from app.core.settings import Settings
 from app.core.subscriber import Listener, Subscriptions
-from app.core.tasks import done_within, end
+from app.core.tasks import Waits, end
 from app.events.feed import Feed, Known
 
 logger = structlog.get_logger()
@@ -153,6 +153,7 @@ class Hub:
         self._settings = settings
         self._subscriptions = Subscriptions(settings.redis, self)
         self._pages = asyncio.Semaphore(_PAGES_AT_ONCE)
+        self._confirmations = Waits(_CONFIRM_SECONDS)
         self._readers: dict[str, Reader] = {}
         self._by_channel: dict[bytes, Feed] = {}
         self._changed: set[Feed] = set()
@@ -189,7 +190,7 @@ class Hub:
         reader = self._readers.get(user) or self._open(user)
         reader.feed.readers += 1
         try:
-            if not reader.feed.confirmed.done() or not self._subscriptions.is_connected(keys.channel(user)):
+            if not reader.feed.confirmed or not self._subscriptions.is_connected(keys.channel(user)):
                 await self._confirmation(user, reader.feed)
         except BaseException:
             self.leave(reader)
@@ -245,8 +246,7 @@ class Hub:
         if feed := self._by_channel.get(channel):
             # What was pushed before this moment may have been missed.
             feed.drop()
-            if not feed.confirmed.done():
-                feed.confirmed.set_result(None)
+            feed.confirm()
         elif listener := self._listeners.get(channel):
             listener.confirmed(channel)
 
@@ -272,10 +272,10 @@ class Hub:
                 async with asyncio.timeout(_CONNECT_SECONDS):
                     await self._subscriptions.connected(channel)
             # A server that is connected answers, however many have come at once.
-            if not feed.confirmed.done():
+            if not feed.confirmed:
+                waiter = feed.confirmation()
                 self._subscriptions.subscribe(channel)
-                if not await done_within(feed.confirmed, _CONFIRM_SECONDS):
-                    raise TimeoutError
+                await self._confirmations.wait(waiter)
         except (TimeoutError, RedisError, OSError):
             raise Unavailable(
                 "Live events are not available just now.", code="redis_unavailable", retry_after=2

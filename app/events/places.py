@@ -11,13 +11,11 @@ together.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from importlib.resources import files
 from itertools import islice
 from typing import Any
-from weakref import WeakValueDictionary
 
 import structlog
 from redis.asyncio import Redis
@@ -30,7 +28,7 @@ from app.core.eventlog import TOP, cursor_of
 from app.core.models import new_id
 from app.core.redis import fields
 from app.core.settings import Settings
-from app.core.tasks import end
+from app.core.tasks import Turns, end
 
 logger = structlog.get_logger()
 
@@ -50,11 +48,12 @@ class Places:
         self._redis = redis
         self._most = settings.max_streams_per_user
         self._process = new_id()
-        self._held: Counter[str] = Counter()
+        self._held: dict[str, int] = {}
         self.total = 0
         self._changed: set[str] = set()
         self._change = asyncio.Event()
-        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        # Of one user's numbers only one is on its way to Redis at a time, so that the last one is true.
+        self._turns = Turns()
         self._place = redis.register_script(_PLACE)
         self._beat = redis.register_script(_BEAT)
 
@@ -106,10 +105,11 @@ class Places:
         return list(alive)
 
     async def _take(self, user: str) -> Cursor | None:
-        async with self._lock(user):
-            if self._held[user] >= self._most:
+        async with self._turns.of(user):
+            held = self._held.get(user, 0)
+            if held >= self._most:
                 raise _too_many()
-            self._held[user] += 1
+            self._held[user] = held + 1
             try:
                 return await self._ask(user)
             except OutOfMemoryError:
@@ -145,10 +145,6 @@ class Places:
         self._changed.add(user)
         self._change.set()
 
-    def _lock(self, user: str) -> asyncio.Lock:
-        """Of one user's numbers only one is on its way to Redis at a time, so that the last one is true."""
-        return self._locks.setdefault(user, asyncio.Lock())
-
     async def _beat_for_ever(self) -> None:
         while True:
             try:
@@ -173,18 +169,18 @@ class Places:
         """Writes the numbers of so many users in one round trip."""
         async with AsyncExitStack() as locks:
             for user in users:
-                await locks.enter_async_context(self._lock(user))
+                await locks.enter_async_context(self._turns.of(user))
             self._changed -= users
             try:
                 async with self._redis.pipeline(transaction=False) as pipe:
                     for user in users:
-                        self._put(pipe, keys.streams(user), self._held[user])
+                        self._put(pipe, keys.streams(user), self._held.get(user, 0))
                     await pipe.execute()
             except BaseException:
                 self._changed |= users
                 raise
         for user in users - self._changed:
-            if not self._held[user]:
+            if self._held.get(user) == 0:
                 del self._held[user]
 
     def _put(self, pipe: Any, key: str, held: int) -> None:

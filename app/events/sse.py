@@ -17,7 +17,6 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 from redis.exceptions import RedisError
-from structlog.contextvars import get_contextvars
 
 from app.auth.credential import Identity
 from app.core.cursor import Cursor
@@ -67,6 +66,7 @@ class Streams:
         self.ready = ready_template(self.heartbeat)
         self.patience = settings.send_timeout_seconds
         self.tasks: set[asyncio.Task[None]] = set()
+        self.loop = asyncio.get_running_loop()
 
     async def open(self, identity: Identity, after: Cursor | None, projects: frozenset[str]) -> Stream:
         """A stream that has its place and its subscription, from `after` on or from now on; it must be given a
@@ -116,7 +116,6 @@ class Stream(asyncio.Protocol):
         "_projects",
         "_reader",
         "_reason",
-        "_request",
         "_resumes",
         "_spoke",
         "_streams",
@@ -124,6 +123,7 @@ class Stream(asyncio.Protocol):
         "_transport",
         "_unread",
         "live",
+        "request",
         "slot",
         "watches",
     )
@@ -138,7 +138,7 @@ class Stream(asyncio.Protocol):
         seconds_left: float,
         resumes: bool,
     ) -> None:
-        now = asyncio.get_running_loop().time()
+        now = streams.loop.time()
         self._streams = streams
         self._reader = reader
         self._lease = lease
@@ -156,8 +156,9 @@ class Stream(asyncio.Protocol):
         self._unread = 0
         self._opened: float | None = None
         self._reason = "client"  # why it ended
-        self._request = get_contextvars().get("request")
         self._resumes = resumes
+        self.request = ""
+        """Id of the request that opened it, for the log."""
         self.watches = False
         """Whether it is also to say how the service is; to be set before it begins."""
         self.live = False
@@ -217,7 +218,7 @@ class Stream(asyncio.Protocol):
         """Does what is due, and asks for its next moment."""
         if self._closed or self._transport is None:
             return
-        now = asyncio.get_running_loop().time() + TICK
+        now = self._streams.loop.time() + TICK
         if self._leaves is None:
             self._leaves = self._streams.drain.moment()
         if self._lease.over:
@@ -245,7 +246,7 @@ class Stream(asyncio.Protocol):
     # What the connection says.
 
     def pause_writing(self) -> None:
-        self._paused = asyncio.get_running_loop().time()
+        self._paused = self._streams.loop.time()
         if self.slot:
             self._streams.wheel.put(self, self._next())
 
@@ -270,7 +271,7 @@ class Stream(asyncio.Protocol):
 
     def _write(self, written: bytes) -> None:
         if written and self._transport is not None:
-            self._spoke = asyncio.get_running_loop().time()
+            self._spoke = self._streams.loop.time()
             self._transport.write(written)
 
     def _speak(self, now: float) -> None:
@@ -288,7 +289,7 @@ class Stream(asyncio.Protocol):
         if self._paused is not None:
             moment = self._paused + self._streams.patience
         else:
-            moment = self._spoke + self._streams.heartbeat * random.uniform(1 - _JITTER, 1)
+            moment = self._spoke + self._streams.heartbeat * (1 - _JITTER * random.random())
         moment = min(moment, self._ends if self._told else self._ends - _REAUTH_SECONDS)
         return moment if self._leaves is None else min(moment, self._leaves)
 
@@ -317,7 +318,7 @@ class Stream(asyncio.Protocol):
             self._resumed("exact")
         else:
             self._catching = True
-            task = asyncio.get_running_loop().create_task(self._read_on())
+            task = self._streams.loop.create_task(self._read_on())
             self._streams.tasks.add(task)
             task.add_done_callback(self._has_read)
 
@@ -383,7 +384,7 @@ class Stream(asyncio.Protocol):
 
     def _count_in(self) -> None:
         COUNTS.sse += 1
-        self._opened = asyncio.get_running_loop().time()
+        self._opened = self._streams.loop.time()
         after = str(self._cursor) if self._resumes else None
         logger.info("stream_opened", user=self._reader.user, after=after, projects=len(self._projects))
 
@@ -391,5 +392,5 @@ class Stream(asyncio.Protocol):
         if self._opened is not None:
             COUNTS.sse -= 1
             STREAMS_CLOSED.labels(self._reason).inc()
-            seconds = round(asyncio.get_running_loop().time() - self._opened, 1)
-            logger.info("stream_closed", request=self._request, reason=self._reason, seconds=seconds)
+            seconds = round(self._streams.loop.time() - self._opened, 1)
+            logger.info("stream_closed", request=self.request, reason=self._reason, seconds=seconds)

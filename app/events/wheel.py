@@ -27,30 +27,31 @@ class Wheel:
     """Turns as long as there is somebody on it."""
 
     def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
         self._slots: dict[int, set[Due]] = {}
         self._at = 0
         self._timer: asyncio.TimerHandle | None = None
 
     def put(self, due: Due, moment: float) -> None:
         """Has it looked at by `moment`, on the loop's clock, and not before."""
-        loop = asyncio.get_running_loop()
         if self._timer is None:
-            self._at = int(loop.time() / TICK)
-            self._timer = loop.call_later(TICK, self._turn)
+            self._at = int(self._loop.time() / TICK)
+            self._timer = self._loop.call_later(TICK, self._turn)
         self.remove(due)
-        due.slot = max(self._at + 1, int(moment / TICK))
-        self._slots.setdefault(due.slot, set()).add(due)
+        slot = due.slot = max(self._at + 1, int(moment / TICK))
+        if (waiting := self._slots.get(slot)) is None:
+            waiting = self._slots[slot] = set()
+        waiting.add(due)
 
     def remove(self, due: Due) -> None:
         if slot := self._slots.get(due.slot):
             slot.discard(due)
 
     def _turn(self) -> None:
-        loop = asyncio.get_running_loop()
         # If the loop was kept busy, all the turns that were missed are made good.
-        upto = max(int(loop.time() / TICK), self._at + 1)
+        upto = max(int(self._loop.time() / TICK), self._at + 1)
         while self._at < upto:
             self._at += 1
             for due in self._slots.pop(self._at, ()):
                 due.look()
-        self._timer = loop.call_later(TICK, self._turn) if self._slots else None
+        self._timer = self._loop.call_later(TICK, self._turn) if self._slots else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -50,7 +51,7 @@ def guard(access: SlowAccess, log: EventLog, settings: Settings) -> Guard:
 
 
 def alice() -> Identity:
-    return Identity("alice", "alice", 4e9, Credential("alice", 1.0))
+    return Identity("alice", "alice", 4e9, Credential("alice", 1.0), time.monotonic())
 
 
 async def test_what_is_told_while_a_stream_is_looked_up_is_looked_up_again(guard: Guard, access: SlowAccess) -> None:
