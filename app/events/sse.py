@@ -33,8 +33,6 @@ from app.events.places import Places
 from app.events.snapshot import Snapshot
 from app.events.wheel import TICK, Wheel
 
-logger = structlog.get_logger()
-
 HEADERS = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"}
 
 _REAUTH_SECONDS = 30.0
@@ -67,6 +65,7 @@ class Streams:
         self.patience = settings.send_timeout_seconds
         self.tasks: set[asyncio.Task[None]] = set()
         self.loop = asyncio.get_running_loop()
+        self.logger = structlog.get_logger().bind()  # a lazy one looks itself up for each line
 
     async def open(self, identity: Identity, after: Cursor | None, projects: frozenset[str]) -> Stream:
         """A stream that has its place and its subscription, from `after` on or from now on; it must be given a
@@ -386,11 +385,11 @@ class Stream(asyncio.Protocol):
         COUNTS.sse += 1
         self._opened = self._streams.loop.time()
         after = str(self._cursor) if self._resumes else None
-        logger.info("stream_opened", user=self._reader.user, after=after, projects=len(self._projects))
+        self._streams.logger.info("stream_opened", user=self._reader.user, after=after, projects=len(self._projects))
 
     def _count_out(self) -> None:
         if self._opened is not None:
             COUNTS.sse -= 1
             STREAMS_CLOSED.labels(self._reason).inc()
             seconds = round(self._streams.loop.time() - self._opened, 1)
-            logger.info("stream_closed", request=self.request, reason=self._reason, seconds=seconds)
+            self._streams.logger.info("stream_closed", request=self.request, reason=self._reason, seconds=seconds)
