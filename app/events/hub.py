@@ -190,8 +190,16 @@ class Hub:
         reader = self._readers.get(user) or self._open(user)
         reader.feed.readers += 1
         try:
-            if not reader.feed.confirmed or not self._subscriptions.is_connected(keys.channel(user)):
-                await self._confirmation(user, reader.feed)
+            channel = keys.channel(user)
+            if not self._subscriptions.is_connected(channel):
+                await self._connection(channel)
+            if not reader.feed.confirmed:
+                await self._confirmation(channel, reader.feed)
+        except (RedisError, OSError):
+            self.leave(reader)
+            raise Unavailable(
+                "Live events are not available just now.", code="redis_unavailable", retry_after=2
+            ) from None
         except BaseException:
             self.leave(reader)
             raise
@@ -264,22 +272,16 @@ class Hub:
         reader = self._readers[user] = Reader(user, feed, self._log, self._settings, self._pages)
         return reader
 
-    async def _confirmation(self, user: str, feed: Feed) -> None:
-        """A cut that is mended at once is waited for; while Redis is away nobody new is let in."""
-        try:
-            channel = keys.channel(user)
-            if not self._subscriptions.is_connected(channel):
-                async with asyncio.timeout(_CONNECT_SECONDS):
-                    await self._subscriptions.connected(channel)
-            # A server that is connected answers, however many have come at once.
-            if not feed.confirmed:
-                waiter = feed.confirmation()
-                self._subscriptions.subscribe(channel)
-                await self._confirmations.wait(waiter)
-        except (TimeoutError, RedisError, OSError):
-            raise Unavailable(
-                "Live events are not available just now.", code="redis_unavailable", retry_after=2
-            ) from None
+    async def _connection(self, channel: str) -> None:
+        """A cut that is mended at once is waited for; while Redis is away nobody new is let in. Raises TimeoutError."""
+        async with asyncio.timeout(_CONNECT_SECONDS):
+            await self._subscriptions.connected(channel)
+
+    async def _confirmation(self, channel: str, feed: Feed) -> None:
+        """A server that is connected answers, however many have come at once. Raises TimeoutError."""
+        waiter = feed.confirmation()
+        self._subscriptions.subscribe(channel)
+        await self._confirmations.wait(waiter)
 
     async def _check_for_ever(self) -> None:
         while True:
