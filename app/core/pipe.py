@@ -113,7 +113,15 @@ class PipedRedis(Redis):
         pipe = self._pipe
         if pipe is None or not pipe.is_open:
             pipe = await self._open()
-        return list(await asyncio.gather(*(pipe.ask(command) for command in commands)))
+        answers = [pipe.ask(command) for command in commands]
+        try:
+            # Most are there when the first of them is; to wait for each costs less than to gather them.
+            return [await answer for answer in answers]
+        except BaseException:
+            for answer in answers:
+                if not answer.cancel() and not answer.cancelled():
+                    answer.exception()  # told once is enough
+            raise
 
     async def aclose(self, close_connection_pool: bool | None = None) -> None:
         if self._opening is not None:

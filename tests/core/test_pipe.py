@@ -58,6 +58,13 @@ async def test_many_commands_get_their_answers_in_order_a_cut_in_between_is_told
     await redis.set("a text", "x")
     with pytest.raises(ResponseError):
         await ask_all(redis, [("ECHO", "before"), ("LPUSH", "a text", "y"), ("ECHO", "after")])
+    # What is left of them belongs to nobody, and takes nobody else's place.
+    assert await ask_all(redis, [("ECHO", "next")]) == [b"next"]
+    given_up = asyncio.ensure_future(ask_all(redis, [("ECHO", word) for word in words]))
+    await asyncio.sleep(0)
+    given_up.cancel()
+    assert await ask_all(redis, [("ECHO", "last")]) == [b"last"]
+    assert given_up.cancelled()
     me = await redis.client_id()
     with pytest.raises(ConnectionError):
         await ask_all(redis, [("CLIENT", "KILL", "ID", str(me), "SKIPME", "no"), *[("ECHO", "never")] * 100])
