@@ -7,6 +7,7 @@ import platform
 import resource
 import shutil
 import subprocess
+import sys
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -35,7 +36,7 @@ def description() -> dict[str, str]:
         "processor": f"{_line('/proc/cpuinfo', 'model name')}, {os.cpu_count()} cores",
         "memory": f"{int(_line('/proc/meminfo', 'MemTotal').split()[0]) / 1e6:.0f} GB",
         "system": f"Linux {platform.release()}",
-        "Python": f"{platform.python_version()}, uvicorn {version('uvicorn')}, uvloop {version('uvloop')}",
+        "Python": f"{platform.python_version()} in {_short(sys.base_prefix)}, uvicorn {version('uvicorn')}, uvloop {version('uvloop')}",
         "Redis": _said([server_binary(), "--version"]).split(" sha")[0],
         "Node": _said([shutil.which("node") or "node", "--version"]),
         "nginx": _said([install.nginx() or "nginx", "-v"]),
@@ -46,6 +47,11 @@ def description() -> dict[str, str]:
 def busy() -> float:
     """How many processes wanted a core in the last minute."""
     return os.getloadavg()[0]
+
+
+def _short(path: str) -> str:
+    """A path without the name of whose home it is in."""
+    return path.replace(str(Path.home()), "~")
 
 
 def _line(path: str, name: str) -> str:
