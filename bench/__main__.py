@@ -101,7 +101,8 @@ class Run:
         ran = {"at": at, "passes": self._passes, "minutes": round((time.monotonic() - self._began) / 60, 1)}
         ran["load"] = self._load
         described = machine.description()
-        ran["commit"] = described.pop("commit")
+        # What may differ from run to run on one machine.
+        ran |= {name: described.pop(name) for name in ("commit", "python")}
         return {
             "machine": described,
             "ran": dict.fromkeys(self._workloads, ran),

@@ -36,7 +36,7 @@ def description() -> dict[str, str]:
         "processor": f"{_line('/proc/cpuinfo', 'model name')}, {os.cpu_count()} cores",
         "memory": f"{int(_line('/proc/meminfo', 'MemTotal').split()[0]) / 1e6:.0f} GB",
         "system": f"Linux {platform.release()}",
-        "Python": f"{platform.python_version()} in {_short(sys.base_prefix)}",
+        "python": f"{platform.python_version()} in {_short(sys.base_prefix)}",
         "uvicorn": f"{version('uvicorn')}, uvloop {version('uvloop')}",
         "Redis": _said([server_binary(), "--version"]).split(" sha")[0],
         "Node": _said([shutil.which("node") or "node", "--version"]),

@@ -210,7 +210,8 @@ def _machine(document: dict[str, Any]) -> list[str]:
     lines = ["| | |", "|---|---|"]
     lines += [f"| {name} | {said} |" for name, said in document["machine"].items()]
     for workloads, ran in _runs(document["ran"]):
-        said = f"{ran['passes']} passes in {ran['minutes']} minutes, commit {ran['commit']}, load before {ran['load']}"
+        said = f"{ran['passes']} passes in {ran['minutes']} minutes, commit {ran['commit']}, Python {ran['python']}"
+        said += f", load before {ran['load']}"
         lines.append(f"| {workloads}, {ran['at']} | {said} |")
     return lines
 

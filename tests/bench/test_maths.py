@@ -78,7 +78,7 @@ def test_the_report_has_medians_verdicts_and_what_went_missing(tmp_path: Path) -
     rows = [row("smartvoice", 1, 30.0), row("smartvoice", 2, 50.0, lost=3), row("smartvoice", 3, 40.0)]
     document = {
         "machine": {"processor": "one"},
-        "ran": {"b": {"at": "now", "passes": 3, "minutes": 1, "commit": "abc", "load": 0.1}},
+        "ran": {"b": {"at": "now", "passes": 3, "minutes": 1, "commit": "abc", "python": "3.11", "load": 0.1}},
         "missing": {"nginx + nchan": "nginx"},
         "failed": [],
         "skipped": [],

@@ -1,4 +1,4 @@
-"""axe-core finds nothing to mend: on every page, in every state and dialog, light and dark, in both languages."""
+"""axe-core finds nothing to mend: on every page, in every state and dialog, in both languages, light and dark."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from tests.browser.scenes import Place, placed, scenes
 from tests.browser.views import VIEWS, settled
 from tests.npm import node_modules
 
-THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+Themes = tuple[Literal["light", "dark"], ...]
+THEMES: Themes = ("light", "dark")
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 RULES = {"type": "tag", "values": TAGS}
 # What the other theme can change: nothing but colours differs between them.
@@ -62,35 +63,37 @@ async def test_axe_finds_nothing(browser: Browser, axe: str) -> None:
             page = await context.new_page()
             # A tool of the test's own, which the policy of our pages would not let in.
             await page.add_init_script(axe)
-            found |= {f"{what} ({language})": bad async for what, bad in _looked_at(place, page, seen)}
+            # Colours are the same in every language.
+            themes = THEMES if language == LANGUAGES[0] else THEMES[:1]
+            found |= {f"{what} ({language})": bad async for what, bad in _looked_at(place, page, seen, themes)}
             await context.close()
         place.voice.release()
     assert {where: violations for where, violations in found.items() if violations} == {}
 
 
 async def _looked_at(
-    place: Place, page: Page, seen: dict[str, tuple[str, str]]
+    place: Place, page: Page, seen: dict[str, tuple[str, str]], themes: Themes
 ) -> AsyncIterator[tuple[str, list[str]]]:
     """What axe finds on each page and in each view of it."""
     await page.goto("/signin")
     await settled(page)
-    yield "signin", await _violations(page)
+    yield "signin", await _violations(page, themes)
     assert {"image-alt", "color-contrast"} <= set(await page.evaluate(PLANTED, RULES))
     for name, (user, path) in seen.items():
         await place.sign_in(page.context, user)
         await page.goto(path)
         await settled(page)
-        yield name, await _violations(page)
+        yield name, await _violations(page, themes)
         for what, view in VIEWS.get(name, {}).items():
             await view(page)
-            yield what, await _violations(page)
+            yield what, await _violations(page, themes)
             await page.evaluate(CLOSE)
 
 
-async def _violations(page: Page) -> list[str]:
+async def _violations(page: Page, themes: Themes) -> list[str]:
     """In light, then in dark."""
     found = []
-    for theme, rules in zip(THEMES, (RULES, COLOURS), strict=True):
+    for theme, rules in zip(themes, (RULES, COLOURS), strict=False):
         await page.emulate_media(color_scheme=theme)
         # What fades in has its colours only at the end of that.
         await page.evaluate(FADED_IN)
