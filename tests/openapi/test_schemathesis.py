@@ -20,7 +20,7 @@ from tests.openapi.world import Names, peopled
 
 _HERE = Path(__file__).parent
 _EXAMPLES = os.environ.get("SMARTVOICE_FUZZ_EXAMPLES")
-_AMOUNT = ["--max-examples", _EXAMPLES] if _EXAMPLES else ["--max-examples", "15", "--generation-deterministic"]
+_AMOUNT = ["--max-examples", _EXAMPLES] if _EXAMPLES else ["--max-examples", "10", "--generation-deterministic"]
 _LEAST_CASES = 1000
 
 

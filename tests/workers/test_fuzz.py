@@ -31,7 +31,7 @@ from workers.manuscript.archive import copy_safely
 from workers.manuscript.convert import make_safe, to_markup
 
 _SOAK = os.environ.get("SMARTVOICE_SOAK_EXAMPLES")
-_EXAMPLES = int(_SOAK or 1300)
+_EXAMPLES = int(_SOAK or 600)
 _CONVERSIONS = max(150, _EXAMPLES // 20)
 _MOST_GROWTH_MB = 60
 BOUNDS = Bounds(entries=100, inflated=1_000_000)
