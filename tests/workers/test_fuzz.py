@@ -1,6 +1,6 @@
 """Whatever bytes come in, each step of reading a manuscript ends, with a result or with a documented refusal.
 
-`SMARTVOICE_SOAK_EXAMPLES` says how many files are made up for each step; without it the same few thousand each time.
+`SMARTVOICE_SOAK_EXAMPLES` says how many files are made up for each step; without it the same few hundred each time.
 """
 
 from __future__ import annotations
