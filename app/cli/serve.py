@@ -15,6 +15,7 @@ from app.protocol import Protocol
 
 _CLOSE_SECONDS = 5
 _BACKLOG = 4096
+_AT_ONCE = 16  # more than that gain nothing, and each is asked in vain where a client comes alone
 _COLLECT_AFTER = (20_000, 20, 20)
 # A peer that is gone without a word is found after a minute: 30 s of silence, then three questions 10 s apart.
 _KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
@@ -42,9 +43,9 @@ def serve_web(settings: Settings) -> None:
         signal.signal(number, lambda *_: None)
     with listening(settings.host, settings.port) as listener:
         if settings.web_processes > 1:
-            Multiprocess(config, sockets=[listener]).run()
+            Multiprocess(config, sockets=doors(listener)).run()
         else:
-            uvicorn.Server(config).run(sockets=[listener])
+            uvicorn.Server(config).run(sockets=doors(listener))
 
 
 def application() -> Starlette:
@@ -73,3 +74,12 @@ def listening(host: str, port: int) -> socket.socket:
     listener.listen(_BACKLOG)
     listener.set_inheritable(True)
     return listener
+
+
+def doors(listener: socket.socket) -> list[socket.socket]:
+    """The same listening socket many times over, for a server to listen at them all.
+
+    libuv, which uvloop stands on, lets one client in at each of them in a turn of the loop. Where thousands come in a
+    wave, turns are then shared by many: what they ask of Redis leaves together, and its answers come together.
+    """
+    return [listener, *(listener.dup() for _ in range(_AT_ONCE - 1))]
