@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
@@ -37,6 +38,10 @@ _CONNECT_SECONDS = 2.0
 _CONFIRM_SECONDS = 10.0
 # However many readers fall behind at once, so many pages of the log are in memory: enough for Redis never to wait.
 _PAGES_AT_ONCE = 16
+# After events were written, as much time goes by as that took so many times over, before the next are; at most so long.
+# Where few come that is no time at all; where more come than could be written one by one, they are joined.
+_REST = 3
+_LONGEST_REST_SECONDS = 0.04
 
 
 class Gone(Exception):
@@ -156,7 +161,9 @@ class Hub:
         self._confirmations = Waits(_CONFIRM_SECONDS)
         self._readers: dict[str, Reader] = {}
         self._by_channel: dict[bytes, Feed] = {}
-        self._changed: set[Feed] = set()
+        self._heard: list[tuple[Feed, bytes]] = []
+        self._rests_until = 0.0
+        self._due: asyncio.TimerHandle | None = None
         self._listeners: dict[bytes, Listener] = {}
 
     def listen(self, channel: str, listener: Listener) -> None:
@@ -174,6 +181,7 @@ class Hub:
         finally:
             await end(*tasks)
             await self._subscriptions.stop()
+            self._deliver()
 
     @asynccontextmanager
     async def reader(self, user: str) -> AsyncIterator[Reader]:
@@ -235,28 +243,48 @@ class Hub:
 
     def heard(self, channel: bytes, message: bytes) -> None:
         if feed := self._by_channel.get(channel):
-            id, entry = Entry.from_push(message)
-            COUNTS.heard += 1
-            LAGS.heard(entry)
-            feed.push(id, entry)
-            self._changed.add(feed)
+            self._heard.append((feed, message))
         elif listener := self._listeners.get(channel):
             listener.heard(channel, message)
 
     def turned(self) -> None:
-        """All that came in one reading of the socket goes out in one write for each reader."""
-        if self._changed:
-            changed, self._changed = self._changed, set()
-            for feed in changed:
-                feed.deliver()
+        """All that came in one reading of the socket goes out in one write for each reader, and, where very much comes,
+        what comes in some milliseconds."""
+        if not self._heard or self._due is not None:
+            return
+        rest = self._rests_until - time.perf_counter()
+        if rest <= 0:
+            self._deliver()
+        else:
+            self._due = asyncio.get_running_loop().call_later(rest, self._deliver)
 
     def confirmed(self, channel: bytes) -> None:
+        self._deliver()
         if feed := self._by_channel.get(channel):
             # What was pushed before this moment may have been missed.
             feed.drop()
             feed.confirm()
         elif listener := self._listeners.get(channel):
             listener.confirmed(channel)
+
+    def _deliver(self) -> None:
+        """Until here nobody knows of what was heard: feeds take it and tell it in one step."""
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
+        heard, self._heard = self._heard, []
+        changed = set()
+        for feed, message in heard:
+            id, entry = Entry.from_push(message)
+            COUNTS.heard += 1
+            LAGS.heard(entry)
+            feed.push(id, entry)
+            changed.add(feed)
+        began = time.perf_counter()
+        for feed in changed:
+            feed.deliver()
+        ended = time.perf_counter()
+        self._rests_until = ended + min(_REST * (ended - began), _LONGEST_REST_SECONDS)
 
     async def _listen_to(self, channel: str) -> None:
         """A single server need not be there yet; a cluster must be known before one can tell where a channel is."""
@@ -299,6 +327,7 @@ class Hub:
             if reader.feed.top is not None
         }
         tops = await self._log.tops(list(known))
+        self._deliver()
         for (user, (feed, before)), top in zip(known.items(), tops, strict=True):
             # A push that is still on its way is no difference: it counts only if the ring has stood still.
             ahead = feed.top == before and top is not None and top > before

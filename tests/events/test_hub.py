@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Sequence
 
+import pytest
 from redis.asyncio import Redis
 
 from app.core import keys
 from app.core.cursor import Cursor
-from app.core.eventlog import EventLog, Page
+from app.core.eventlog import Entry, EventLog, Page
+from app.core.jobs import Jobs
 from app.core.settings import Settings
+from app.events.feed import Write
 from app.events.hub import Hub
+from tests.events.test_foreign_clients import USER, say
 from tests.support import Client, until
 
 
@@ -90,3 +96,40 @@ async def test_event_that_comes_while_a_reader_reads_the_log_does_not_wait_for_t
         held.goes_on.set()
         async with asyncio.timeout(5):
             assert [entry.type for entry in await waiting] == ["parse:progress"]
+
+
+class Slow:
+    """A follower that takes its time, as a thousand of them do together."""
+
+    def __init__(self, seconds: float) -> None:
+        self.live = True
+        self.seconds = seconds
+        self.told: list[list[Entry]] = []
+
+    def follow(self, writes: Sequence[Write], now: float) -> None:
+        self.told.append([entry for write in writes for entry in write.entries])
+        time.sleep(self.seconds)
+
+    def fell_behind(self) -> None:
+        raise AssertionError("it was told of everything")
+
+    def look(self) -> None: ...
+
+
+@pytest.mark.parametrize(("seconds", "joined"), [(0.02, True), (0.0, False)])
+async def test_what_could_not_be_written_one_by_one_is_joined(
+    log: EventLog, settings: Settings, redis: Redis, jobs: Jobs, seconds: float, joined: bool
+) -> None:
+    hub = Hub(log, settings)
+    async with hub.running(), hub.reader(USER) as reader:
+        await reader.top()
+        follower = Slow(seconds)
+        reader.feed.followers.add(follower)
+        await say(jobs, redis, [f"No. {number}" for number in range(30)])
+        top = await log.top(USER)
+        await until(lambda: reader.feed.top == top)
+        told = [entry.id.seq for entries in follower.told for entry in entries]
+        assert told == list(range(1, top.seq + 1))
+        # One by one they would have been held back for three times as long as was spent on each.
+        assert (len(follower.told) <= top.seq // 2) == joined
+        reader.feed.followers.discard(follower)

@@ -319,6 +319,34 @@ async def test_stream_that_is_left_at_any_moment_gives_its_place_back(
     await until(none)
 
 
+async def test_events_that_are_held_back_to_be_joined_come_once_whoever_enters_meanwhile(
+    alice: Client, worker: HandWorker, chapter: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where more comes than could be written one by one: here after each event, as long as may be."""
+    monkeypatch.setattr("app.events.hub._REST", 1e9)
+    start = (await alice.poll())["cursor"]
+
+    async def read() -> list[str]:
+        """Comes again and again, and stays for some events only."""
+        ids, seen = [start], ""
+        while seen != "audio:complete":
+            async with alice.stream(params={"after": ids[-1]}) as stream:
+                await stream.next("ready")
+                for _ in range(random.randrange(1, 8)):
+                    event = await stream.next()
+                    ids.append(event.id)
+                    if (seen := event.event) == "audio:complete":
+                        break
+        return ids
+
+    reading = [asyncio.create_task(read()) for _ in range(8)]
+    await narrated(alice, worker, chapter, steps=60)
+    epoch, first = map(int, start.split("-"))
+    for ids in await asyncio.gather(*reading):
+        assert ids == [f"{epoch}-{number}" for number in range(first, first + len(ids))]
+        assert len(ids) > 60
+
+
 @pytest.mark.parametrize("cursor", ["$", "abc", "1-2-3", "9" * 4096])
 async def test_malformed_cursor_is_refused(alice: Client, cursor: str) -> None:
     for options in ({"headers": {"Last-Event-ID": cursor}}, {"params": {"after": cursor}}):
