@@ -82,6 +82,13 @@ local function out()
 end
 
 local fields = list()
+-- A lease that was given a moment ago, for as long, is as good as a new one. Another length is another matter: a pause.
+local left = tonumber(held[5] or 0) - now
+local leased = left > 0.9 * grace and left <= grace
+if guard ~= 'new' and not ends and not leased then
+  table.insert(fields, 'lease')
+  table.insert(fields, string.format('%.0f', now + grace))
+end
 redis.call('HSET', job, 'nonce', nonce, 'version', id, unpack(fields))
 local go = {}
 if guard == 'new' then
@@ -107,10 +114,9 @@ elseif ends then
     redis.call('ZADD', open, now + patience, first[1])
     go[#go + 1] = first[1]
   end
-else
+elseif not leased then
   -- The reaper moves on the time at which it looks again; the lease is the worker's alone.
   redis.call('ZADD', open, now + grace, job_id)
-  redis.call('HSET', job, 'lease', string.format('%.0f', now + grace))
 end
 
 for i = 9, #KEYS do

@@ -62,6 +62,29 @@ async def test_lease_that_is_renewed_does_not_run_out(jobs: Jobs, redis: Redis) 
         await jobs.claim("alice", job.id, "start")
 
 
+async def test_report_renews_a_lease_that_is_no_longer_nearly_new(redis: Redis, settings: Settings) -> None:
+    """A worker that tells of ten steps a second need not be leased its job ten times."""
+    await redis.hset(keys.project("alice", "p1"), "id", "p1")
+    long = settings.model_copy(update={"lease_seconds": 600})
+    jobs = Jobs(redis, EventLog(redis, long), long, NoHands())
+    job, _ = await jobs.create("alice", ORDER)
+    claim = await jobs.claim("alice", job.id, "start")
+
+    async def until_when() -> tuple[int, int]:
+        lease = await redis.hget(keys.job("alice", job.id), "lease")
+        return int(lease or 0), int(await redis.zscore(keys.open_jobs("alice"), job.id) or 0)
+
+    first = await until_when()
+    assert first[0] == first[1]
+    await jobs.report(claim, claim.job.progress, thin=True)
+    assert await until_when() == first
+    worn = first[0] - 61_000
+    await redis.hset(keys.job("alice", job.id), "lease", str(worn))
+    await jobs.report(claim, claim.job.progress, thin=True)
+    renewed = await until_when()
+    assert renewed[0] == renewed[1] >= first[0]
+
+
 async def test_lease_is_renewed_for_its_own_worker_only(jobs: Jobs) -> None:
     job, _ = await jobs.create("alice", ORDER)
     lost = await jobs.claim("alice", job.id, "start")
