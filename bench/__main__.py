@@ -155,7 +155,7 @@ def _show(row: Row) -> None:
     figures = "  ".join(f"{name} {value:.5g}" for name, value in row.figures.items() if value is not None)
     load = "  ".join(f"{name} {share:.0%}" for name, share in row.load.items())
     wrong = f"  [red]lost {row.lost}, twice {row.duplicated}[/]" if row.lost or row.duplicated else ""
-    mark = "  [yellow]the generator was too busy[/]" if row.limited else ""
+    mark = "  [yellow]the load's core was too busy[/]" if row.limited else ""
     head = f"  [bold]{row.workload:7}[/] {row.title:32} {figures}"
     console.print(f"{head}  [dim]{load}[/]{wrong}{mark} [dim]{row.note}[/]", soft_wrap=True)
 

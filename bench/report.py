@@ -269,7 +269,7 @@ def _checks(rows: Sequence[dict[str, Any]]) -> list[str]:
     load = " / ".join("–" if share is None else f"{share:.0%}" for share in shares)
     notes = list(dict.fromkeys(row["note"] for row in rows if row["note"]))[-1:]
     if any(row["limited"] for row in rows):
-        notes.insert(0, "**the generator was too busy: the server may do better**")
+        notes.insert(0, "**the load's core was too busy: the server may do better**")
     return [load, f"{sum(row['lost'] for row in rows)} / {sum(row['duplicated'] for row in rows)}", "; ".join(notes)]
 
 

@@ -17,6 +17,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pydantic import SecretStr
+
+from app.auth.keyring import Keyring
+from app.auth.tokens import Tokens
+from app.core.settings import Settings
 from tests.leaks import leaks
 
 _LINK = re.compile(r"(http://\S+/signin#link=\S+)")
@@ -56,7 +61,9 @@ class Stack:
         return done.stdout.strip()
 
     def token(self, user: str) -> str:
-        return self.command("token", user)
+        """As `smartvoice token` prints it, by the same key."""
+        keys = Settings(data_dir=self.folder, secret_key=SecretStr(self.settings.get("SMARTVOICE_SECRET_KEY", "")))
+        return Tokens(Keyring.of(keys)).sign(user, 3600)
 
     def children(self) -> list[int]:
         """Every process that belongs to it, by id."""

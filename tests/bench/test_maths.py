@@ -9,6 +9,7 @@ import pytest
 from bench import millions, report
 from bench.claims import CLAIMS, Claim
 from bench.load.msgpack import packed
+from bench.measure import Row
 from bench.stats import median, percentile, ratio
 from bench.svg import bars, number
 
@@ -87,10 +88,18 @@ def test_the_report_has_medians_verdicts_and_what_went_missing(tmp_path: Path) -
     text = report.write(document, tmp_path).read_text()
     assert "| b | CPU an event, to Socket.IO's | 0.5 × | ≤ 0.75 × | ≤ 0.55 × | goal reached |" in text
     assert "40 (0.5 ×)" in text
-    assert "90% / 10% | 3 / 0 | **the generator was too busy" in text
+    assert "90% / 10% | 3 / 0 | **the load's core was too busy" in text
     assert "nginx + nchan was not measured" in text
     assert "| a | 10 000 idle streams: memory each | – |" in text
     assert (tmp_path / "images" / "bench-b.svg").read_text().startswith("<svg")
+
+
+@pytest.mark.parametrize(("generator", "redis", "limited"), [(0.7, 0.1, False), (0.85, 0.0, True), (0.5, 0.45, True)])
+def test_row_is_marked_where_the_load_core_may_be_what_was_measured(
+    generator: float, redis: float, limited: bool
+) -> None:
+    row = Row("c", "smartvoice", "SmartVoice", {}, load={"generator": generator, "redis": redis})
+    assert (row.limited, row.as_json()["limited"]) == (limited, limited)
 
 
 def test_the_longest_bar_fills_the_width_and_names_are_escaped() -> None:
