@@ -272,10 +272,18 @@ class Hub:
         if self._due is not None:
             self._due.cancel()
             self._due = None
+        if not self._heard:
+            return
         heard, self._heard = self._heard, []
         changed = set()
         for feed, message in heard:
-            id, entry = Entry.from_push(message)
+            try:
+                id, entry = Entry.from_push(message)
+            except ValueError:
+                # Not ours. What it stands for, if anything, is in the log; it must not hold up what came with it.
+                logger.warning("push_not_understood")
+                feed.drop()
+                continue
             COUNTS.heard += 1
             LAGS.heard(entry)
             feed.push(id, entry)

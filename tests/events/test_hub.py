@@ -98,6 +98,19 @@ async def test_event_that_comes_while_a_reader_reads_the_log_does_not_wait_for_t
             assert [entry.type for entry in await waiting] == ["parse:progress"]
 
 
+async def test_push_that_is_none_of_ours_holds_nothing_up(
+    alice: Client, log: EventLog, settings: Settings, redis: Redis
+) -> None:
+    hub = Hub(log, settings)
+    async with hub.running(), hub.reader("alice") as reader:
+        start, changes = await reader.top(), reader.feed.changes
+        await redis.publish(keys.channel("alice"), b"\xff no event")
+        await until(lambda: reader.feed.changes > changes)
+        await alice.create()
+        assert [entry.type for entry in await reader.read(start, 20)] == ["parse:progress"]
+        assert reader.feed.confirmed
+
+
 class Slow:
     """A follower that takes its time, as a thousand of them do together."""
 
