@@ -16,8 +16,8 @@ help: ## what can be made
 run: $(VENV)/.run ## install into .venv and start everything on PORT (8000), with a sample project
 	@exec $(BIN)/smartvoice up --sample --port $(PORT)
 
-test: $(VENV)/.test lint ## install what the tests need, and run all of them, with lint and types
-	@tools/system-packages
+test: $(VENV)/.test ## install what the tests need, and run all of them, with lint and types
+	@tools/system-packages & packages=$$!; $(MAKE) --no-print-directory lint; status=$$?; wait $$packages && exit $$status
 	$(BIN)/pytest -n 4 --dist worksteal
 
 lint: $(VENV)/.test ## style, types, and which way imports run
@@ -67,5 +67,6 @@ $(VENV)/.run: $(VENV)/.pip pyproject.toml
 
 $(VENV)/.test: $(VENV)/.run pyproject.toml
 	@echo "Installing what the tests need ..."
-	@$(BIN)/python -m pip install --quiet --group dev
+	@# Of what the tests need little is ever imported: what is, is compiled then.
+	@$(BIN)/python -m pip install --quiet --no-compile --group dev
 	@touch $@
