@@ -2,8 +2,8 @@
 
 Flows, one per ending:
 
-- *live*: a push extends the user's ring. To a stream that has caught up it is written there and then, without a task or a
-  queue, or within 40 ms where very many come; who waits is woken and takes from the ring what lies past its cursor.
+- *live*: a push extends the user's ring. To a stream that has caught up it is written there and then, without a task or
+  a queue, or within 40 ms where very many come; who waits is woken and takes from the ring what lies past its cursor.
 - *catch-up*: what the ring does not hold is read from the log, page by page; a long backlog is thinned.
 - *gap*: a push that does not follow the last one, a connection made anew, or a log whose top is not the ring's drop
   the ring; readers then read the log from their cursors.
