@@ -6,6 +6,7 @@ Number and time have a fixed width, so that an event of any wire format is a tem
 from __future__ import annotations
 
 import json
+import re
 import time
 
 FIRST = 1_000_001
@@ -51,16 +52,22 @@ def text(number: int | None = None, at: int | None = None) -> str:
 
 
 class Template:
-    """Bytes with an event in them, to be filled in again and again."""
+    """Bytes with an event in them, to be filled in again and again: joined of pieces, which costs the least."""
 
     def __init__(self, made: bytes) -> None:
-        self._parts = (
-            made.replace(b"%", b"%%").replace(_NUMBER.encode(), b"%(n)07d").replace(_TIME.encode(), b"%(t)016d")
+        self._pieces = re.split(b"(%b|%b)" % (_NUMBER.encode(), _TIME.encode()), made)
+        self._numbers, self._times = (
+            [at for at, piece in enumerate(self._pieces) if piece == hole.encode()] for hole in (_NUMBER, _TIME)
         )
 
     def filled(self, number: int, at: int) -> bytes:
         """The bytes with this number and time."""
-        return self._parts % {b"n": number, b"t": at}
+        pieces, digits, clock = self._pieces, b"%07d" % number, b"%016d" % at
+        for hole in self._numbers:
+            pieces[hole] = digits
+        for hole in self._times:
+            pieces[hole] = clock
+        return b"".join(pieces)
 
 
 def read(data: bytes, mark: int) -> tuple[int, int]:

@@ -20,9 +20,12 @@ local log, job, open, user, project, made = KEYS[1], KEYS[2], KEYS[3], KEYS[4], 
 local all_made, line = KEYS[7], KEYS[8]
 local guard, attempt, nonce, job_id, owner = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local ends, grace = ARGV[6] == 'ends', tonumber(ARGV[7])
-local most_open, most_out, patience = string.match(ARGV[8], '^(%d+) (%d+) (%d+)$')
-most_open, most_out, patience = tonumber(most_open), tonumber(most_out), tonumber(patience)
 local channel, publish, length, log_ttl, job_ttl = ARGV[9], ARGV[10], ARGV[11], ARGV[12], ARGV[13]
+local most_open, most_out, patience
+if guard == 'new' or ends then
+  most_open, most_out, patience = string.match(ARGV[8], '^(%d+) (%d+) (%d+)$')
+  most_open, most_out, patience = tonumber(most_open), tonumber(most_out), tonumber(patience)
+end
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -73,18 +76,20 @@ local function list()
   return items
 end
 
+-- A lease that was given a moment ago, for as long, is as good as a new one. Another length is another matter: a pause.
+local left = tonumber(held[5] or 0) - now
+local leased = guard ~= 'new' and not ends and left > 0.9 * grace and left <= grace
+
 local events = list()
-local project_id = string.match(project, '[^:]*$')
-local id = push(KEYS[1], user, events, project_id .. ' ' .. job_id, channel, publish, length, log_ttl)
+local about = string.match(project, '[^:]*$') .. ' ' .. job_id
+-- Whoever gave the lease gave the log its lifetime, too.
+local id = push(log, user, events, about, channel, publish, length, log_ttl, leased)
 
 local function out()
   return redis.call('ZCARD', open) - redis.call('ZCARD', line)
 end
 
 local fields = list()
--- A lease that was given a moment ago, for as long, is as good as a new one. Another length is another matter: a pause.
-local left = tonumber(held[5] or 0) - now
-local leased = left > 0.9 * grace and left <= grace
 if guard ~= 'new' and not ends and not leased then
   table.insert(fields, 'lease')
   table.insert(fields, string.format('%.0f', now + grace))

@@ -142,6 +142,10 @@ class EventLog:
         self._append = redis.register_script(_APPEND)
         # What names each write, so that one which is sent again is known.
         self._writer, self._writes = secrets.token_hex(8), count()
+        # What each write hands to the script in the same way.
+        self._limits = f"{settings.max_open_jobs} {settings.share} {_ms(settings.requeue_seconds)}"
+        self._bounds = (str(settings.log_length), str(_ms(settings.log_days * 86400)))
+        self._job_ttl = str(_ms(settings.job_days * 86400))
         self._look = redis.register_script(_LOOK)
         self._fallen = redis.register_script(_FALLEN)
         self._publish = "SPUBLISH" if isinstance(redis, RedisCluster) else "PUBLISH"
@@ -177,7 +181,7 @@ class EventLog:
 
     def pushing(self, user: str, data: str) -> list[str | int]:
         """What another script hands to `push`: data, channel, command, and the log's length and lifetime."""
-        return [data, keys.channel(user), self._publish, *self._bounds()]
+        return [data, keys.channel(user), self._publish, *self._bounds]
 
     async def read(self, user: str, after: Cursor, count: int) -> Page:
         """At most `count` entries past `after`, and whether they follow it without a gap."""
@@ -214,7 +218,6 @@ class EventLog:
             raise ValueError(f"an event of type {event.type!r} would break its framing: write it as JSON on one line")
 
     def _arguments(self, write: Write) -> list[str | int]:
-        settings = self._settings
         events = [item for event in write.events for item in (event.type, "thin" if event.thin else "full", event.data)]
         return [
             write.guard,
@@ -224,18 +227,15 @@ class EventLog:
             write.owner,
             "ends" if write.ends else "line" if write.in_line else "",
             _ms(write.grace_seconds),
-            f"{settings.max_open_jobs} {settings.share} {_ms(settings.requeue_seconds)}",
+            self._limits,
             keys.channel(write.user),
             self._publish,
-            *self._bounds(),
-            _ms(settings.job_days * 86400),
+            *self._bounds,
+            self._job_ttl,
             *_sized(events),
             *_sized(_flat(write.fields)),
             *(item for record in write.records.values() for item in _sized(_flat(record))),
         ]
-
-    def _bounds(self) -> list[int]:
-        return [self._settings.log_length, _ms(self._settings.log_days * 86400)]
 
 
 def _entry(id: bytes, fields: Sequence[bytes] | Mapping[bytes, bytes]) -> Entry:

@@ -1,9 +1,9 @@
 -- Stands before every script that appends to a log: `push` appends events, publishes them, and returns the last one's id.
 --
 -- The next id is one more than the last, or the first of an epoch that no log of this user had before.
--- events: type, kind, data, … about: `<project> <job>`
+-- events: type, kind, data, … about: `<project> <job>` put_off: whether the log was given its lifetime a moment ago
 
-local function push(log, user, events, about, channel, publish, length, log_ttl)
+local function push(log, user, events, about, channel, publish, length, log_ttl, put_off)
   local epoch, seq
   local last = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)
   local used = redis.call('HMGET', user, 'epoch', 'fallen')
@@ -24,7 +24,9 @@ local function push(log, user, events, about, channel, publish, length, log_ttl)
     redis.call('XADD', log, 'MAXLEN', '~', length, id, 'h', head, 'd', events[i + 2])
     redis.call(publish, channel, id .. ' ' .. head .. '\n' .. events[i + 2])
   end
-  redis.call('PEXPIRE', log, log_ttl)
+  if not put_off or not last[1] then
+    redis.call('PEXPIRE', log, log_ttl)
+  end
   return id
 end
 

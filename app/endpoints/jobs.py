@@ -14,7 +14,7 @@ from app.core.errors import TooMany, Unavailable
 from app.core.models import Job
 from app.endpoints.replies import reply
 from app.events.admission import admitted
-from app.events.hub import Gone
+from app.events.reader import Gone
 from app.openapi.operation import Answer, Operation, Operations, Parameter
 from app.openapi.parameters import ETAG, IF_NONE_MATCH, RETRY_AFTER
 from app.state import State

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from app.core.errors import Unavailable
-from app.events.hub import Reader
+from app.events.reader import Reader
 from app.state import State
 
 

@@ -11,7 +11,7 @@ from app.core.eventlog import Entry
 from app.core.metrics import COUNTS, RESETS
 from app.core.models import compact
 from app.events.guard import Lease
-from app.events.hub import Gone, Reader
+from app.events.reader import Gone, Reader
 from app.events.snapshot import snapshot
 from app.state import State
 

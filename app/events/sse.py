@@ -28,8 +28,9 @@ from app.events.drain import Drain
 from app.events.feed import Write, chunk, in_writes
 from app.events.frames import HEARTBEAT, LAST_CHUNK, control, framed, preamble, ready_template, retry_ms
 from app.events.guard import Guard, Lease
-from app.events.hub import Gone, Hub, Reader
+from app.events.hub import Hub
 from app.events.places import Places
+from app.events.reader import Gone, Reader
 from app.events.snapshot import Snapshot
 from app.events.wheel import TICK, Wheel
 

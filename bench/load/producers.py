@@ -11,6 +11,7 @@ from app.core.eventlog import Event, EventLog, Write
 from bench.payload import Template, microseconds, text
 
 _PATIENCE_SECONDS = 30.0
+_TEXT = Template(text().encode())
 
 
 class Producer(Protocol):
@@ -66,7 +67,7 @@ class Appender:
             # A worker waits for one report to be written before it makes the next.
             with suppress(Exception):
                 await asyncio.wait([before])
-        event = Event("audio:progress", text(number, microseconds()), thin=True)
+        event = Event("audio:progress", _TEXT.filled(number, microseconds()).decode(), thin=True)
         write = self.writes[user]
         await self._log.append(write._replace(events=[event]))
 

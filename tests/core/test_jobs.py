@@ -85,6 +85,28 @@ async def test_report_renews_a_lease_that_is_no_longer_nearly_new(redis: Redis, 
     assert renewed[0] == renewed[1] >= first[0]
 
 
+async def test_log_is_given_its_lifetime_with_the_lease_and_a_new_one_always(redis: Redis, settings: Settings) -> None:
+    await redis.hset(keys.project("alice", "p1"), "id", "p1")
+    long = settings.model_copy(update={"lease_seconds": 600})
+    jobs = Jobs(redis, EventLog(redis, long), long, NoHands())
+    job, _ = await jobs.create("alice", ORDER)
+    claim = await jobs.claim("alice", job.id, "start")
+    whole = long.log_days * 86400
+
+    async def left() -> float:
+        return float(await redis.ttl(keys.log("alice")))
+
+    await redis.expire(keys.log("alice"), 500_000)
+    await jobs.report(claim, claim.job.progress, thin=True)
+    assert await left() <= 500_000, "it was given a moment ago"
+    await redis.hset(keys.job("alice", job.id), "lease", "0")
+    await jobs.report(claim, claim.job.progress, thin=True)
+    assert whole - 60 <= await left() <= whole
+    await redis.delete(keys.log("alice"))
+    await jobs.report(claim, claim.job.progress, thin=True)
+    assert whole - 60 <= await left() <= whole, "this is another log"
+
+
 async def test_lease_is_renewed_for_its_own_worker_only(jobs: Jobs) -> None:
     job, _ = await jobs.create("alice", ORDER)
     lost = await jobs.claim("alice", job.id, "start")
