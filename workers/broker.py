@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import signal
 import sys
@@ -16,6 +15,7 @@ import uvloop
 from dramatiq.broker import Broker
 from dramatiq.middleware import AsyncIO, Middleware
 
+from app.core import garbage
 from app.core.logs import configure_logs
 from app.core.queue import AwaitedBroker, is_rabbitmq, rabbitmq_broker
 from app.core.settings import Settings
@@ -25,7 +25,6 @@ from workers.desk import on_loop
 from workers.fetched import Fetched
 
 _LEAVE_SECONDS = 2.0
-_COLLECT_AFTER = (10_000, 20, 20)
 _LEAVING = (signal.SIGTERM, signal.SIGHUP)
 
 
@@ -70,10 +69,7 @@ class OpenRuntime(Middleware):
         _leave_once()
         self._opened = runtime.opened(self._settings)
         runtime.set_current(on_loop(self._opened.__aenter__()))
-        # What is there by now stays; looking for garbage at the usual pace takes a twentieth of a busy worker.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(*_COLLECT_AFTER)
+        garbage.settle()
 
     def after_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
         if self._opened is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import signal
 import socket
 
@@ -10,13 +9,13 @@ import uvicorn
 from starlette.applications import Starlette
 from uvicorn.supervisors import Multiprocess
 
+from app.core import garbage
 from app.core.settings import Settings
 from app.protocol import Protocol
 
 _CLOSE_SECONDS = 5
 _BACKLOG = 4096
 _AT_ONCE = 16  # more than that gain nothing, and each is asked in vain where a client comes alone
-_COLLECT_AFTER = (20_000, 20, 20)
 # A peer that is gone without a word is found after a minute: 30 s of silence, then three questions 10 s apart.
 _KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 
@@ -50,14 +49,11 @@ def serve_web(settings: Settings) -> None:
 
 def application() -> Starlette:
     """The application, in a process that serves nothing else."""
+    garbage.hold()
     from app.main import create_app  # which the other commands here have no need of
 
     made = create_app()
-    # What is there by now stays. Of the rest little is garbage that only a collection finds, and looking for it at the
-    # usual pace takes a twentieth of a process with thousands of streams.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*_COLLECT_AFTER)
+    garbage.settle()
     return made
 
 

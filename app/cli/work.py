@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
+from app.core import garbage
 from app.core.settings import Settings
 
 _HAND_BACK_MS = 5000
@@ -18,6 +19,7 @@ _DRAMATIQ = {"dramatiq_worker_timeout": str(_LOOK_MS), "dramatiq_restart_delay":
 def work(settings: Settings) -> int:
     """Runs workers until told to stop, and returns the exit status. It ends when one of its processes is killed; a
     supervisor then starts it anew."""
+    garbage.hold()  # until each of its processes has started; this one only watches over them
     os.environ.update(_DRAMATIQ)
     # Only now: it looks into its environment as it is imported.
     from dramatiq.cli import main, make_argument_parser
