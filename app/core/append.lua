@@ -27,8 +27,7 @@ if guard == 'new' or ends then
   most_open, most_out, patience = tonumber(most_open), tonumber(most_out), tonumber(patience)
 end
 
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now = clock()
 
 -- A client that lost the reply sends the same write again: it gets the same answer.
 local held = redis.call('HMGET', job, 'nonce', 'version', 'state', 'attempt', 'lease')
@@ -51,17 +50,15 @@ if guard == 'new' then
     return {'refused', 'full'}
   end
 else
-  local state = held[3]
-  if not state then
-    return {'refused', 'gone'}
-  elseif state ~= 'waiting' and state ~= 'active' then
-    return {'refused', 'final'}
+  local state, reason = held[3], over(held[3])
+  if reason then
+    return {'refused', reason}
   elseif guard == 'claim' and held[4] .. ' ' .. state ~= attempt then
-    return {'refused', 'stale'}
-  elseif guard == 'report' and (held[4] ~= attempt or state ~= 'active') then
     return {'refused', 'stale'}
   elseif guard == 'claim' and tonumber(held[5] or 0) > now then
     return {'refused', 'leased'}
+  elseif guard == 'report' and stale(state, held[4], attempt) then
+    return {'refused', 'stale'}
   end
 end
 
@@ -76,9 +73,7 @@ local function list()
   return items
 end
 
--- A lease that was given a moment ago, for as long, is as good as a new one. Another length is another matter: a pause.
-local left = tonumber(held[5] or 0) - now
-local leased = guard ~= 'new' and not ends and left > 0.9 * grace and left <= grace
+local leased = guard ~= 'new' and not ends and nearly_new(held[5], grace, now)
 
 local events = list()
 local about = string.match(project, '[^:]*$') .. ' ' .. job_id

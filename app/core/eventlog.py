@@ -27,7 +27,9 @@ PUSH = files("app.core").joinpath("push.lua").read_text()
 TOP = files("app.core").joinpath("top.lua").read_text()
 """Lua that stands before every script which tells where a log ends; its keys are the log and the user's hash."""
 
-_APPEND = PUSH + files("app.core").joinpath("append.lua").read_text()
+_LEASE = files("app.core").joinpath("lease.lua").read_text()
+_APPEND = PUSH + _LEASE + files("app.core").joinpath("append.lua").read_text()
+_REPORT = PUSH + _LEASE + files("app.core").joinpath("report.lua").read_text()
 _LOOK = TOP + files("app.core").joinpath("look.lua").read_text()
 _FALLEN = files("app.core").joinpath("fallen.lua").read_text()
 _FRAME = b"id: %b\r\nevent: %b\r\ndata: %b\r\n\r\n"
@@ -140,11 +142,12 @@ class EventLog:
         self._redis = redis
         self._settings = settings
         self._append = redis.register_script(_APPEND)
+        self._report = redis.register_script(_REPORT)
         # What names each write, so that one which is sent again is known.
         self._writer, self._writes = secrets.token_hex(8), count()
         # What each write hands to the script in the same way.
         self._limits = f"{settings.max_open_jobs} {settings.share} {_ms(settings.requeue_seconds)}"
-        self._bounds = (str(settings.log_length), str(_ms(settings.log_days * 86400)))
+        self._log_length, self._log_ttl = str(settings.log_length), str(_ms(settings.log_days * 86400))
         self._job_ttl = str(_ms(settings.job_days * 86400))
         self._look = redis.register_script(_LOOK)
         self._fallen = redis.register_script(_FALLEN)
@@ -159,18 +162,11 @@ class EventLog:
         """
         for event in write.events:
             self._check(event)
-        user = write.user
-        fixed = [
-            keys.log(user),
-            keys.job(user, write.job),
-            keys.open_jobs(user),
-            keys.user(user),
-            keys.project(user, write.project),
-            keys.project_jobs(user, write.project),
-            keys.all_project_jobs(user, write.project),
-            keys.line(user),
-        ]
-        answer, value, *go = await self._append(keys=[*fixed, *write.records], args=self._arguments(write))
+        if write.guard == "report" and len(write.events) == 1 and not write.ends and not write.records:
+            script, named, told = self._report, _report_keys(write), self._report_arguments(write)
+        else:
+            script, named, told = self._append, _append_keys(write), self._append_arguments(write)
+        answer, value, *go = await script(keys=named, args=told)
         if answer == b"refused":
             raise Refused(value.decode())
         if answer == b"existing":
@@ -181,7 +177,7 @@ class EventLog:
 
     def pushing(self, user: str, data: str) -> list[str | int]:
         """What another script hands to `push`: data, channel, command, and the log's length and lifetime."""
-        return [data, keys.channel(user), self._publish, *self._bounds]
+        return [data, *self._pushed(user)]
 
     async def read(self, user: str, after: Cursor, count: int) -> Page:
         """At most `count` entries past `after`, and whether they follow it without a gap."""
@@ -217,25 +213,65 @@ class EventLog:
         if not _TYPE.fullmatch(event.type) or "\n" in event.data or "\r" in event.data:
             raise ValueError(f"an event of type {event.type!r} would break its framing: write it as JSON on one line")
 
-    def _arguments(self, write: Write) -> list[str | int]:
-        events = [item for event in write.events for item in (event.type, "thin" if event.thin else "full", event.data)]
+    def _report_arguments(self, write: Write) -> list[str | int]:
+        [event] = write.events
+        return [
+            write.attempt,
+            self._nonce(),
+            f"{write.project} {write.job}",
+            _ms(write.grace_seconds),
+            *self._pushed(write.user),
+            event.type,
+            _kind(event),
+            event.data,
+            *_flat(write.fields),
+        ]
+
+    def _append_arguments(self, write: Write) -> list[str | int]:
+        events = [item for event in write.events for item in (event.type, _kind(event), event.data)]
         return [
             write.guard,
             write.attempt,
-            f"{self._writer}-{next(self._writes)}",
+            self._nonce(),
             write.job,
             write.owner,
             "ends" if write.ends else "line" if write.in_line else "",
             _ms(write.grace_seconds),
             self._limits,
-            keys.channel(write.user),
-            self._publish,
-            *self._bounds,
+            *self._pushed(write.user),
             self._job_ttl,
             *_sized(events),
             *_sized(_flat(write.fields)),
             *(item for record in write.records.values() for item in _sized(_flat(record))),
         ]
+
+    def _nonce(self) -> str:
+        return f"{self._writer}-{next(self._writes)}"
+
+    def _pushed(self, user: str) -> tuple[str, str, str, str]:
+        """How every script is told where to push to: channel, command, the log's length and lifetime."""
+        return keys.channel(user), self._publish, self._log_length, self._log_ttl
+
+
+def _report_keys(write: Write) -> list[str]:
+    user = write.user
+    return [keys.log(user), keys.job(user, write.job), keys.open_jobs(user), keys.user(user)]
+
+
+def _append_keys(write: Write) -> list[str]:
+    user, project = write.user, write.project
+    return [
+        *_report_keys(write),
+        keys.project(user, project),
+        keys.project_jobs(user, project),
+        keys.all_project_jobs(user, project),
+        keys.line(user),
+        *write.records,
+    ]
+
+
+def _kind(event: Event) -> str:
+    return "thin" if event.thin else "full"
 
 
 def _entry(id: bytes, fields: Sequence[bytes] | Mapping[bytes, bytes]) -> Entry:
