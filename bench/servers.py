@@ -173,6 +173,7 @@ class SmartVoice(Server):
             key, channel = keys.log(_SEED), keys.channel(_SEED)
             await redis.delete(key)
             # The number that follows is the template's.
+            await redis.hset(keys.user(_SEED), "epoch", str(self.epoch))
             await redis.xadd(key, {"h": "x"}, id=f"{self.epoch}-7777776")
             async with redis.pubsub() as pubsub:
                 await pubsub.subscribe(channel)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from importlib.resources import files
 from itertools import count
 from types import MappingProxyType
@@ -208,9 +209,11 @@ class EventLog:
         return [cursor_of(row[0][0]) if row else None for row in await ask_all(self._redis, commands)]
 
     def _check(self, event: Event) -> None:
-        if len(event.data.encode()) > self._settings.max_event_bytes:
-            raise ValueError(f"an event of type {event.type} has more than {self._settings.max_event_bytes} bytes")
-        if not _TYPE.fullmatch(event.type) or "\n" in event.data or "\r" in event.data:
+        most = self._settings.max_event_bytes
+        # No character has more than four bytes.
+        if len(event.data) * 4 > most and len(event.data.encode()) > most:
+            raise ValueError(f"an event of type {event.type} has more than {most} bytes")
+        if not _is_type(event.type) or "\n" in event.data or "\r" in event.data:
             raise ValueError(f"an event of type {event.type!r} would break its framing: write it as JSON on one line")
 
     def _report_arguments(self, write: Write) -> list[str | int]:
@@ -268,6 +271,11 @@ def _append_keys(write: Write) -> list[str]:
         keys.line(user),
         *write.records,
     ]
+
+
+@lru_cache(maxsize=100)
+def _is_type(type: str) -> bool:
+    return bool(_TYPE.fullmatch(type))
 
 
 def _kind(event: Event) -> str:

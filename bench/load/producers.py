@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Protocol, cast
 
 from app.core.eventlog import Event, EventLog, Write
@@ -33,48 +33,58 @@ class Producer(Protocol):
 
 
 class Appender:
-    """Brings events in as a worker does: each is a report on a job, by the appending script."""
+    """Brings events in as workers do: each is a report on a job, by the appending script. A job is a task that writes
+    one report after the other."""
 
     def __init__(self, log: EventLog, writes: Sequence[Write]) -> None:
         self._log = log
         self.writes = writes
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._last: list[asyncio.Task[None] | None] = [None] * len(writes)
+        self._due = [deque[int]() for _ in writes]
+        self._resting: list[asyncio.Future[None] | None] = [None] * len(writes)
+        self._open = 0
+        self._settled = asyncio.Event()
+        self._jobs = [asyncio.create_task(self._report(user)) for user in range(len(writes))]
         self._failed: BaseException | None = None
 
     def send(self, user: int, number: int) -> None:
-        task = asyncio.create_task(self._append(user, number, self._last[user]))
-        self._last[user] = task
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        self._open += 1
+        self._due[user].append(number)
+        if resting := self._resting[user]:
+            self._resting[user] = None
+            resting.set_result(None)
 
     def flush(self) -> None:
         """Each is on its way already."""
 
     async def settle(self) -> None:
+        self._settled.clear()
         async with asyncio.timeout(_PATIENCE_SECONDS):
-            while self._tasks:
-                await asyncio.wait(self._tasks)
+            while self._open and not self._failed:
+                await self._settled.wait()
         if self._failed:
             raise RuntimeError("an event could not be appended") from self._failed
 
     def close(self) -> None:
-        for task in self._tasks:
-            task.cancel()
+        for job in self._jobs:
+            job.cancel()
 
-    async def _append(self, user: int, number: int, before: asyncio.Task[None] | None) -> None:
-        if before is not None and not before.done():
-            # A worker waits for one report to be written before it makes the next.
-            with suppress(Exception):
-                await asyncio.wait([before])
-        event = Event("audio:progress", _TEXT.filled(number, microseconds()).decode(), thin=True)
-        write = self.writes[user]
-        await self._log.append(write._replace(events=[event]))
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()):
+    async def _report(self, user: int) -> None:
+        loop, due, events = asyncio.get_running_loop(), self._due[user], list[Event]()
+        write = self.writes[user]._replace(events=events)
+        try:
+            while True:
+                while due:
+                    data = _TEXT.filled(due.popleft(), microseconds()).decode()
+                    events[:] = [Event("audio:progress", data, thin=True)]
+                    await self._log.append(write)
+                    self._open -= 1
+                if not self._open:
+                    self._settled.set()
+                self._resting[user] = resting = loop.create_future()
+                await resting
+        except Exception as error:
             self._failed = error
+            self._settled.set()
 
 
 class _Connection(asyncio.Protocol):
