@@ -18,7 +18,7 @@ from redis.exceptions import ConnectionError, NoScriptError, TimeoutError
 
 from app.core.link import Link, lone
 
-_TOGETHER = 500
+_TOGETHER = 50  # so neither this process nor Redis is busy with them for long
 
 
 class _Pipe(Link):
