@@ -26,6 +26,9 @@ class Plan:
         self.idle_seconds = 2.0 if small else 25.0
         self.users = 200 if small else 1_000
         self.rate = 200 if small else 1_000
+        # Collections of garbage come every few seconds, and decide about one event in a hundred: so long that each
+        # pass has its share of them.
+        self.steady_seconds = 2.0 if small else 15.0
         self.seconds = 2.0 if small else 6.0
         self.step_seconds = 1.0 if small else 3.0
         self.rates = [500, 1_000] if small else [2_000, 4_000, 8_000, 16_000, 32_000, 64_000, 128_000]
@@ -91,7 +94,7 @@ def _refusals(tally: Tally) -> str:
 async def steady(kind: type[Server], plan: Plan, build: Path) -> list[Row]:
     """(b) Many users, each told of something once a second."""
     async with kind.running(folder_of(build, "b", kind.name)) as server:
-        return [await _told(server, "b", plan.users, [*range(plan.users)], plan.rate, plan.seconds)]
+        return [await _told(server, "b", plan.users, [*range(plan.users)], plan.rate, plan.steady_seconds)]
 
 
 async def tabs(kind: type[Server], plan: Plan, build: Path) -> list[Row]:
