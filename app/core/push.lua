@@ -21,7 +21,7 @@ end
 -- events: type, kind, data, …   about: `<project> <job>`   put_off: whether the log was given its lifetime a moment ago
 local function push(log, user, events, about, channel, publish, length, log_ttl, put_off)
   local used = redis.call('HMGET', user, 'epoch', 'fallen')
-  local there = redis.call('EXISTS', log) == 1
+  local there = redis.call('XLEN', log) > 0
   local epoch, seq = used[1], nil
   if not (counts and there and epoch and not used[2]) then
     epoch, seq = place(log, user, used)

@@ -188,13 +188,20 @@ async def test_trimmed_log_shows_the_gap(redis: Redis, log: EventLog) -> None:
     assert (await log.read(USER, Cursor(first.epoch, 4), 10)).whole
 
 
-async def test_deleted_log_begins_a_new_epoch_even_within_the_same_second(redis: Redis, log: EventLog) -> None:
+@pytest.mark.parametrize("whole", [True, False])
+async def test_lost_log_begins_a_new_epoch_even_within_the_same_second(
+    redis: Redis, log: EventLog, whole: bool
+) -> None:
+    """Deleted, or all of its events trimmed away: of such a log a reader is given the place before the next epoch."""
     seen = set()
     for number in range(4):
         version = cursor.parse((await log.append(begin(f"j{number}", f"c{number}"))).version)
         assert version.seq == 1
         seen.add(version.epoch)
-        await redis.delete(keys.log(USER))
+        if whole:
+            await redis.delete(keys.log(USER))
+        else:
+            await redis.xtrim(keys.log(USER), maxlen=0, approximate=False)
         assert not (await log.read(USER, version, 10)).whole
     assert len(seen) == 4
 
