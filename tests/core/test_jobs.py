@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from app.core import keys
 from app.core.errors import Refused
 from app.core.eventlog import EventLog
-from app.core.jobs import Jobs, Order
+from app.core.jobs import Claim, Jobs, Order
 from app.core.messages import NARRATION
 from app.core.settings import Settings
 from tests.support import NoHands, until
@@ -62,36 +62,38 @@ async def test_lease_that_is_renewed_does_not_run_out(jobs: Jobs, redis: Redis) 
         await jobs.claim("alice", job.id, "start")
 
 
-async def test_report_renews_a_lease_that_is_no_longer_nearly_new(redis: Redis, settings: Settings) -> None:
-    """A worker that tells of ten steps a second need not be leased its job ten times."""
+async def _claimed_for_long(redis: Redis, settings: Settings) -> tuple[Jobs, Claim]:
+    """A job with a lease of ten minutes."""
     await redis.hset(keys.project("alice", "p1"), "id", "p1")
     long = settings.model_copy(update={"lease_seconds": 600})
     jobs = Jobs(redis, EventLog(redis, long), long, NoHands())
     job, _ = await jobs.create("alice", ORDER)
-    claim = await jobs.claim("alice", job.id, "start")
+    return jobs, await jobs.claim("alice", job.id, "start")
+
+
+async def test_report_renews_a_lease_that_is_no_longer_nearly_new(redis: Redis, settings: Settings) -> None:
+    """A worker that tells of ten steps a second need not be leased its job ten times."""
+    jobs, claim = await _claimed_for_long(redis, settings)
+    job = claim.job.id
 
     async def until_when() -> tuple[int, int]:
-        lease = await redis.hget(keys.job("alice", job.id), "lease")
-        return int(lease or 0), int(await redis.zscore(keys.open_jobs("alice"), job.id) or 0)
+        lease = await redis.hget(keys.job("alice", job), "lease")
+        return int(lease or 0), int(await redis.zscore(keys.open_jobs("alice"), job) or 0)
 
     first = await until_when()
     assert first[0] == first[1]
     await jobs.report(claim, claim.job.progress, thin=True)
     assert await until_when() == first
     worn = first[0] - 61_000
-    await redis.hset(keys.job("alice", job.id), "lease", str(worn))
+    await redis.hset(keys.job("alice", job), "lease", str(worn))
     await jobs.report(claim, claim.job.progress, thin=True)
     renewed = await until_when()
     assert renewed[0] == renewed[1] >= first[0]
 
 
 async def test_log_is_given_its_lifetime_with_the_lease_and_a_new_one_always(redis: Redis, settings: Settings) -> None:
-    await redis.hset(keys.project("alice", "p1"), "id", "p1")
-    long = settings.model_copy(update={"lease_seconds": 600})
-    jobs = Jobs(redis, EventLog(redis, long), long, NoHands())
-    job, _ = await jobs.create("alice", ORDER)
-    claim = await jobs.claim("alice", job.id, "start")
-    whole = long.log_days * 86400
+    jobs, claim = await _claimed_for_long(redis, settings)
+    whole = settings.log_days * 86400
 
     async def left() -> float:
         return float(await redis.ttl(keys.log("alice")))
@@ -99,7 +101,7 @@ async def test_log_is_given_its_lifetime_with_the_lease_and_a_new_one_always(red
     await redis.expire(keys.log("alice"), 500_000)
     await jobs.report(claim, claim.job.progress, thin=True)
     assert await left() <= 500_000, "it was given a moment ago"
-    await redis.hset(keys.job("alice", job.id), "lease", "0")
+    await redis.hset(keys.job("alice", claim.job.id), "lease", "0")
     await jobs.report(claim, claim.job.progress, thin=True)
     assert whole - 60 <= await left() <= whole
     await redis.delete(keys.log("alice"))

@@ -101,8 +101,10 @@ class Process:
 class RedisServer(Process):
     """A Redis that keeps everything in an append-only file, as `smartvoice up` starts it."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(embedded.command(folder), folder, {}, "redis")
+    def __init__(self, folder: Path, binary: str | None = None) -> None:
+        """`binary`: another server than it would choose."""
+        chosen, *options = embedded.command(folder)
+        super().__init__([binary or chosen, *options], folder, {}, "redis")
         self.url = f"unix://{embedded.socket_of(folder)}"
 
     async def restart(self) -> None:
