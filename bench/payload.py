@@ -11,9 +11,10 @@ import time
 
 FIRST = 1_000_001
 """The number of each reader's first event; those after it count up."""
+NUMBER = "7777777"
+"""Where a template has the number."""
 MARK = b'"n":"'
 SIZE = len(MARK) + 7 + len(b'","t":"') + 16
-_NUMBER = "7777777"
 _TIME = "5555555555555555"
 
 
@@ -30,7 +31,7 @@ def fields(number: int | None = None, at: int | None = None) -> dict[str, object
         "at": "2026-01-01T00:00:00.000Z",
         "attempt": 1,
         "chapterId": "5e8b7d1c3a9f2e4b6d08",
-        "n": _NUMBER if number is None else f"{number:07d}",
+        "n": NUMBER if number is None else f"{number:07d}",
         "t": _TIME if at is None else f"{at:016d}",
         "progress": {
             "percentage": 42,
@@ -55,9 +56,9 @@ class Template:
     """Bytes with an event in them, to be filled in again and again: joined of pieces, which costs the least."""
 
     def __init__(self, made: bytes) -> None:
-        self._pieces = re.split(b"(%b|%b)" % (_NUMBER.encode(), _TIME.encode()), made)
+        self._pieces = re.split(b"(%b|%b)" % (NUMBER.encode(), _TIME.encode()), made)
         self._numbers, self._times = (
-            [at for at, piece in enumerate(self._pieces) if piece == hole.encode()] for hole in (_NUMBER, _TIME)
+            [at for at, piece in enumerate(self._pieces) if piece == hole.encode()] for hole in (NUMBER, _TIME)
         )
 
     def filled(self, number: int, at: int) -> bytes:

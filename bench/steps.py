@@ -9,7 +9,9 @@ from pathlib import Path
 
 from bench.install import node
 from bench.measure import Row
-from bench.servers import ALL, Bare, Server, SmartVoice, SmartVoiceTwice, SocketIo, Tutorial
+from bench.server import Server
+from bench.servers import ALL, Bare, SocketIo, Tutorial
+from bench.smartvoice import SmartVoice, SmartVoiceCalled, SmartVoiceTwice
 from bench.workloads import polls, streams, work
 from bench.workloads.streams import Plan
 
@@ -56,7 +58,7 @@ def _of(workload: str, number: int, plan: Plan, build: Path, cores: int, known: 
             for kind in some(ALL):
                 yield step(kind.title, partial(streams.idle, kind, plan, build, quiet=number == 1), longer)
         case "b":
-            for kind in some([*ALL, SmartVoiceTwice]):
+            for kind in some([*ALL, SmartVoiceCalled, SmartVoiceTwice]):
                 yield step(kind.title, partial(streams.steady, kind, plan, build))
         case "c":
             for kind in some([*ALL, SmartVoiceTwice]):

@@ -1,4 +1,4 @@
-"""What brings events into a server: the real appending script, or prepared bytes written straight to a socket."""
+"""What brings events into a server: prepared bytes written straight to a socket, or the log's own client."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Appender:
 
     def __init__(self, log: EventLog, writes: Sequence[Write]) -> None:
         self._log = log
-        self.writes = writes
+        self._writes = writes
         self._due = [deque[int]() for _ in writes]
         self._resting: list[asyncio.Future[None] | None] = [None] * len(writes)
         self._open = 0
@@ -70,7 +70,7 @@ class Appender:
 
     async def _report(self, user: int) -> None:
         loop, due, events = asyncio.get_running_loop(), self._due[user], list[Event]()
-        write = self.writes[user]._replace(events=events)
+        write = self._writes[user]._replace(events=events)
         try:
             while True:
                 while due:
@@ -140,7 +140,8 @@ class RedisWriter(_Connection):
         self._pending.append(commands)
 
     def data_received(self, data: bytes) -> None:
-        if data.startswith(b"-") or b"\n-" in data:
+        # An error of Redis', or what a script of ours says to a write that it does not take.
+        if data.startswith(b"-") or b"\n-" in data or b"\nrefused\r" in data:
             self.refused = data[:200]
         if b"+PONG" in data:
             self.settled.set()

@@ -10,12 +10,13 @@ from typing import cast
 from redis.asyncio import Redis
 
 from bench import install
-from bench.load.producers import Appender
 from bench.load.readers import Opening, Reader, Tally, close
 from bench.measure import Row, Sending, arrived, folder_of, spending
 from bench.payload import FIRST
 from bench.process import Process
-from bench.servers import Server, SmartVoice, Tutorial, node_process, user
+from bench.server import Server, node_process, user
+from bench.servers import Tutorial
+from bench.smartvoice import SmartVoice
 from bench.workloads.streams import Plan
 
 _POLLERS = 50
@@ -146,9 +147,7 @@ async def status(kind: type[Server], plan: Plan, build: Path, *, etag: bool) -> 
 async def _jobs(server: Server) -> list[str]:
     """Where each poller's job is: with the fields that SmartVoice's has, whoever the server is."""
     if isinstance(server, SmartVoice):
-        producer = await server.producer(_POLLERS, fast=False)
-        assert isinstance(producer, Appender)
-        return [f"/api/jobs/audio-generation/{write.job}" for write in producer.writes]
+        return [f"/api/jobs/audio-generation/{write.job}" for write in await server.held_jobs(_POLLERS)]
     record: dict[bytes | bytearray | memoryview[int] | str | int | float, bytes | str | int | float] = {
         "id": _JOB,
         "queue": "audio-generation",
@@ -173,7 +172,6 @@ async def long_poll(plan: Plan, build: Path) -> list[Row]:
     kind, users = SmartVoice, plan.users // 4
     async with kind.running(folder_of(build, "flong", kind.name)) as server:
         producer = await server.producer(users, fast=False)
-        assert isinstance(producer, Appender)
         tally, readers, loop = Tally(), list[Reader](), asyncio.get_running_loop()
         port = server.process.port
         for number in range(users):

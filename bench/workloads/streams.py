@@ -9,7 +9,8 @@ from pathlib import Path
 from bench.load.readers import Reader, Tally, close, connect
 from bench.measure import Row, Sending, arrived, folder_of, spending
 from bench.payload import FIRST
-from bench.servers import Server, SmartVoice
+from bench.server import Server
+from bench.smartvoice import SmartVoice
 
 _AT_ONCE = 250
 _WARM_UP = 100

@@ -28,7 +28,8 @@ from app.core.storage import Storage
 from bench import install
 from bench.measure import Row, folder_of, spending
 from bench.process import ALL_CORES, LOAD_CORE, SERVER_CORE, Process
-from bench.servers import SECRET, environment, fresh, node_process, redis_server
+from bench.server import SECRET, fresh, node_process, redis_server
+from bench.smartvoice import environment
 from bench.stats import percentile
 from bench.workloads import manuscript
 from bench.workloads.streams import Plan

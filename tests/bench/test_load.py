@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
+from app.core import keys
+from app.core.cursor import Cursor
+from app.core.eventlog import EventLog
+from app.core.redis import connect
+from app.core.settings import Settings
 from bench.load.producers import command
 from bench.load.readers import Opening, Reader, Tally, text_frame
 from bench.payload import FIRST, Template, microseconds, text
+from bench.server import SECRET, redis_server, user
+from bench.smartvoice import SmartVoice
 from bench.workloads.polls import whole
 
 
@@ -75,3 +85,23 @@ def test_a_response_is_whole_when_all_of_its_body_is_there() -> None:
     assert whole(response) == len(response)
     assert whole(response[:-1]) is None
     assert whole(b"HTTP/1.1 304 Not Modified\r\ncontent-length: 9\r\n\r\n") == 48
+
+
+async def test_prepared_reports_are_those_that_a_worker_would_write(tmp_path: Path) -> None:
+    async with redis_server(tmp_path) as process, connect(f"redis://127.0.0.1:{process.port}") as redis:
+        server = SmartVoice(process, process)
+        producer = await server.producer(2, fast=False)
+        for number in range(FIRST, FIRST + 3):
+            producer.send(1, number)
+        await producer.settle()
+        log = EventLog(redis, Settings(redis_url=f"redis://127.0.0.1:{process.port}", secret_key=SecretStr(SECRET)))
+        entries = (await log.read(user(1), Cursor(0, 0), 100)).entries[-3:]
+        assert [json.loads(entry.data)["n"] for entry in entries] == [str(number) for number in range(FIRST, FIRST + 3)]
+        job = keys.job(user(1), entries[-1].job)
+        assert await redis.hget(job, "version") == str(entries[-1].id).encode()
+        # Whoever no longer holds the job is told so.
+        await redis.hset(job, "attempt", "7")
+        producer.send(1, FIRST + 3)
+        with pytest.raises(RuntimeError, match="refused"):
+            await producer.settle()
+        producer.close()
