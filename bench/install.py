@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -12,8 +13,9 @@ NODE_MODULES = BUILD / "npm" / "node_modules"
 _MINUTES = 300
 
 
+@cache
 def node() -> str | None:
-    """Node with the packages of `package.json`; None where they cannot be had."""
+    """Node with the packages of `package.json`; None where they cannot be had, which takes long to find out."""
     found, npm = shutil.which("node"), shutil.which("npm")
     if not found or not npm:
         return None
