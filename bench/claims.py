@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from bench.stats import ratio
+from bench.stats import median, paired
 
-Figures = Mapping[tuple[str, str], Mapping[str, float | None]]
-"""Medians, by workload and server."""
+Figures = Mapping[tuple[str, str], Mapping[str, Mapping[int, float | None]]]
+"""By workload and server: each figure, by the number of the pass."""
 _TICK_PERCENT = 0.15
 """Less than this cannot be told apart: CPU is counted in ticks of 10 ms."""
 _LEVEL = 1.1
@@ -39,18 +39,24 @@ class Claim:
         return value >= mark if self.more else value <= mark
 
 
+def passes(figures: Figures, workload: str, server: str, name: str) -> Mapping[int, float | None]:
+    """A figure in each pass."""
+    return figures.get((workload, server), {}).get(name, {})
+
+
 def figure(workload: str, server: str, name: str) -> Callable[[Figures], float | None]:
-    """SmartVoice's or another's own figure."""
-    return lambda figures: figures.get((workload, server), {}).get(name)
+    """SmartVoice's or another's own figure: the median over the passes."""
+    return lambda figures: median(passes(figures, workload, server, name).values())
 
 
 def against(workload: str, name: str, other: str, mine: str = "smartvoice") -> Callable[[Figures], float | None]:
-    """A figure of ours as a multiple of another server's."""
-    return lambda figures: ratio(figure(workload, mine, name)(figures), figure(workload, other, name)(figures))
+    """A figure of ours as a multiple of another server's in the same pass: the median over the passes."""
+    return lambda figures: paired(passes(figures, workload, mine, name), passes(figures, workload, other, name))
 
 
 def _unchanged_is_cheaper(figures: Figures) -> float | None:
-    return ratio(figure("f304", "smartvoice", "cpu_ms")(figures), figure("f200", "smartvoice", "cpu_ms")(figures))
+    unchanged, whole = (passes(figures, workload, "smartvoice", "cpu_ms") for workload in ("f304", "f200"))
+    return paired(unchanged, whole)
 
 
 def _idle_more_than_dramatiq(figures: Figures) -> float | None:

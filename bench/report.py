@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bench import millions, svg
-from bench.claims import CLAIMS, Figures
+from bench.claims import CLAIMS, Figures, against, figure
 from bench.install import ROOT
-from bench.stats import median, ratio
+from bench.stats import median
 from bench.svg import number
 
 
@@ -171,27 +171,25 @@ def write(document: dict[str, Any], docs: Path) -> Path:
     return path
 
 
-def medians(rows: Sequence[dict[str, Any]]) -> dict[tuple[str, str], dict[str, float | None]]:
-    """The median of each figure over all passes, by workload and server."""
-    found: dict[tuple[str, str], list[dict[str, float | None]]] = defaultdict(list)
+def by_pass(rows: Sequence[dict[str, Any]]) -> Figures:
+    """Every figure in each pass, by workload and server."""
+    found: dict[tuple[str, str], dict[str, dict[int, float | None]]] = defaultdict(lambda: defaultdict(dict))
     for row in rows:
-        found[row["workload"], row["server"]].append(row["figures"])
-    return {
-        key: {name: median(one.get(name) for one in passes) for name in dict.fromkeys(n for one in passes for n in one)}
-        for key, passes in found.items()
-    }
+        for name, value in row["figures"].items():
+            found[row["workload"], row["server"]][name][row["number"]] = value
+    return found
 
 
 def _lines(document: dict[str, Any]) -> list[str]:
-    figures = medians(document["rows"])
+    figures = by_pass(document["rows"])
     lines = [
         "# Benchmarks",
         "",
         "What it costs to deliver an event, to answer a poll, to do a job and to narrate: SmartVoice beside the",
         "stack that it replaces and others, on one machine, in one run. `make bench` measures it and writes this page;",
         "how it measures is told in [bench/README.md](../bench/README.md). Figures are medians over the passes; in",
-        "brackets the multiple of the peer that is named. Another machine, or one at work, gives other figures: look",
-        "at the ratios.",
+        "brackets the multiple of the peer that is named, the median of those in each pass. Another machine, or one at",
+        "work, gives other figures: look at the ratios.",
         "",
         *_machine(document),
         "",
@@ -249,18 +247,18 @@ def _section(section: Section, rows: Sequence[dict[str, Any]], figures: Figures)
     lines.append("| | " + " | ".join([*heads, "generator / Redis", "lost / twice", ""]) + " |")
     lines.append("|---" * (len(heads) + 4) + "|")
     for server, title in titles.items():
-        of = figures[section.workload, server]
-        other = figures.get((section.workload, section.other), {})
-        cells = [_cell(column, of, other if server != section.other else {}) for column in section.columns]
+        cells = [_cell(column, section, server, figures) for column in section.columns]
         lines.append(
             f"| {title} | " + " | ".join([*cells, *_checks([row for row in mine if row["server"] == server])]) + " |"
         )
     return lines
 
 
-def _cell(column: Column, mine: Any, other: Any) -> str:
-    value = mine.get(column.name)
-    times = ratio(value, other.get(column.name)) if column.compared else None
+def _cell(column: Column, section: Section, server: str, figures: Figures) -> str:
+    value = figure(section.workload, server, column.name)(figures)
+    times = None
+    if column.compared and server != section.other:
+        times = against(section.workload, column.name, section.other, server)(figures)
     return number(value) + ("" if times is None else f" ({number(times)} ×)")
 
 
@@ -277,9 +275,9 @@ def _checks(rows: Sequence[dict[str, Any]]) -> list[str]:
 def _chart(section: Section, document: dict[str, Any]) -> str | None:
     assert section.plot
     name, title, unit = section.plot
-    figures = medians(document["rows"])
+    figures = by_pass(document["rows"])
     titles = {row["server"]: row["title"] for row in document["rows"] if row["workload"] == section.workload}
-    values = [(titles[server], figures[section.workload, server].get(name), server) for server in titles]
+    values = [(titles[server], figure(section.workload, server, name)(figures), server) for server in titles]
     known = [(title, value, server.startswith("smartvoice")) for title, value, server in values if value is not None]
     return svg.bars(title, known, unit) if known else None
 

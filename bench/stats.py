@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 
 def percentile(samples: Sequence[tuple[float, int]], share: float) -> float:
@@ -32,3 +32,9 @@ def median(values: Iterable[float | None]) -> float | None:
 def ratio(mine: float | None, other: float | None) -> float | None:
     """How many times `other` `mine` is; None where either is unknown or `other` is nothing."""
     return None if mine is None or not other else mine / other
+
+
+def paired(mine: Mapping[int, float | None], other: Mapping[int, float | None]) -> float | None:
+    """The median of the ratios in each pass that has both. A machine that is faster in one pass than in another, as
+    virtual ones are, then changes less than where medians are compared."""
+    return median(ratio(value, other.get(number)) for number, value in mine.items())

@@ -34,8 +34,12 @@ class Step:
 
 
 def steps(workloads: str, number: int, plan: Plan, build: Path, cores: int, known: dict[str, float]) -> list[Step]:
-    """The steps of pass `number` (1, 2 …) in their order; `known` are rates held in an earlier pass, by server."""
-    return [step for workload in workloads for step in _of(workload, number, plan, build, cores, known)]
+    """The steps of pass `number` (1, 2 …) in their order; `known` are rates held in an earlier pass, by server.
+
+    In every other pass whoever was first is last, so that a machine which slows down or speeds up favours nobody.
+    """
+    turn = 1 if number % 2 else -1
+    return [step for workload in workloads for step in [*_of(workload, number, plan, build, cores, known)][::turn]]
 
 
 def missing() -> dict[str, str]:

@@ -10,8 +10,13 @@ from bench import millions, report
 from bench.claims import CLAIMS, Claim
 from bench.load.msgpack import packed
 from bench.measure import Row
-from bench.stats import median, percentile, ratio
+from bench.stats import median, paired, percentile, ratio
 from bench.svg import bars, number
+
+
+def _once(**figures: float) -> dict[str, dict[int, float | None]]:
+    """Figures of one pass."""
+    return {name: {1: value} for name, value in figures.items()}
 
 
 def test_percentiles_count_each_value_as_often_as_it_came() -> None:
@@ -32,6 +37,12 @@ def test_medians_and_ratios_leave_out_what_is_not_known() -> None:
     assert ratio(1.0, 4.0) == 0.25
     assert ratio(1.0, 0.0) is None
     assert ratio(None, 4.0) is None
+
+
+def test_a_machine_that_slows_down_does_not_change_the_ratio() -> None:
+    assert paired({1: 1.0, 2: 4.0, 3: 9.0}, {1: 2.0, 2: 8.0, 3: 90.0}) == 0.5
+    assert paired({1: 1.0, 2: 4.0}, {1: 2.0}) == 0.5
+    assert paired({2: 4.0}, {1: 2.0}) is None
 
 
 def test_a_packet_is_packed_as_messagepack_has_it() -> None:
@@ -83,7 +94,7 @@ def test_the_report_has_medians_verdicts_and_what_went_missing(tmp_path: Path) -
         "missing": {"nginx + nchan": "nginx"},
         "failed": [],
         "skipped": [],
-        "rows": [*rows, row("socketio", 1, 80.0)],
+        "rows": [*rows, row("socketio", 1, 60.0), row("socketio", 2, 125.0), row("socketio", 3, 80.0)],
     }
     text = report.write(document, tmp_path).read_text()
     assert "| b | CPU an event, to Socket.IO's | 0.5 × | ≤ 0.75 × | ≤ 0.55 × | goal reached |" in text
@@ -119,9 +130,9 @@ def test_numbers_have_three_figures_that_matter(value: float | None, said: str) 
 def test_a_million_users_are_counted_from_what_was_measured() -> None:
     row = {"workload": "b", "server": "smartvoice", "load": {"redis": 0.1}}
     figures = {
-        ("a10000", "smartvoice"): {"kb_each": 12.0, "idle_cpu_percent": 1.0},
-        ("b", "smartvoice"): {"cpu_ms_per_1000": 50.0, "bytes_each": 400.0},
-        ("e", "smartvoice"): {"cpu_s": 2.0},
+        ("a10000", "smartvoice"): _once(kb_each=12.0, idle_cpu_percent=1.0),
+        ("b", "smartvoice"): _once(cpu_ms_per_1000=50.0, bytes_each=400.0),
+        ("e", "smartvoice"): _once(cpu_s=2.0),
     }
     page = "\n".join(millions.lines(figures, [row]))
     # 40 000 events a second at 50 µs, and a hundred times 1 % of a core.
@@ -138,9 +149,9 @@ def test_what_was_not_measured_gives_no_arithmetic() -> None:
 
 def test_polling_and_pushing_are_compared_for_the_same_hour() -> None:
     figures = {
-        ("f200", "express"): {"cpu_ms": 2.0, "bytes_each": 1000.0},
-        ("f304", "smartvoice"): {"cpu_ms": 0.5, "bytes_each": 500.0},
-        ("b", "smartvoice"): {"cpu_ms_per_1000": 50.0, "bytes_each": 400.0},
+        ("f200", "express"): _once(cpu_ms=2.0, bytes_each=1000.0),
+        ("f304", "smartvoice"): _once(cpu_ms=0.5, bytes_each=500.0),
+        ("b", "smartvoice"): _once(cpu_ms_per_1000=50.0, bytes_each=400.0),
     }
     page = "\n".join(millions.lines(figures, []))
     assert "| Express, polled | 120 000 | 240 | 120 |" in page
