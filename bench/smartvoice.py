@@ -80,15 +80,12 @@ class SmartVoice(Server):
         async with connect(self._settings.redis, patient=True) as redis:
             # The first one makes the script known to the server.
             await EventLog(redis, self._settings).append(writes[0]._replace(events=[_event()]))
-        return await redis_writer(self.redis.port, [await self._reported(write) for write in writes])
-
-    async def _reported(self, write: Write) -> Template:
-        unsent = _Unsent()
-        await EventLog(unsent, self._settings).append(write._replace(events=[_event()]))
-        name, digest, keys, *words = unsent.asked
-        nonce = keys + 1
-        words[nonce] = f"{words[nonce]}-{NUMBER}"
-        return Template(hiredis.pack_command((name, digest, keys, *words)))
+        unsent, templates = _Unsent(), list[Template]()
+        log = EventLog(unsent, self._settings)
+        for write in writes:
+            await log.append(write._replace(events=[_event()]))
+            templates.append(unsent.template())
+        return await redis_writer(self.redis.port, templates)
 
     async def _pushes(self, users: int) -> Producer:
         """What the appending script does for an event to log and channel, learned from one that it did; what else it
@@ -177,11 +174,19 @@ class SmartVoiceCalled(SmartVoice):
 class _Unsent(PipedRedis):
     """Keeps the command that would be sent, and says that all went well."""
 
-    asked: tuple[Any, ...] = ()
+    _asked: tuple[Any, ...] = ()
 
     async def ask(self, *command: Any) -> Any:
-        self.asked = command
+        self._asked = command
         return [b"ok", b"0-0"]
+
+    def template(self) -> Template:
+        """The latest report. Its nonce, the second argument of `report.lua`, gets the event's number, so that it is
+        another each time."""
+        name, digest, keys_in_all, *words = self._asked
+        nonce = keys_in_all + 1
+        words[nonce] = f"{words[nonce]}-{NUMBER}"
+        return Template(hiredis.pack_command((name, digest, keys_in_all, *words)))
 
 
 def environment(folder: Path, redis_port: int, **options: object) -> dict[str, str]:

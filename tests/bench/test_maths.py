@@ -11,7 +11,9 @@ from bench.claims import CLAIMS, Claim
 from bench.load.msgpack import packed
 from bench.measure import Row
 from bench.stats import median, paired, percentile, ratio
+from bench.steps import steps
 from bench.svg import bars, number
+from bench.workloads.streams import Plan
 
 
 def _once(**figures: float) -> dict[str, dict[int, float | None]]:
@@ -43,6 +45,13 @@ def test_a_machine_that_slows_down_does_not_change_the_ratio() -> None:
     assert paired({1: 1.0, 2: 4.0, 3: 9.0}, {1: 2.0, 2: 8.0, 3: 90.0}) == 0.5
     assert paired({1: 1.0, 2: 4.0}, {1: 2.0}) == 0.5
     assert paired({2: 4.0}, {1: 2.0}) is None
+
+
+def test_every_other_pass_goes_through_the_servers_in_reverse() -> None:
+    plan = Plan(small=True, files=1000)
+    first, second, third = ([step.name for step in steps("h", number, plan, Path(), 2, {})] for number in (1, 2, 3))
+    assert first == third == ["SmartVoice", "the bare loop"]
+    assert second == ["the bare loop", "SmartVoice"]
 
 
 def test_a_packet_is_packed_as_messagepack_has_it() -> None:
