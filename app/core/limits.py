@@ -1,0 +1,41 @@
+"""Settings that bound what jobs and people may use: retries, lifetimes, sizes, counts and rates."""
+
+from __future__ import annotations
+
+from pydantic import Field
+from pydantic_settings import BaseSettings
+
+
+class Limits(BaseSettings):
+    """The bounds among the settings; `Settings` inherits them. Sizes are in bytes, times in seconds."""
+
+    lease_seconds: float = Field(8, gt=0, description="time after which a silent worker's job may be taken over")
+    requeue_seconds: float = Field(10, gt=0, description="time after which a job that nobody began is queued again")
+    max_losses: int = Field(3, ge=1, description="workers that one job may lose before it fails")
+    max_retries: int = Field(3, ge=0, description="times that a job is tried again after a fault that may pass")
+    retry_seconds: float = Field(
+        2, gt=0, description="pause before the first such retry; each further one is 3 × longer"
+    )
+    job_hours: float = Field(4, gt=0, description="hours after which an attempt at a job is ended")
+    narrations_per_user: int = Field(
+        0, ge=0, description="narrations of one user at once, the rest wait in line; 0: as many as the workers do"
+    )
+    segment_days: float = Field(30, gt=0, description="days for which a segment's sound is kept")
+    max_segment_bytes: int = Field(20 * 1024**3, ge=0, description="space for segments' sound; the oldest go first")
+    progress_per_second: float = Field(10, gt=0, description="progress events a second for one job")
+
+    max_upload_bytes: int = Field(50 * 1024 * 1024, ge=1024, description="largest manuscript")
+    max_json_bytes: int = Field(
+        16 * 1024 * 1024, ge=1024, description="largest text that is sent as JSON; what is larger comes as a file"
+    )
+    max_archive_entries: int = Field(10_000, ge=1, le=65_534, description="most files within an epub, docx or odt")
+    max_inflated_bytes: int = Field(
+        200 * 1024 * 1024, ge=1024, description="largest epub, docx or odt when it is inflated"
+    )
+    max_chapters: int = Field(2000, ge=1, description="most chapters of a project")
+    max_characters: int = Field(5_000_000, ge=1, description="most characters of a project")
+    max_pronunciations: int = Field(500, ge=0, le=500, description="most terms in a project's pronunciation dictionary")
+    max_projects: int = Field(1000, ge=1, description="most projects of a user")
+    max_changes_per_minute: int = Field(600, ge=1, description="requests of a user that change something, a minute")
+    max_uploads_per_minute: int = Field(60, ge=1, description="projects that a user may create, a minute")
+    max_open_jobs: int = Field(5000, ge=1, description="most jobs of a user that are waiting or active")
