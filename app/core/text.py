@@ -8,6 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from app.core.errors import Unprocessable
+from app.core.lengths import MAX_GUESSED_TITLE
 
 if TYPE_CHECKING:
     # Kept out at run time: this module is all of the core that the process which reads a manuscript needs.
@@ -85,9 +86,9 @@ def scrubbed(text: str) -> str:
 
 
 def title_of(line: str) -> str:
-    """What may serve as a title: `line` without Markdown's marks, control characters and direction marks, at most 100
-    characters."""
-    return _DIRECTION.sub("", _CONTROL.sub("", line)).strip().lstrip("#").strip()[:100]
+    """What may serve as a title: `line` without Markdown's marks, control characters and direction marks, at most
+    `MAX_GUESSED_TITLE` characters."""
+    return _DIRECTION.sub("", _CONTROL.sub("", line)).strip().lstrip("#").strip()[:MAX_GUESSED_TITLE]
 
 
 def language_of(text: str, default: Language) -> Language:

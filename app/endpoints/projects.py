@@ -23,8 +23,9 @@ from app.core.books import Book
 from app.core.errors import NotFound, TooLarge, Unprocessable
 from app.core.estimate import estimate
 from app.core.formats import FORMATS, HEAD_BYTES, format_of
+from app.core.lengths import MAX_RESPELLING, MAX_TERM, MAX_TITLE, MAX_VOICE
 from app.core.messages import Language
-from app.core.models import BOOK, MANUSCRIPT, VOICE_ID, Chapter, Job, Model, Project
+from app.core.models import BOOK, MANUSCRIPT, VOICE_ID, Chapter, Job, Model, Project, compact
 from app.core.projects import Manuscript
 from app.core.settings import Settings
 from app.endpoints.body import Body, absent, check, read_form, read_json
@@ -45,13 +46,13 @@ def _trimmed(title: str) -> str:
 
 Title = Annotated[
     str,
-    StringConstraints(min_length=1, max_length=300),
+    StringConstraints(min_length=1, max_length=MAX_TITLE),
     AfterValidator(_trimmed),
     Field(json_schema_extra={"pattern": _VISIBLE}),
 ]
 Text = Annotated[str, StringConstraints(min_length=1), Field(json_schema_extra={"pattern": r"[\p{L}\p{N}]"})]
 """Something to read aloud: a letter or a digit. What has none is refused by `app.core.text`, as it is in files."""
-Voice = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=rf"^{VOICE_ID}$")]
+Voice = Annotated[str, StringConstraints(min_length=1, max_length=MAX_VOICE, pattern=rf"^{VOICE_ID}$")]
 
 _UNTITLED: dict[Language, str] = {"zh-CN": "未命名", "en": "Untitled"}
 _TEXT_FORMATS = {"txt", "md"}
@@ -70,8 +71,8 @@ _LARGEST_CHANGES = 1024 * 1024
 class Term(Body):
     """How a term is said; of two for the same term the first holds."""
 
-    term: Annotated[Title, StringConstraints(max_length=100)]
-    respelling: Annotated[Title, StringConstraints(max_length=200)]
+    term: Annotated[Title, StringConstraints(max_length=MAX_TERM)]
+    respelling: Annotated[Title, StringConstraints(max_length=MAX_RESPELLING)]
     match_case: StrictBool = False
 
 
@@ -234,11 +235,17 @@ async def change(request: Request[State]) -> Response:
     user, id = identity_of(request).user, request.path_params["project"]
     changes = await read_json(request, ProjectChanges, largest=_LARGEST_CHANGES)
     said = changes.model_dump(exclude_unset=True, by_alias=True)
-    most = request.state["settings"].max_pronunciations
-    if len(said.get("pronunciations", [])) > most:
-        raise Unprocessable(f"There may be {most} pronunciations.", code="too_many_pronunciations")
+    _check_pronunciations(said.get("pronunciations", []), request.state["settings"])
     project = await request.state["projects"].change(user, id, said)
     return reply(_document(project, (await request.state["jobs"].latest(user, id)).get(MANUSCRIPT)))
+
+
+def _check_pronunciations(said: list[dict[str, Any]], settings: Settings) -> None:
+    most, room = settings.max_pronunciations, settings.max_pronunciation_bytes
+    if len(said) > most:
+        raise Unprocessable(f"There may be {most} pronunciations.", code="too_many_pronunciations")
+    if len(compact(said).encode()) > room:
+        raise Unprocessable(f"Pronunciations may have {room} bytes in all.", code="too_many_pronunciations")
 
 
 async def delete(request: Request[State]) -> Response:
