@@ -13,7 +13,6 @@ from typing import Annotated, Any, BinaryIO
 
 from pydantic import AfterValidator, ConfigDict, Field, StrictBool, StringConstraints
 from pydantic_core import PydanticCustomError
-from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
@@ -28,7 +27,8 @@ from app.core.messages import Language
 from app.core.models import BOOK, MANUSCRIPT, VOICE_ID, Chapter, Job, Model, Project, compact
 from app.core.projects import Manuscript
 from app.core.settings import Settings
-from app.endpoints.body import Body, absent, check, read_form, read_json
+from app.endpoints.body import Body, absent, check, kind_of, read_form, read_json
+from app.endpoints.form import Form
 from app.endpoints.replies import reply
 from app.openapi.operation import FORM, JSON, Answer, JsonSchema, Operation, Operations
 from app.openapi.parameters import ETAG, IF_NONE_MATCH, location
@@ -257,22 +257,21 @@ async def delete(request: Request[State]) -> Response:
 async def _manuscript(request: Request[State]) -> AsyncIterator[Manuscript]:
     """What was sent, to be read while the context is open; of a file there is never more in memory than a piece."""
     settings = request.state["settings"]
-    if request.headers.get("content-type", "").lower().startswith(FORM):
+    if kind_of(request) == FORM:
         async with read_form(request, settings.max_upload_bytes) as form:
             yield await _uploaded(request, form)
     else:
         asked = await read_json(request, NewText, largest=min(settings.max_json_bytes, settings.max_upload_bytes))
         # No bytes of unknown encoding here: what is read as UTF-8 again must not look like anything else.
-        content = BytesIO(text.clean(asked.text).encode())
+        content = BytesIO(await asyncio.to_thread(lambda: text.clean(asked.text).encode()))
         yield await _checked(request, asked, content, "txt", asked.title)
 
 
-async def _uploaded(request: Request[State], form: FormData) -> Manuscript:
-    file = form.get("file")
-    if not isinstance(file, UploadFile):
+async def _uploaded(request: Request[State], form: Form) -> Manuscript:
+    file = form.file
+    if file is None or form.file_field != "file":
         raise Unprocessable("Send the manuscript as the form's `file`.", code="no_file")
-    said: dict[str, Any] = {name: value for name, value in form.items() if name != "file" and value != ""}
-    asked = check(NewFile, said)
+    asked = check(NewFile, {name: value for name, value in form.fields.items() if value != ""})
     format = format_of(file.filename, await file.read(HEAD_BYTES))
     stem = PurePath((file.filename or "").replace("\\", "/")).stem
     checked = await _checked(request, asked, file.file, format, asked.title or text.title_of(stem))
