@@ -6,8 +6,10 @@ PORT ?= 8000
 export PYTHONDONTWRITEBYTECODE :=
 VENV := .venv
 BIN := $(VENV)/bin
+# What writes the locks and reads advisories has an environment of its own: nothing that is tested depends on it.
+TOOLS := build/tools
 
-.PHONY: help run test lint soak screenshots chaos cut fuzz bench book format clean
+.PHONY: help run test lint lock update audit soak screenshots chaos cut fuzz bench book format clean
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -53,20 +55,35 @@ format: $(VENV)/.test ## put the code into form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+lock: $(TOOLS)/.ready ## lock what pyproject.toml asks for and requirements/ lacks, and leave all other versions
+	@$(TOOLS)/bin/python tools/lock.py
+
+update: $(TOOLS)/.ready ## move the locks to the newest versions that fit, and say what changed
+	@$(TOOLS)/bin/python tools/lock.py --upgrade
+
+audit: $(TOOLS)/.ready ## look for published advisories about all that is locked (needs the network)
+	@$(TOOLS)/bin/python tools/audit.py
+
 clean: ## forget what was installed
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(TOOLS)
 
 $(VENV)/.pip: tools/make-venv
 	@PYTHON=$(PYTHON) tools/make-venv $(VENV)
 	@touch $@
 
-$(VENV)/.run: $(VENV)/.pip pyproject.toml
+$(VENV)/.run: $(VENV)/.pip pyproject.toml requirements/run.lock
 	@echo "Installing SmartVoice into $(VENV) (some 150 MB the first time) ..."
-	@$(BIN)/python -m pip install --quiet --editable '.[embedded]'
+	@$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements/run.lock
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/.test: $(VENV)/.run pyproject.toml
+$(VENV)/.test: $(VENV)/.run pyproject.toml requirements/test.lock
 	@echo "Installing what the tests need ..."
 	@# Of what the tests need little is ever imported: what is, is compiled then.
-	@$(BIN)/python -m pip install --quiet --no-compile --group dev
+	@$(BIN)/python -m pip install --quiet --no-compile --require-hashes --requirement requirements/test.lock
+	@touch $@
+
+$(TOOLS)/.ready: tools/make-venv requirements/tools.lock
+	@PYTHON=$(PYTHON) tools/make-venv $(TOOLS)
+	@$(TOOLS)/bin/python -m pip install --quiet --require-hashes --requirement requirements/tools.lock
 	@touch $@
