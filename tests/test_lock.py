@@ -7,10 +7,9 @@ import tomllib
 from importlib.metadata import PackageNotFoundError, version
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import pytest
-from packaging.markers import Environment, default_environment
+from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -41,14 +40,18 @@ def wanted(name: str) -> list[Requirement]:
     return [Requirement(text) for text in texts[name]]
 
 
-def environment(python: str, platform: str) -> Environment:
+def environment(python: str, platform: str) -> dict[str, str]:
     system = {"linux": "Linux", "darwin": "Darwin"}[platform]
-    told: Any = {"python_version": python, "python_full_version": f"{python}.9"}
-    return default_environment() | told | {"sys_platform": platform, "platform_system": system, "extra": ""}
+    told = {"python_version": python, "python_full_version": f"{python}.9", "extra": ""}
+    return this_environment() | told | {"sys_platform": platform, "platform_system": system}
 
 
-def applies(requirement: Requirement, where: Environment) -> bool:
-    return requirement.marker is None or requirement.marker.evaluate(dict(where))
+def this_environment() -> dict[str, str]:
+    return {name: str(value) for name, value in default_environment().items()}
+
+
+def applies(requirement: Requirement, where: dict[str, str]) -> bool:
+    return requirement.marker is None or requirement.marker.evaluate(where)
 
 
 @pytest.mark.parametrize("name", ["run", "test", "tools"])
@@ -81,7 +84,7 @@ def test_what_runs_is_what_is_tested() -> None:
 
 
 def test_what_is_installed_here_is_what_is_locked() -> None:
-    here = default_environment()
+    here = this_environment()
     other = []
     for entry, _ in entries("test"):
         if applies(entry, here):
