@@ -6,6 +6,8 @@ import importlib.util
 import shutil
 from pathlib import Path
 
+from app.cli import private
+
 _LONGEST_SOCKET_PATH = 100
 
 
@@ -49,7 +51,7 @@ def socket_of(data_dir: Path) -> Path:
 
 def command(data_dir: Path) -> list[str]:
     """How the embedded Redis is started: no port, nothing ever evicted, each write on disk before it is answered."""
-    data_dir.mkdir(parents=True, exist_ok=True)
+    private.keep(data_dir)
     options = {
         "port": "0",
         "unixsocket": str(socket_of(data_dir)),

@@ -22,7 +22,7 @@ from rich.console import Console
 
 from app.auth.accounts import check_name
 from app.auth.sessions import Sessions
-from app.cli import embedded
+from app.cli import embedded, private
 from app.cli.sample import add_sample
 from app.core.errors import Problem
 from app.core.logs import configure_logs
@@ -66,11 +66,12 @@ class Child:
 
     async def start(self) -> None:
         # In a session of its own: Ctrl-C reaches us alone, and we stop things in their order.
-        with self.output.open("ab") if self.output else nullcontext() as output:
+        with private.appended(self.output) if self.output else nullcontext() as output:
             self.process = await asyncio.create_subprocess_exec(
                 *self.command,
                 start_new_session=True,
                 preexec_fn=_die_with_parent,
+                umask=private.UMASK,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -100,6 +101,7 @@ class Child:
 async def run(settings: Settings, *, user: str, sample: bool) -> int:
     """Runs until Ctrl-C or SIGTERM; the exit status."""
     configure_logs()
+    os.umask(private.UMASK)
     try:
         check_name(user)
         with _alone(settings.data_dir):
@@ -233,8 +235,8 @@ async def _greet(settings: Settings, redis: Redis, user: str) -> None:
 @contextmanager
 def _alone(data_dir: Path) -> Iterator[None]:
     """Holds the folder: two of us in one folder would start two Redis on one file. Raises Busy."""
-    data_dir.mkdir(parents=True, exist_ok=True)
-    with (data_dir / "up.lock").open("w") as lock:
+    private.keep(data_dir)
+    with private.appended(data_dir / "up.lock") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

@@ -47,7 +47,7 @@ def _new_key() -> bytes:
 
 def _write(path: Path, keys: list[bytes], put: Callable[[Path, Path], None]) -> None:
     """Written aside and put into place as a whole, so that nobody ever reads half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     aside.touch(mode=0o600)
     try:
