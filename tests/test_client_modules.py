@@ -34,6 +34,7 @@ def test_modules_do_what_their_tests_say(tmp_path: Path, measured: Measured) -> 
     (tmp_path / "package.json").write_text('{"type": "module"}')
     for folder in ("static/js/progress", "tests/js"):
         shutil.copytree(_ROOT / folder, tmp_path / folder)
+    shutil.copy(_ROOT / "static/js/next-page.js", tmp_path / "static/js")
     tests = sorted(str(path.relative_to(tmp_path)) for path in (tmp_path / "tests" / "js").glob("*.test.js"))
     command = ["node", "--test", "--experimental-test-coverage", *tests]
     # Node would take a test's own settings for its tests.

@@ -46,8 +46,10 @@ async def identify(request: Request[State], *, tickets: bool = False) -> Identit
             raise Unauthenticated("A token belongs in the Authorization header, never in a URL.", code="token_in_url")
         if tickets and request.method == "GET" and (ticket := request.query_params.get("ticket")) is not None:
             return await request.state["tickets"].redeem(ticket)
-    if authorization := request.headers.get("authorization"):
-        return await _by_bearer(request, authorization)
+    if given := request.headers.getlist("authorization"):
+        if len(given) > 1:
+            raise Unauthenticated("Send one Authorization header.", code="bad_scheme")
+        return await _by_bearer(request, given[0])
     if cookie := cookies.read(request, cookies.SESSION):
         check_origin(request)
         return await _by_session(request, cookie)
@@ -59,7 +61,7 @@ async def _by_bearer(request: Request[State], authorization: str) -> Identity:
     scheme, _, token = authorization.partition(" ")
     if scheme.lower() != "bearer":
         raise Unauthenticated("Only bearer tokens are understood.", code="bad_scheme")
-    bearer = await request.state["tokens"].verify(token.strip())
+    bearer = await request.state["tokens"].verify(token.strip(" "))
     await request.state["access"].check(bearer.user, bearer.issued)
     credential = Credential(bearer.user, bearer.issued)
     return Identity(bearer.user, bearer.name, bearer.expires, credential, checked)

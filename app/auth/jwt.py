@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import json
+import re
 from binascii import a2b_base64
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -19,6 +20,10 @@ LEEWAY_SECONDS = 10
 _LARGEST = 8192
 _LARGEST_HEAD = 1024
 _PLAIN = {"alg", "kid", "typ"}
+# Decoders skip what is no base64url, and drop the bits that a last character has beyond the last byte: without this,
+# one token could be written in many ways.
+_PART = r"(?:[A-Za-z0-9_-]{4})*(?:[A-Za-z0-9_-][AQgw]|[A-Za-z0-9_-]{2}[AEIMQUYcgkosw048])?"
+_COMPACT = re.compile(rf"(?=[^.]){_PART}\.(?=[^.]){_PART}\.(?=.){_PART}", re.DOTALL)
 
 
 class BadToken(Exception):
@@ -40,9 +45,11 @@ def head_of(token: str) -> Head:
     """The head of a token, read before anything is computed. Raises BadToken."""
     if len(token) > _LARGEST:
         raise BadToken("too large")
-    first, _, rest = token.partition(".")
-    if rest.count(".") != 1 or len(first) > _LARGEST_HEAD:
-        raise BadToken("not three parts")
+    if not _COMPACT.fullmatch(token):
+        raise BadToken("not three parts of base64url as it is written (RFC 7515, 2)")
+    first = token.partition(".")[0]
+    if len(first) > _LARGEST_HEAD:
+        raise BadToken("too large a head")
     return _head(first)
 
 

@@ -28,6 +28,8 @@ from app.core.settings import Settings
 logger = structlog.get_logger()
 
 SECONDS = 600
+MAX_BEGUN = 10_000
+"""Sign-ins that are remembered at once, of some 2 KB each."""
 _PATIENCE_SECONDS = 8.0
 _FRESH_SECONDS = 3600.0
 _LONGEST_SUBJECT = 255
@@ -71,8 +73,20 @@ class Provider:
             "nonce": made["nonce"],
             "verifier": made["code_verifier"],
         }
-        await self._redis.set(keys.oidc(made["state"]), compact(kept), ex=SECONDS)
+        await self._keep(keys.oidc(made["state"]), compact(kept))
         return str(made["url"])
+
+    async def _keep(self, key: str, begun: str) -> None:
+        """Raises Unavailable (`too_busy`) where more have begun than are remembered, whoever began them."""
+        now = time.time()
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.zremrangebyscore(keys.OIDC_BEGUN, "-inf", now)
+            pipe.zcard(keys.OIDC_BEGUN)
+            _, pending = await pipe.execute()
+        if pending >= MAX_BEGUN:
+            raise Unavailable("Too many are signing in just now; try again.", code="too_busy", retry_after=30)
+        await self._redis.zadd(keys.OIDC_BEGUN, {key: now + SECONDS})
+        await self._redis.set(key, begun, ex=SECONDS)
 
     async def finish(self, answer: dict[str, str], browser: str | None) -> Person:
         """Who has come back with this answer of the provider's (the query of the callback).
@@ -106,7 +120,10 @@ class Provider:
         return str(made["url"])
 
     async def _begun(self, state: str, browser: str | None) -> dict[str, str]:
-        kept = await self._redis.getdel(keys.oidc(state))
+        key = keys.oidc(state)
+        kept = await self._redis.getdel(key)
+        if kept:
+            await self._redis.zrem(keys.OIDC_BEGUN, key)
         begun: dict[str, str] = json.loads(kept) if kept else {}
         if not begun or browser is None or keys.digest(browser) != begun["browser"]:
             raise BadRequest("This sign-in was not begun in this browser, or too long ago.", code="bad_state")

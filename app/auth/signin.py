@@ -57,3 +57,7 @@ class SignIn(NamedTuple):
             raise
         audit.record("signed_in", caller.address, user=user, reason="link")
         return user
+
+    async def at_provider(self, caller: Caller) -> None:
+        """Counts a sign-in that begins at the OpenID provider. Raises TooMany (`too_many_sign_ins`)."""
+        await self.throttle.charge(throttle.at_provider(caller.address))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
 from app.auth.cookies import is_secure
 from app.state import State
+
+MAX_PATH = 1024
+"""Characters of a path that somebody may be sent to."""
 
 
 def origin(request: Request[State]) -> str:
@@ -26,14 +30,24 @@ def is_ours(request: Request[State], told: str) -> bool:
 
 
 def path_on_site(wanted: str | None) -> str:
-    """`wanted` where it is a path of this site, else the first page: nobody is sent anywhere else.
+    """`wanted` where a browser takes it for a path of this site, else the first page: nobody is sent anywhere else.
 
-    Browsers take `//host` and `/\\host` for another host, and drop tabs and line ends before they look.
+    It is read as browsers read addresses (WHATWG URL): `\\` is a slash, tabs and line ends are dropped, and `/.//host`
+    is the path `//host`, which would be another host wherever it is read once more. Any of that is no path here.
     """
-    if not wanted or not wanted.isprintable() or not wanted.startswith("/") or wanted[1:2] in {"/", "\\"}:
+    if not wanted or len(wanted) > MAX_PATH or not wanted.isprintable() or "\\" in wanted:
         return "/"
-    try:
-        parts = urlsplit(wanted)
-    except ValueError:
-        return "/"
-    return "/" if parts.scheme or parts.netloc else wanted
+    path = re.split(r"[?#]", wanted, maxsplit=1)[0]
+    return wanted if path.startswith("/") and not _normal(path).startswith("//") else "/"
+
+
+def _normal(path: str) -> str:
+    """A path without the segments that stand for this folder or the one above."""
+    kept: list[str] = []
+    for segment in path.split("/")[1:]:
+        plain = re.sub("%2e", ".", segment, flags=re.IGNORECASE)
+        if plain == "..":
+            del kept[-1:]
+        elif plain != ".":
+            kept.append(segment)
+    return "/" + "/".join(kept)

@@ -32,6 +32,7 @@ DEVICE = Rate(10, 30)
 ACCOUNT_AND_ADDRESS = Rate(5, 60)
 ADDRESS = Rate(30, 10)
 ACCOUNT = Rate(20, 30)
+BEGUN = Rate(30, 5)
 
 
 class Charge(NamedTuple):
@@ -63,6 +64,11 @@ def by_link(address: str) -> list[Charge]:
     return [Charge("address", network(address), ADDRESS)]
 
 
+def at_provider(address: str) -> list[Charge]:
+    """What a sign-in that begins at the OpenID provider counts for: it is remembered until it ends."""
+    return [Charge("begun", network(address), BEGUN)]
+
+
 def network(address: str) -> str:
     """The address as it is counted: of IPv6 the first 64 bits, which are one customer's."""
     try:
@@ -87,6 +93,19 @@ class Throttle:
 
         Raises TooMany (`too_many_sign_ins`, with `Retry-After`) before anything is tried.
         """
+        charged = await self.charge(charges)
+        try:
+            yield
+        except Unauthenticated:
+            raise
+        except Problem:
+            # It was not tried at all.
+            await self._give_back(charged)
+            raise
+        await self._give_back(charged)
+
+    async def charge(self, charges: Sequence[Charge]) -> list[Charge]:
+        """Counts an attempt, however it ends. Raises TooMany (`too_many_sign_ins`, with `Retry-After`)."""
         charged: list[Charge] = []
         for charge in charges:
             wait = await self._count(charge, 1)
@@ -98,15 +117,7 @@ class Throttle:
                     retry_after=ceil(wait / 1000),
                 )
             charged.append(charge)
-        try:
-            yield
-        except Unauthenticated:
-            raise
-        except Problem:
-            # It was not tried at all.
-            await self._give_back(charged)
-            raise
-        await self._give_back(charged)
+        return charged
 
     async def _give_back(self, charged: Sequence[Charge]) -> None:
         for charge in charged:

@@ -117,8 +117,9 @@ def _bearer(claims: dict[str, Any]) -> Bearer:
 def _outsider(claims: dict[str, Any], namespace: str) -> Bearer:
     subject, name = _subject(claims), claims.get("name")
     named = name if isinstance(name, str) and 0 < len(name) <= _LONGEST_SUBJECT else subject
-    # Not every issuer says when; its tokens are then as old as their use.
-    issued = float(max(0, claims.get("iat", time.time())))
+    # Not every issuer says when. Such a token counts as older than anything: once its user has been disabled, it never
+    # holds again.
+    issued = float(max(0, claims.get("iat", 0)))
     return Bearer(outsider_id(namespace, subject), named, _expires(claims), issued)
 
 

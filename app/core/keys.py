@@ -154,6 +154,11 @@ def oidc(state: str) -> str:
     return f"sv:oidc:{digest(state)}"
 
 
+OIDC_BEGUN = "sv:oidc-begun"
+"""Sorted set: keys of the sign-ins that have begun at the OpenID provider, by when they end (Unix time). Each goes when
+it ends, or with the next that begins."""
+
+
 def device(token: str) -> str:
     """String: who has signed in by password in the browser with this cookie, and when, as JSON. Dropped after 180
     days without a sign-in."""

@@ -13,6 +13,7 @@ from starlette.responses import RedirectResponse, Response
 from app.auth import audit, cookies, oidc, site
 from app.auth.oidc import Begun, Person, Provider
 from app.auth.seal import seal, unseal
+from app.auth.signin import Caller
 from app.core.errors import Forbidden, NotFound, Problem
 from app.core.models import Model
 from app.endpoints.replies import reply
@@ -67,6 +68,7 @@ def _for_people(endpoint: Endpoint) -> Endpoint:
 async def login(request: Request[State]) -> Response:
     """Sends the browser to the provider; `?next=` is where it goes afterwards, a path of this site."""
     provider = _provider(request)
+    await request.state["sign_in"].at_provider(Caller(audit.address_of(request), None))
     browser = cookies.read(request, _COOKIE) or secrets.token_urlsafe(24)
     target = site.path_on_site(request.query_params.get("next"))
     address = await provider.begin(Begun(browser, f"{site.origin(request)}/auth/oidc/callback", target))
@@ -136,7 +138,7 @@ OPERATIONS: Operations = {
             302: Answer("On to the provider.", headers=(location("^https?://", "The provider."),)),
             303: Answer(_TO_SIGN_IN, headers=(location("^/signin", "The sign-in page."),)),
         },
-        problems={404: ["not_found"], 503: _AWAY},
+        problems={404: ["not_found"], 429: ["too_many_sign_ins"], 503: ["too_busy", *_AWAY]},
     ),
     callback: Operation(
         "Come back from the OpenID provider",

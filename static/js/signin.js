@@ -4,6 +4,7 @@ import { api } from "./api.js";
 import { wireLanguageButton } from "./components/language-button.js";
 import { byId } from "./components/parts.js";
 import { describeError, has, onLocaleChange, t, translate } from "./i18n.js";
+import { pageOnSite } from "./next-page.js";
 
 const form = byId("sign-in");
 const submit = form.querySelector("[type=submit]");
@@ -76,7 +77,8 @@ async function showProvider() {
   if (!oidc) return;
   providerName = oidc.name;
   const link = byId("provider");
-  link.href = `${oidc.url}?${new URLSearchParams({ next: nextPage() })}`;
+  const next = nextPage().slice(location.origin.length); // the server wants a path, and looks at it itself
+  link.href = `${oidc.url}?${new URLSearchParams({ next })}`;
   link.hidden = false;
   nameProvider();
 }
@@ -92,12 +94,7 @@ function linkFailure(error) {
 
 const otherFailure = (error) => (error.status === 429 ? t("signin.tooMany") : describeError(error));
 
-/** Where one was going: only a path of this site, never another's address. */
-function nextPage() {
-  const wanted = new URLSearchParams(location.search).get("next") ?? "/";
-  const target = new URL(wanted, location.origin);
-  return target.origin === location.origin ? target.pathname + target.search : "/";
-}
+const nextPage = () => pageOnSite(new URLSearchParams(location.search).get("next"), location.origin);
 
 function showFailure(text) {
   failure = text;

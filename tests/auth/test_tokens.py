@@ -7,7 +7,7 @@ import hmac
 import json
 import time
 from base64 import urlsafe_b64encode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,10 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey, OctKey, RSAKey
 from pydantic import ValidationError
+from redis.asyncio import Redis
 
 from app.auth import jwks, keyring
+from app.auth.access import Access
 from app.auth.issuer import Issuer
 from app.auth.keyring import Keyring
 from app.auth.names import outsider_id, user_id
@@ -238,6 +240,49 @@ async def test_algorithm_is_the_keys_and_never_the_tokens(issuer: PublishingIssu
             ["RS256"],
         )
         await refused(tokens, brought)
+
+
+def respelled(token: str) -> Iterator[str]:
+    """The token as a decoder that is not strict would take it just as well."""
+    head, claims, signature = token.split(".")
+    yield from (f"{token}{junk}" for junk in ("=", "==", "!", " ", "\n", "*", "\x00", "é", ".", "A", "\u0660"))
+    yield f"{head}.{claims}.!{signature}"
+    yield f"{head}.{claims}.{signature[:5]}\n{signature[5:]}"
+    yield f"{head}.{claims}={'=' * (-len(claims) % 4)}.{signature}"
+    yield f"{head}.{claims}.{signature.replace('-', '+').replace('_', '/')}="
+    # The last character of 32 bytes, or of 256, has bits that stand for nothing.
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    yield f"{head}.{claims}.{signature[:-1]}{letters[letters.index(signature[-1]) + 1]}"
+
+
+async def test_token_is_written_in_one_way(issuer: PublishingIssuer) -> None:
+    async with verifying(jwks_url=issuer.url, jwt_issuer=NAME, jwt_secret=SHARED) as tokens:
+        odd_head = signed(OWN, head={"cty": "not plain"})
+        for good in (tokens.sign("alice", 60), odd_head, signed(SHARED, iss=NAME), issuer.sign()):
+            assert (await tokens.verify(good)).user
+            for token in respelled(good):
+                await refused(tokens, token)
+            assert (await tokens.verify(good)).user
+
+
+@pytest.mark.parametrize("issued", [None, 0, "then"])
+async def test_issuers_token_from_before_its_user_was_disabled_stays_dead(redis: Redis, issued: object) -> None:
+    async with verifying(jwt_secret=SHARED) as tokens:
+        claims: dict[str, Any] = (
+            {} if issued is None else {"iat": int(time.time()) - 100 if issued == "then" else issued}
+        )
+        bearer = await tokens.verify(signed(SHARED, **claims))
+        access = Access(redis)
+        await access.check(bearer.user, bearer.issued)
+        await access.disable(bearer.user)
+        await access.enable(bearer.user)
+        # A new look at the same token, which says no more than it did.
+        again = await tokens.verify(signed(SHARED, **claims))
+        with pytest.raises(Unauthenticated) as caught:
+            await access.check(again.user, again.issued)
+        assert caught.value.code == "signed_out"
+        fresh = await tokens.verify(signed(SHARED, iat=time.time()))
+        await access.check(fresh.user, fresh.issued)
 
 
 async def test_key_that_is_new_is_fetched_once_and_a_flood_of_unknown_ones_hardly_ever(

@@ -15,8 +15,12 @@ from structlog.testing import capture_logs
 
 from app.auth.access import Access
 from app.auth.names import outsider_id
+from app.auth.oidc import Provider
 from app.auth.seal import seal, unseal
-from app.auth.site import path_on_site
+from app.auth.site import MAX_PATH, path_on_site
+from app.auth.throttle import BEGUN
+from app.core import keys
+from app.core.errors import BadRequest, Unavailable
 from app.core.settings import Settings
 from tests.auth.provider import CLIENT_ID, CLIENT_SECRET, Person, ProviderProcess, providing
 from tests.conftest import serve
@@ -155,6 +159,39 @@ async def test_provider_that_is_away_is_503_and_the_others_sign_in(
         assert (await carol.http.get("/auth/oidc/login")).status_code == httpx.codes.FOUND
 
 
+async def test_sign_ins_that_begin_are_counted_by_address(oidc: Settings) -> None:
+    """There is no provider here: whoever is refused reaches nobody, and leaves nothing behind."""
+    async with serve(oidc.model_copy(update={"trusted_proxies": "127.0.0.1"})) as site, browser(site) as carol:
+        codes = []
+        for _ in range(BEGUN.burst + 1):
+            answer = await carol.http.get("/auth/oidc/login", headers={"X-Forwarded-For": "203.0.113.1"})
+            codes.append(answer.status_code)
+        assert codes == [503] * BEGUN.burst + [429]
+        assert answer.json()["code"] == "too_many_sign_ins"
+        assert int(answer.headers["retry-after"]) > 0
+        other = await carol.http.get("/auth/oidc/login", headers={"X-Forwarded-For": "203.0.113.2"})
+        assert other.status_code == httpx.codes.SERVICE_UNAVAILABLE
+
+
+async def test_sign_ins_that_are_remembered_are_bounded(
+    oidc: Settings, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.auth.oidc.MAX_BEGUN", 2)
+    provider = Provider(oidc, redis)
+    for state in "ab":
+        await provider._keep(keys.oidc(state), '{"browser": ""}')
+    with pytest.raises(Unavailable) as caught:
+        await provider._keep(keys.oidc("c"), "{}")
+    assert caught.value.code == "too_busy"
+    # One that has ended makes room, as one that is too old does.
+    with pytest.raises(BadRequest):
+        await provider.finish({"state": "a"}, "a browser")
+    await provider._keep(keys.oidc("c"), "{}")
+    assert await redis.zcard(keys.OIDC_BEGUN) == 2
+    await redis.zadd(keys.OIDC_BEGUN, {keys.oidc("b"): 1.0})
+    await provider._keep(keys.oidc("d"), "{}")
+
+
 async def test_provider_that_calls_itself_otherwise_is_not_believed(oidc: Settings, provider: ProviderProcess) -> None:
     other = oidc.model_copy(update={"oidc_issuer": oidc.oidc_issuer.replace("127.0.0.1", "localhost")})
     async with serve(other) as site, browser(site) as carol:
@@ -184,13 +221,17 @@ async def test_without_a_provider_there_is_nothing_of_it(anyone: httpx.AsyncClie
         *("https://evil.example", "//evil.example", "/\\evil.example", "\\\\evil.example", "javascript:alert(1)"),
         *("/\t/evil.example", "\t//evil.example", "/\n/evil.example", " //evil.example", "evil.example", "", None),
         *("https:evil.example", "///evil.example", "/\x00", "http:///evil", "//[", "/\u2028"),
+        *("/.//evil.example", "/x/..//evil.example", "/x/../..//evil.example", "/%2e//evil", "/x/%2E.//evil", "/..//x"),
+        *("/.%2e/%2e//evil", "/x\\..\\\\evil", "/.\\/evil", "?//evil.example", "/" + "x" * MAX_PATH),
     ],
 )
 def test_nobody_is_sent_to_another_site(wanted: str | None) -> None:
     assert path_on_site(wanted) == "/"
 
 
-@pytest.mark.parametrize("wanted", ["/", "/projects/abc", "/projects/abc?x=1#y", "/a//b", "/?next=//x"])
+@pytest.mark.parametrize(
+    "wanted", ["/", "/projects/abc", "/projects/abc?x=1#y", "/a//b", "/?next=//x", "/x?a=/.//b", "/a/../b", "/%2F/x"]
+)
 def test_paths_of_this_site_are_kept(wanted: str) -> None:
     assert path_on_site(wanted) == wanted
 

@@ -31,6 +31,8 @@ export const messages = {
   "signin.problem.provider_refused": "The sign-in service did not let you in.",
   "signin.problem.bad_state": "This sign-in took too long or was begun in another browser. Try again.",
   "signin.problem.account_disabled": "This account is disabled.",
+  "signin.problem.too_many_sign_ins": "Too many attempts to sign in. Wait a little and try again.",
+  "signin.problem.too_busy": "Too many people are signing in right now. Try again in a moment.",
 
   "projects.title": "Projects",
   "projects.new": "New project",

@@ -31,6 +31,8 @@ export const messages = {
   "signin.problem.provider_refused": "登录服务未允许您登录。",
   "signin.problem.bad_state": "此次登录超时，或是在另一个浏览器中开始的，请重试。",
   "signin.problem.account_disabled": "此账户已停用。",
+  "signin.problem.too_many_sign_ins": "登录尝试过多，请稍候再试。",
+  "signin.problem.too_busy": "当前登录人数过多，请稍后再试。",
 
   "projects.title": "项目",
   "projects.new": "新建项目",
