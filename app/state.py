@@ -25,7 +25,7 @@ from app.core.exposition import exposed
 from app.core.jobs import Jobs
 from app.core.projects import Projects
 from app.core.queue import WorkQueue
-from app.core.rates import Rates
+from app.core.rates import InFlight, Rates
 from app.core.redis import connect, prepare
 from app.core.settings import Settings
 from app.core.status import status_of
@@ -61,6 +61,7 @@ class State(TypedDict):
     provider: Provider | None
     guard: Guard
     streams: Streams
+    bodies: InFlight
 
 
 @asynccontextmanager
@@ -104,6 +105,7 @@ async def opened(settings: Settings) -> AsyncIterator[State]:
                     provider=provider_of(settings, redis),
                     guard=guard,
                     streams=streams,
+                    bodies=InFlight(settings.max_bodies_at_once),
                 )
     finally:
         await bulletin.close()

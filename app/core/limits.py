@@ -35,7 +35,13 @@ class Limits(BaseSettings):
     max_chapters: int = Field(2000, ge=1, description="most chapters of a project")
     max_characters: int = Field(5_000_000, ge=1, description="most characters of a project")
     max_pronunciations: int = Field(500, ge=0, le=500, description="most terms in a project's pronunciation dictionary")
+    max_pronunciation_bytes: int = Field(
+        64 * 1024, ge=0, description="largest pronunciation dictionary of a project, as JSON"
+    )
     max_projects: int = Field(1000, ge=1, description="most projects of a user")
     max_changes_per_minute: int = Field(600, ge=1, description="requests of a user that change something, a minute")
     max_uploads_per_minute: int = Field(60, ge=1, description="projects that a user may create, a minute")
     max_open_jobs: int = Field(5000, ge=1, description="most jobs of a user that are waiting or active")
+    max_bodies_at_once: int = Field(
+        8, ge=1, description="manuscripts and texts of a user that one web process receives at once"
+    )

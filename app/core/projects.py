@@ -17,6 +17,7 @@ from app.core import keys, rearrange, storage
 from app.core.deletion import Deletion
 from app.core.errors import Conflict, NotFound, Refused, TooMany, Unavailable, Unprocessable
 from app.core.jobs import Claim, Jobs, Order
+from app.core.lengths import MAX_AUTHOR, MAX_TITLE, shortened
 from app.core.messages import PARSING, Language
 from app.core.models import Chapter, Job, Project, compact, new_id, now
 from app.core.redis import decoded, fields, names
@@ -26,6 +27,7 @@ from app.core.storage import Storage
 _ADD_CHAPTERS = files("app.core").joinpath("add_chapters.lua").read_text()
 _BATCH = 100
 _SAYABLE = {"title", "language"}
+_LONGEST = {"title": MAX_TITLE, "author": MAX_AUTHOR}
 
 
 class Manuscript(NamedTuple):
@@ -238,7 +240,7 @@ class Projects:
                 "id": id,
                 "projectId": project,
                 "position": str(position),
-                "title": one.title,
+                "title": shortened(one.title),
                 "confidence": one.confidence,
                 **stored,
             }
@@ -248,9 +250,9 @@ class Projects:
             await self._add(claim, records[start : start + _BATCH])
         totals = {"chapterCount": str(len(parsed)), "characters": str(sum(len(found.text) for found in parsed))}
         unsaid = decoded(await self._redis.hgetall(keys.project(user, project))).get("unsaid", "").split()
-        own = {
-            name: said for name, said in (found or {}).items() if name not in {"title", "language"} or name in unsaid
-        }
+        told = {**(found or {})}
+        told |= {name: shortened(told[name], most) for name, most in _LONGEST.items() if name in told}
+        own = {name: said for name, said in told.items() if name not in _SAYABLE or name in unsaid}
         return {keys.project(user, project): own | totals | {"updatedAt": now()}}
 
     async def _add(self, claim: Claim, records: Sequence[Mapping[str, str]]) -> None:

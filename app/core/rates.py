@@ -1,8 +1,11 @@
-"""How often a user may do a thing: counted in Redis, so that it holds over all web processes."""
+"""How often a user may do a thing: counted in Redis, so that it holds over all web processes; and how much at once."""
 
 from __future__ import annotations
 
 import math
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.resources import files
 from typing import Literal
 
@@ -42,3 +45,29 @@ class Rates:
                 retry_after=math.ceil(wait / 1000),
                 limit=self._per_minute[rate],
             )
+
+
+class InFlight:
+    """How many large bodies of each user this process is receiving: each takes memory, or disk, until it has come."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._now: Counter[str] = Counter()
+
+    @contextmanager
+    def one(self, user: str) -> Iterator[None]:
+        """One more while the context is open. Raises TooMany (`too_many_at_once`)."""
+        if self._now[user] >= self._most:
+            raise TooMany(
+                f"That is more than {self._most} large requests at once; wait for one to end.",
+                code="too_many_at_once",
+                retry_after=5,
+                limit=self._most,
+            )
+        self._now[user] += 1
+        try:
+            yield
+        finally:
+            self._now[user] -= 1
+            if not self._now[user]:
+                del self._now[user]

@@ -15,11 +15,12 @@ from redis.asyncio import Redis
 from app.core import keys
 from app.core.errors import Conflict, NotFound, Unprocessable
 from app.core.eventlog import PUSH, EventLog
+from app.core.lengths import numbered
 from app.core.models import compact, now
 from app.core.settings import Settings
 
 _REARRANGE = PUSH + files("app.core").joinpath("rearrange.lua").read_text()
-_LONGEST_TITLE = 80  # characters
+_LONGEST_HEADING = 80  # characters
 _STATEMENT_ENDS = tuple("。，；;,.")
 _NUMBERED = re.compile(r" \(\d+\)$")
 Record = Mapping[str, str]
@@ -91,10 +92,10 @@ def halves(text: str, title: str, offset: int) -> Halves:
     first, second = text[:start].strip("\n"), text[start:].strip("\n")
     line, _, rest = second.partition("\n")
     heading = line.strip()
-    if heading and len(heading) <= _LONGEST_TITLE and not heading.endswith(_STATEMENT_ENDS) and _readable(rest):
+    if heading and len(heading) <= _LONGEST_HEADING and not heading.endswith(_STATEMENT_ENDS) and _readable(rest):
         title, second = heading, rest.strip("\n")
     else:
-        title = f"{_NUMBERED.sub('', title)} (2)"
+        title = numbered(_NUMBERED.sub("", title), 2)
     if not _readable(first) or not _readable(second):
         raise Conflict("There is nothing to read on one side of this place.", code="nothing_to_split")
     return Halves(first, title, second)

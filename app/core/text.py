@@ -8,6 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from app.core.errors import Unprocessable
+from app.core.lengths import MAX_GUESSED_TITLE
 
 if TYPE_CHECKING:
     # Kept out at run time: this module is all of the core that the process which reads a manuscript needs.
@@ -22,6 +23,7 @@ _MARKS = [
     (codecs.BOM_UTF16_BE, "utf-16"),
 ]
 _CHUNK = 64 * 1024
+_PIECE = 64 * 1024  # characters
 # What a text without a mark may be in; of equals the first wins. UTF-8 is among them for files with a few broken bytes.
 _GUESSES = ["utf-8", "gb18030", "big5", "utf-16-le", "utf-16-be", "cp1252"]
 _SAMPLE = 64 * 1024
@@ -80,14 +82,19 @@ def clean(text: str) -> str:
 
 
 def scrubbed(text: str) -> str:
+    """`text` with `\\n` as its only line end, and without control characters and direction marks.
+
+    In pieces: a regular expression at work lets no other thread run, and there are texts that are nothing but marks.
+    """
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\x85", "\n").replace("\f", "\n")
-    return _DIRECTION.sub("", _CONTROL.sub("", text))
+    pieces = (text[at : at + _PIECE] for at in range(0, len(text), _PIECE))
+    return "".join(_DIRECTION.sub("", _CONTROL.sub("", piece)) for piece in pieces)
 
 
 def title_of(line: str) -> str:
-    """What may serve as a title: `line` without Markdown's marks, control characters and direction marks, at most 100
-    characters."""
-    return _DIRECTION.sub("", _CONTROL.sub("", line)).strip().lstrip("#").strip()[:100]
+    """What may serve as a title: `line` without Markdown's marks, control characters and direction marks, at most
+    `MAX_GUESSED_TITLE` characters."""
+    return _DIRECTION.sub("", _CONTROL.sub("", line)).strip().lstrip("#").strip()[:MAX_GUESSED_TITLE]
 
 
 def language_of(text: str, default: Language) -> Language:

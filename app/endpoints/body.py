@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
-from starlette.datastructures import FormData
-from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
+from app.auth.identity import identity_of
 from app.core.errors import BadRequest, TooLarge, Unavailable, Unprocessable, UnsupportedMedia
+from app.endpoints.form import Form, parse
 from app.state import State
+
+_SMALL_BYTES = 64 * 1024
 
 
 class Body(BaseModel):
@@ -31,17 +33,22 @@ def absent() -> Any:
 BodyT = TypeVar("BodyT", bound=Body)
 
 
-async def read_json(request: Request[State], model: type[BodyT], *, largest: int = 64 * 1024) -> BodyT:
-    """The JSON body as `model`. Raises BadRequest (`bad_json`, `cut_off`), TooLarge, UnsupportedMedia,
-    Unprocessable."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
+async def read_json(request: Request[State], model: type[BodyT], *, largest: int = _SMALL_BYTES) -> BodyT:
+    """The JSON body as `model`. Raises BadRequest (`bad_json`, `cut_off`), TooLarge, UnsupportedMedia, Unprocessable,
+    and TooMany (`too_many_at_once`) where it may be large."""
+    if kind_of(request) != "application/json":
         raise UnsupportedMedia("Send JSON with `Content-Type: application/json`.", code="not_json")
-    try:
-        content = b"".join([chunk async for chunk in _bounded(request, largest).stream()])
-    except ClientDisconnect as error:
-        raise BadRequest("The body did not come to its end.", code="cut_off") from error
-    return check(model, content)
+    with _in_flight(request, largest):
+        try:
+            content = b"".join([chunk async for chunk in _bounded(request, largest).stream()])
+        except ClientDisconnect as error:
+            raise BadRequest("The body did not come to its end.", code="cut_off") from error
+        return check(model, content)
+
+
+def kind_of(request: Request[State]) -> str:
+    """The media type of a body, without its parameters, in small letters."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def check(model: type[BodyT], content: bytes | dict[str, Any]) -> BodyT:
@@ -58,23 +65,29 @@ def check(model: type[BodyT], content: bytes | dict[str, Any]) -> BodyT:
 
 
 @asynccontextmanager
-async def read_form(request: Request[State], largest: int) -> AsyncIterator[FormData]:
-    """A multipart body; files are spooled to disk, gone with the context.
+async def read_form(request: Request[State], largest: int) -> AsyncIterator[Form]:
+    """A multipart body within the bounds of `app.endpoints.form`; its file is spooled to disk, gone with the context.
 
-    Raises TooLarge, BadRequest (`bad_form`, `cut_off`), Unavailable (`storage_unavailable`).
+    Raises TooLarge, TooMany (`too_many_at_once`), BadRequest (`bad_form`, `cut_off`), Unavailable
+    (`storage_unavailable`).
     """
-    form = await _form(_bounded(request, largest))
-    try:
-        yield form
-    finally:
-        await form.close()
+    with _in_flight(request, largest):
+        form = await _form(_bounded(request, largest))
+        try:
+            yield form
+        finally:
+            form.close()
 
 
-async def _form(request: Request[State]) -> FormData:
+def _in_flight(request: Request[State], largest: int) -> AbstractContextManager[None]:
+    if largest <= _SMALL_BYTES:
+        return nullcontext()
+    return request.state["bodies"].one(identity_of(request).user)
+
+
+async def _form(request: Request[State]) -> Form:
     try:
-        return await request.form(max_files=1, max_fields=20, max_part_size=64 * 1024)
-    except HTTPException as error:
-        raise BadRequest(f"The form cannot be read: {error.detail}", code="bad_form") from error
+        return await parse(request.headers, request.stream())
     except ClientDisconnect as error:
         raise BadRequest("The form did not come to its end.", code="cut_off") from error
     except OSError as error:
@@ -84,7 +97,8 @@ async def _form(request: Request[State]) -> FormData:
 def _bounded(request: Request[State], largest: int) -> Request[State]:
     """The request, whose body is cut off with TooLarge as soon as more than `largest` bytes have come."""
     told = request.headers.get("content-length", "")
-    if told.isdigit() and int(told) > largest:
+    # Python takes other digits for digits as well, and refuses to read very many of them.
+    if told.isascii() and told.isdigit() and (len(told) > 18 or int(told) > largest):
         raise _too_large(largest)
     come = 0
 

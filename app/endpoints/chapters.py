@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field
@@ -112,7 +113,7 @@ async def change(request: Request[State]) -> Response:
     changes = await read_json(request, ChapterChanges, largest=request.state["settings"].max_json_bytes)
     said = changes.model_dump(exclude_unset=True, exclude={"text"})
     record = {name: "" if value is None else str(value) for name, value in said.items()}
-    content = None if changes.text is None else text.clean(changes.text)
+    content = None if changes.text is None else await asyncio.to_thread(text.clean, changes.text)
     chapter = await request.state["projects"].change_chapter(user, project, id, record, text=content)
     return reply(await _estimated(request, chapter))
 

@@ -13,7 +13,6 @@ from typing import Annotated, Any, BinaryIO
 
 from pydantic import AfterValidator, ConfigDict, Field, StrictBool, StringConstraints
 from pydantic_core import PydanticCustomError
-from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
@@ -23,11 +22,13 @@ from app.core.books import Book
 from app.core.errors import NotFound, TooLarge, Unprocessable
 from app.core.estimate import estimate
 from app.core.formats import FORMATS, HEAD_BYTES, format_of
+from app.core.lengths import MAX_RESPELLING, MAX_TERM, MAX_TITLE, MAX_VOICE
 from app.core.messages import Language
-from app.core.models import BOOK, MANUSCRIPT, VOICE_ID, Chapter, Job, Model, Project
+from app.core.models import BOOK, MANUSCRIPT, VOICE_ID, Chapter, Job, Model, Project, compact
 from app.core.projects import Manuscript
 from app.core.settings import Settings
-from app.endpoints.body import Body, absent, check, read_form, read_json
+from app.endpoints.body import Body, absent, check, kind_of, read_form, read_json
+from app.endpoints.form import Form
 from app.endpoints.replies import reply
 from app.openapi.operation import FORM, JSON, Answer, JsonSchema, Operation, Operations
 from app.openapi.parameters import ETAG, IF_NONE_MATCH, location
@@ -45,13 +46,13 @@ def _trimmed(title: str) -> str:
 
 Title = Annotated[
     str,
-    StringConstraints(min_length=1, max_length=300),
+    StringConstraints(min_length=1, max_length=MAX_TITLE),
     AfterValidator(_trimmed),
     Field(json_schema_extra={"pattern": _VISIBLE}),
 ]
 Text = Annotated[str, StringConstraints(min_length=1), Field(json_schema_extra={"pattern": r"[\p{L}\p{N}]"})]
 """Something to read aloud: a letter or a digit. What has none is refused by `app.core.text`, as it is in files."""
-Voice = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=rf"^{VOICE_ID}$")]
+Voice = Annotated[str, StringConstraints(min_length=1, max_length=MAX_VOICE, pattern=rf"^{VOICE_ID}$")]
 
 _UNTITLED: dict[Language, str] = {"zh-CN": "未命名", "en": "Untitled"}
 _TEXT_FORMATS = {"txt", "md"}
@@ -70,8 +71,8 @@ _LARGEST_CHANGES = 1024 * 1024
 class Term(Body):
     """How a term is said; of two for the same term the first holds."""
 
-    term: Annotated[Title, StringConstraints(max_length=100)]
-    respelling: Annotated[Title, StringConstraints(max_length=200)]
+    term: Annotated[Title, StringConstraints(max_length=MAX_TERM)]
+    respelling: Annotated[Title, StringConstraints(max_length=MAX_RESPELLING)]
     match_case: StrictBool = False
 
 
@@ -234,11 +235,17 @@ async def change(request: Request[State]) -> Response:
     user, id = identity_of(request).user, request.path_params["project"]
     changes = await read_json(request, ProjectChanges, largest=_LARGEST_CHANGES)
     said = changes.model_dump(exclude_unset=True, by_alias=True)
-    most = request.state["settings"].max_pronunciations
-    if len(said.get("pronunciations", [])) > most:
-        raise Unprocessable(f"There may be {most} pronunciations.", code="too_many_pronunciations")
+    _check_pronunciations(said.get("pronunciations", []), request.state["settings"])
     project = await request.state["projects"].change(user, id, said)
     return reply(_document(project, (await request.state["jobs"].latest(user, id)).get(MANUSCRIPT)))
+
+
+def _check_pronunciations(said: list[dict[str, Any]], settings: Settings) -> None:
+    most, room = settings.max_pronunciations, settings.max_pronunciation_bytes
+    if len(said) > most:
+        raise Unprocessable(f"There may be {most} pronunciations.", code="too_many_pronunciations")
+    if len(compact(said).encode()) > room:
+        raise Unprocessable(f"Pronunciations may have {room} bytes in all.", code="too_many_pronunciations")
 
 
 async def delete(request: Request[State]) -> Response:
@@ -250,22 +257,21 @@ async def delete(request: Request[State]) -> Response:
 async def _manuscript(request: Request[State]) -> AsyncIterator[Manuscript]:
     """What was sent, to be read while the context is open; of a file there is never more in memory than a piece."""
     settings = request.state["settings"]
-    if request.headers.get("content-type", "").lower().startswith(FORM):
+    if kind_of(request) == FORM:
         async with read_form(request, settings.max_upload_bytes) as form:
             yield await _uploaded(request, form)
     else:
         asked = await read_json(request, NewText, largest=min(settings.max_json_bytes, settings.max_upload_bytes))
         # No bytes of unknown encoding here: what is read as UTF-8 again must not look like anything else.
-        content = BytesIO(text.clean(asked.text).encode())
+        content = BytesIO(await asyncio.to_thread(lambda: text.clean(asked.text).encode()))
         yield await _checked(request, asked, content, "txt", asked.title)
 
 
-async def _uploaded(request: Request[State], form: FormData) -> Manuscript:
-    file = form.get("file")
-    if not isinstance(file, UploadFile):
+async def _uploaded(request: Request[State], form: Form) -> Manuscript:
+    file = form.file
+    if file is None or form.file_field != "file":
         raise Unprocessable("Send the manuscript as the form's `file`.", code="no_file")
-    said: dict[str, Any] = {name: value for name, value in form.items() if name != "file" and value != ""}
-    asked = check(NewFile, said)
+    asked = check(NewFile, {name: value for name, value in form.fields.items() if value != ""})
     format = format_of(file.filename, await file.read(HEAD_BYTES))
     stem = PurePath((file.filename or "").replace("\\", "/")).stem
     checked = await _checked(request, asked, file.file, format, asked.title or text.title_of(stem))

@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 
 from app.core import keys
 from app.core.jobs import Jobs
+from app.core.lengths import MAX_TITLE
 from app.core.projects import audio_record
 from app.core.settings import Settings
 from app.core.storage import Storage, audio_path
@@ -84,6 +85,14 @@ async def test_half_that_begins_with_a_sentence_is_called_as_the_whole_was(book:
     await book.split((await book.chapters())[1], TEXT.index("So they"))
     titles = [title for title, _ in await book.texts()]
     assert titles == ["Chapter 1", "Chapter 2", "Chapter 2 (2)", "Chapter 3"]
+
+
+async def test_halves_of_a_chapter_with_the_longest_title_have_titles_that_may_be_sent_back(book: Book) -> None:
+    second = (await book.chapters())[1]
+    assert (await book.alice.http.patch(book.url(second), json={"title": "x" * MAX_TITLE})).is_success
+    halves = (await book.split(second, TEXT.index("So they"))).json()["chapters"]
+    assert [len(half["title"]) for half in halves] == [MAX_TITLE, MAX_TITLE]
+    assert (await book.alice.http.patch(book.url(halves[1]), json={"title": halves[1]["title"]})).is_success
 
 
 async def test_merging_the_halves_gives_the_text_back(book: Book) -> None:

@@ -82,6 +82,14 @@ async def test_ways_that_cannot_be_are_refused(alice: Client, project: dict[str,
     assert answer.json()["code"] == "invalid"
 
 
+async def test_dictionary_is_bounded_by_its_size_too(alice: Client, project: dict[str, Any]) -> None:
+    terms = [{"term": f"{number:03}{'漢' * 97}", "respelling": "字" * 200} for number in range(90)]
+    answer = await alice.http.patch(f"/api/projects/{project['id']}", json={"pronunciations": terms})
+    assert (answer.status_code, answer.json()["code"]) == (422, "too_many_pronunciations")
+    answer = await alice.http.patch(f"/api/projects/{project['id']}", json={"pronunciations": terms[:40]})
+    assert answer.is_success
+
+
 @pytest.mark.parametrize(
     "change", [{"voice": "en-us"}, {"speed": 1.5}, {"dialogueVoice": "en-us"}, {"pronunciations": [TERM]}]
 )

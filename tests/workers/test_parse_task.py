@@ -10,9 +10,10 @@ from redis.asyncio import Redis
 from app.core.deletion import Deletion
 from app.core.eventlog import EventLog
 from app.core.jobs import Jobs
+from app.core.lengths import MAX_AUTHOR, MAX_TITLE
 from app.core.messages import PARSING, Language
 from app.core.models import Job, Project
-from app.core.projects import Manuscript, Projects
+from app.core.projects import Manuscript, ParsedChapter, Projects
 from app.core.queue import WorkQueue
 from app.core.settings import Settings
 from app.core.storage import Storage, cover_path
@@ -79,3 +80,16 @@ async def test_what_was_said_stays(parse: Parse) -> None:
 async def test_language_that_a_book_does_not_name_is_the_one_it_shows(parse: Parse) -> None:
     project, _ = await parse("docx without styles", said("集市", "en", "language"))
     assert project.language == "zh-CN"
+
+
+async def test_parser_that_finds_longer_titles_than_there_may_be_stores_shorter_ones(
+    projects: Projects, jobs: Jobs
+) -> None:
+    project, job = await projects.create("alice", Manuscript(b"x", "txt", "A book", "en", unsaid=("title",)))
+    claim = await jobs.claim("alice", job.id, "read")
+    found = {"title": "t" * 5000, "author": "a" * 5000}
+    records = await projects.add_chapters(claim, [ParsedChapter("c" * 5000, "Text.")], found)
+    await jobs.complete(claim, {"chapters": 1, "characters": 5}, records)
+    stored = await projects.get("alice", project.id)
+    [chapter] = await projects.chapters("alice", project.id)
+    assert [len(stored.title), len(stored.author), len(chapter.title)] == [MAX_TITLE, MAX_AUTHOR, MAX_TITLE]

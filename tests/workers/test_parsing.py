@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from app.core.errors import JobError
+from app.core.lengths import MAX_TITLE
 from app.core.messages import PARSING, Language
 from tests.workers.conftest import Reports
 from workers import parsing
@@ -117,3 +118,25 @@ async def test_text_that_must_be_too_long_is_not_even_decoded(parse: Parse, repo
 async def test_title_may_be_anything(parse: Parse, reports: Reports) -> None:
     title = "-c \0 \ud800 '\"$(x)` \n"
     assert (await parse(b"Text.", "txt", title, "en", reports)).title == title.strip()
+
+
+@pytest.mark.parametrize("format", ["html", "md"])
+async def test_heading_of_a_megabyte_is_a_short_title_and_the_rest_is_text(
+    parse: Parse, reports: Reports, format: str
+) -> None:
+    long = "word " * 200_000
+    headings = {"html": f"<h1>{long}</h1><p>A.</p><h1>Two</h1><p>B.</p>", "md": f"# {long}\n\nA.\n\n# Two\n\nB.\n"}
+    manuscript = await parse(headings[format].encode(), format, "Book", "en", reports)
+    assert all(len(chapter.title) <= MAX_TITLE for chapter in manuscript.chapters)
+    assert sum(chapter.text.count("word") for chapter in manuscript.chapters) == 200_000 - 60
+    assert manuscript.left_out == {}
+    assert manuscript.characters_in == manuscript.characters_spoken == 200_000 * 4 + 2 + 3 + 2
+
+
+async def test_thousands_of_headings_and_a_long_own_title_stay_within_bounds(parse: Parse, reports: Reports) -> None:
+    long = "x" * 40_000
+    data = f"# {long}\n\n" + "".join(f"## {long}{number}\n\nA.\n\n" for number in range(20))
+    manuscript = await parse(data.encode(), "md", "Book", "en", reports)
+    assert len(manuscript.title) == MAX_TITLE
+    assert [len(chapter.title) for chapter in manuscript.chapters] == [MAX_TITLE] * 20
+    assert manuscript.characters > 20 * 39_000

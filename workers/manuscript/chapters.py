@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from app.core.lengths import divided, numbered
 from workers.manuscript.headings import Ordinal, is_contents, is_heading, is_volume, numbered_run, ordinal
 from workers.manuscript.model import Chapter, Confidence, Manuscript, Tally, visible
 
@@ -98,9 +99,13 @@ def from_sections(
 def _chapter(section: Section, above: list[Section], title: str, lines: list[str]) -> Chapter:
     if not section.title:
         return Chapter(title, _joined(lines), section.confidence)
-    titles = [one.title or "" for one in above]
+    whole = " ".join([*(one.title or "" for one in above), section.title])
     heading = sum(one.heading_size for one in [*above, section])
-    return Chapter(" ".join([*titles, section.title]), _joined(lines), section.confidence, heading)
+    short, rest = divided(whole)
+    if rest and heading == visible(whole):
+        # All of it stands in the manuscript: what no title has room for is read as text.
+        lines, heading = [rest, "", *lines], heading - visible(rest)
+    return Chapter(short, _joined(lines), section.confidence, heading)
 
 
 def _leave_out(sections: list[Section], tally: Tally) -> None:
@@ -158,9 +163,9 @@ def _cut(chapter: Chapter, longest: int) -> list[Chapter]:
     if len(chapter.text) <= longest:
         return [chapter]
     return [
-        Chapter(f"{chapter.title} ({number})", part, chapter.confidence, chapter.heading)
+        Chapter(numbered(chapter.title, number), part, chapter.confidence, chapter.heading)
         if number == 1
-        else Chapter(f"{chapter.title} ({number})", part, "low")
+        else Chapter(numbered(chapter.title, number), part, "low")
         for number, part in enumerate(_parts(chapter.text, longest), start=1)
     ]
 

@@ -7,6 +7,7 @@ import re
 from markdown_it import MarkdownIt
 from mdit_py_plugins.footnote import footnote_plugin
 
+from app.core.lengths import MAX_TITLE
 from workers.manuscript import markup, structure
 from workers.manuscript.blocks import Document
 from workers.manuscript.chapters import LONGEST_CHAPTER
@@ -14,7 +15,6 @@ from workers.manuscript.model import Manuscript, visible
 
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?\n)(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
 _FIELD = re.compile(r"^(title|author|language|lang)[ \t]*:[ \t]*[\"']?(.*?)[\"']?[ \t]*$", re.MULTILINE)
-_LONGEST_FIELD = 300
 
 
 def split(markdown: str, title: str, *, longest: int = LONGEST_CHAPTER) -> Manuscript:
@@ -28,7 +28,7 @@ def read(markdown: str) -> Document:
     parser = MarkdownIt("commonmark").enable(["table", "strikethrough"]).use(footnote_plugin, inline=False)
     document = markup.read(parser.render(markdown[front.end() :] if front else markdown))
     if front:
-        said = {name: value[:_LONGEST_FIELD] for name, value in _FIELD.findall(front[1])}
+        said = {name: value[:MAX_TITLE] for name, value in _FIELD.findall(front[1])}
         document.title, document.author = said.get("title", ""), said.get("author", "")
         document.language = said.get("language", said.get("lang", ""))
         document.tally.characters_in += visible(front[0])

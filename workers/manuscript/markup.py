@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from html.parser import HTMLParser
 
+from app.core.lengths import MAX_TITLE
 from app.core.text import scrubbed
 from workers.manuscript.blocks import Block, Document
 from workers.manuscript.model import visible
@@ -47,7 +48,6 @@ _BREAK = "\u2028"  # stands for <br> while a paragraph is put together
 # A line that was broken between Chinese characters or marks is joined without a space.
 _WIDE = r"[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff]"
 _WIDE_JOINT = re.compile(rf"(?<={_WIDE})[ \t]*\n\s*(?={_WIDE})")
-_LONGEST_META = 300
 Attributes = dict[str, str]
 
 
@@ -139,7 +139,7 @@ class _Reader(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self._skipping == "":
             if self._open[-1].tag == "head" and self.lasttag == "title" and not self.document.title:
-                self.document.title = " ".join(scrubbed(data).split())[:_LONGEST_META]
+                self.document.title = " ".join(scrubbed(data).split())[:MAX_TITLE]
             self._unseen += visible(data)
             return
         data = scrubbed(data).replace(_BREAK, " ")
@@ -200,9 +200,9 @@ class _Reader(HTMLParser):
             return
         name, content = given.get("name", "").lower(), " ".join(scrubbed(given.get("content", "")).split())
         if name in {"author", "dc.creator", "dcterms.creator"} and not self.document.author:
-            self.document.author = content[:_LONGEST_META]
+            self.document.author = content[:MAX_TITLE]
         elif name in {"dc.language", "dcterms.language"} and not self.document.language:
-            self.document.language = content[:_LONGEST_META]
+            self.document.language = content[:MAX_TITLE]
 
     def _skip(self, tag: str, reason: str) -> None:
         self._skipping, self._unseen = reason, 0

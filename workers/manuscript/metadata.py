@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
 
+from app.core.lengths import MAX_TITLE
 from app.core.text import scrubbed
 from workers.manuscript import richtext
 
 _PARTS = {"docx": "docProps/core.xml", "odt": "meta.xml"}
-_LONGEST = 300  # characters
 _LARGEST = 1024 * 1024  # bytes, of such a part
 _JUNK = re.compile(r"(?i)microsoft word\b.*|document\d*|untitled")
 _DESCRIPTION = re.compile(r"<description\b.*?</description>", re.DOTALL)
@@ -54,7 +54,7 @@ def _office(path: Path, part: str) -> Said:
     found: dict[str, str] = {}
     for element in root.iter():
         name = str(element.tag).rpartition("}")[2]
-        found.setdefault(name, " ".join(scrubbed(element.text or "").split())[:_LONGEST])
+        found.setdefault(name, " ".join(scrubbed(element.text or "").split())[:MAX_TITLE])
     title = found.get("title", "")
     author = found.get("initial-creator") or found.get("creator", "")
     return Said("" if _JUNK.fullmatch(title) else title, author, found.get("language", ""))
@@ -66,8 +66,8 @@ def _fictionbook(text: str) -> Said:
         return Said()
     author, language, cover = (pattern.search(description[0]) for pattern in (_NAME, _LANG, _COVER))
     return Said(
-        author=" ".join(_TAG.sub(" ", author[1]).split())[:_LONGEST] if author else "",
-        language=language[1].strip()[:_LONGEST] if language else "",
+        author=" ".join(_TAG.sub(" ", author[1]).split())[:MAX_TITLE] if author else "",
+        language=language[1].strip()[:MAX_TITLE] if language else "",
         cover=_binary(text, cover[1]) if cover else b"",
     )
 

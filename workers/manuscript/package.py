@@ -10,10 +10,10 @@ from typing import NamedTuple
 from urllib.parse import unquote
 from xml.etree.ElementTree import Element
 
+from app.core.lengths import MAX_TITLE
 from app.core.text import scrubbed
 
 _NCX_TYPE = "application/x-dtbncx+xml"
-_LONGEST = 300  # characters of a title or a name
 _MOST_ENTRIES = 20_000
 _DEEPEST = 12  # of entries within entries
 Known = Callable[[str], str]
@@ -75,7 +75,7 @@ def read_package(root: Element, path: str, known: Known) -> Package:
     }
     found = Package(
         title=_said(root, "title"),
-        author=", ".join(dict.fromkeys(filter(None, (_text(one) for one in _named(root, "creator")))))[:_LONGEST],
+        author=", ".join(dict.fromkeys(filter(None, (_text(one) for one in _named(root, "creator")))))[:MAX_TITLE],
         language=_said(root, "language"),
     )
     for reference in _named(root, "itemref"):
@@ -155,7 +155,7 @@ class _Navigation(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self._label and self._within and self._lists:
             entry = self._current
-            entry.title = " ".join((entry.title + scrubbed(data)).split())[:_LONGEST]
+            entry.title = " ".join((entry.title + scrubbed(data)).split())[:MAX_TITLE]
 
     def parse_html_declaration(self, i: int) -> int:
         return self.parse_comment(i) if self.rawdata.startswith("<!--", i) else self.parse_bogus_comment(i)
@@ -191,7 +191,7 @@ def _first(items: dict[str, Item], is_it: Callable[[Item], bool]) -> str:
 
 
 def _said(root: Element, name: str) -> str:
-    return next(filter(None, (_text(one) for one in _named(root, name))), "")[:_LONGEST]
+    return next(filter(None, (_text(one) for one in _named(root, name))), "")[:MAX_TITLE]
 
 
 def _text(element: Element) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
+from app.core.lengths import MAX_TITLE
 from app.core.text import scrubbed
 
-_LONGEST = 300  # characters
 _INFO = re.compile(rb"\{\\info\b.{0,4000}", re.DOTALL)
 _FIELD = rb"\{\\%s\s+([^{}]{1,2000})\}"
 _CODE = re.compile(r"\\u(-?\d{1,6})\s?(?:\\'[0-9a-fA-F]{2}|[^\\{}])?|\\'([0-9a-fA-F]{2})|\\[a-z]+-?\d*\s?")
@@ -33,7 +33,7 @@ def said(content: bytes) -> tuple[str, str]:
 
 def _text(source: str) -> str:
     text = _CODE.sub(_character, source)
-    return " ".join(scrubbed(text).split())[:_LONGEST]
+    return " ".join(scrubbed(text).split())[:MAX_TITLE]
 
 
 def _character(match: re.Match[str]) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from app.core.errors import JobError, Unprocessable
+from app.core.lengths import MAX_AUTHOR, MAX_LANGUAGE_TAG, shortened
 from app.core.text import decode, scrubbed
 from workers.manuscript import chapters, epub, markdown, markup, metadata, structure
 from workers.manuscript.metadata import Said
@@ -81,11 +82,11 @@ def _print(text: Path, order: Path) -> None:
     try:
         made, cover = _made(text, json.loads(order.read_text()))
         found = Found(
-            title=made.title,
-            author=made.author,
-            language=made.language,
+            title=shortened(made.title),
+            author=shortened(made.author, MAX_AUTHOR),
+            language=made.language[:MAX_LANGUAGE_TAG],
             cover=cover,
-            chapters=[(one.title, one.text, one.confidence) for one in made.chapters],
+            chapters=[(shortened(one.title), one.text, one.confidence) for one in made.chapters],
             characters_in=made.tally.characters_in,
             characters_spoken=made.characters_spoken,
             left_out=made.left_out,

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 
+from app.core.lengths import shortened
 from workers.manuscript import chapters
 from workers.manuscript.blocks import Block, Document, leave_out
 from workers.manuscript.chapters import Section
@@ -59,7 +60,7 @@ def _own_title(blocks: list[Block], title: str, tally: Tally) -> tuple[str, list
     if len(first_level) != 1 or not any(block.level == 2 for block in blocks):
         return title, blocks
     tally.left_out["frontMatter"] += visible(first_level[0].text)
-    return first_level[0].text, [block for block in blocks if block is not first_level[0]]
+    return shortened(first_level[0].text), [block for block in blocks if block is not first_level[0]]
 
 
 def _chapter_level(blocks: list[Block]) -> int:
