@@ -20,6 +20,7 @@ from app.auth.signin import SignIn
 from app.auth.throttle import Throttle
 from app.auth.tickets import Tickets
 from app.auth.tokens import Tokens
+from app.core.capacity import Capacity
 from app.core.eventlog import EventLog
 from app.core.exposition import exposed
 from app.core.jobs import Jobs
@@ -69,7 +70,8 @@ async def opened(settings: Settings) -> AsyncIterator[State]:
     """Opens everything, and closes it with the context. Redis need not be there yet."""
     redis = connect(settings.redis)
     await prepare(redis)
-    log = EventLog(redis, settings)
+    capacity = Capacity(redis, settings)
+    log = EventLog(redis, settings, capacity)
     queue = WorkQueue(settings.queue)
     jobs = Jobs(redis, log, settings, queue)
     storage = Storage.of(settings)
@@ -83,7 +85,7 @@ async def opened(settings: Settings) -> AsyncIterator[State]:
     bulletin = Bulletin(partial(status_of, settings, redis))
     streams = Streams(settings, hub, guard, places, drain, partial(snapshot, log, projects, jobs), bulletin)
     try:
-        async with hub.running(), places.running(), exposed(settings, "web"):
+        async with hub.running(), places.running(), capacity.running(), exposed(settings, "web"):
             with drain.on_signals():
                 yield State(
                     settings=settings,

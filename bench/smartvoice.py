@@ -213,6 +213,7 @@ async def _held_job(redis: Redis, jobs: Jobs, name: str) -> Write:
         user=name,
         project=project,
         job=job.id,
+        queue=job.queue,
         owner=job.owner,
         guard="report",
         attempt=str(claim.attempt),

@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from app.core import keys, tracing
+from app.core.capacity import Capacity
 from app.core.deletion import Deletion
 from app.core.errors import JobError
 from app.core.eventlog import EventLog
@@ -56,7 +57,8 @@ async def opened(settings: Settings) -> AsyncIterator[Runtime]:
     await prepare(redis)
     storage = Storage.of(settings)
     queue = WorkQueue(settings.queue)
-    jobs = Jobs(redis, EventLog(redis, settings), settings, queue)
+    capacity = Capacity(redis, settings, settings.worker_threads)
+    jobs = Jobs(redis, EventLog(redis, settings, capacity), settings, queue)
     projects = Projects(redis, storage, jobs, settings)
     deletion = Deletion(redis, storage, jobs, settings)
     runtime = Runtime(settings, redis, storage, jobs, projects, deletion, queue, engine_of(settings))
@@ -68,7 +70,7 @@ async def opened(settings: Settings) -> AsyncIterator[Runtime]:
     try:
         # Here, not when the broker is set up: Dramatiq forks in between.
         with tracing.running("smartvoice-worker"):
-            async with exposed(settings, "worker"), scraped(settings, redis):
+            async with capacity.running(), exposed(settings, "worker"), scraped(settings, redis):
                 yield runtime
     finally:
         await end(*tasks)

@@ -66,7 +66,8 @@ def worker(
     """Starts workers alone."""
     from app.cli.work import work
 
-    raise typer.Exit(work(_settings(worker_processes=processes)))
+    # Not by their settings: those say how many this machine has, of which a supervisor may start each by itself.
+    raise typer.Exit(work(processes or _settings().worker_processes))
 
 
 @app.command()

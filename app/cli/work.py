@@ -6,7 +6,6 @@ import os
 import sys
 
 from app.core import garbage
-from app.core.settings import Settings
 
 _HAND_BACK_MS = 5000
 _LOOK_MS = 250
@@ -16,8 +15,8 @@ _RESTART_MS = 500
 _DRAMATIQ = {"dramatiq_worker_timeout": str(_LOOK_MS), "dramatiq_restart_delay": str(_RESTART_MS)}
 
 
-def work(settings: Settings) -> int:
-    """Runs workers until told to stop, and returns the exit status. It ends when one of its processes is killed; a
+def work(processes: int) -> int:
+    """Runs so many workers until told to stop; the exit status. It ends when one of its processes is killed; a
     supervisor then starts it anew."""
     garbage.hold()  # until each of its processes has started; this one only watches over them
     os.environ.update(_DRAMATIQ)
@@ -25,7 +24,7 @@ def work(settings: Settings) -> int:
     from dramatiq.cli import main, make_argument_parser
 
     options = {
-        "--processes": settings.worker_processes,
+        "--processes": processes,
         # Actors need none: see `workers.desk`, which knows how many run at once.
         "--threads": 1,
         "--worker-shutdown-timeout": _HAND_BACK_MS,

@@ -1,14 +1,14 @@
 -- Appends events of one job to its user's log: job, records, log and push change together, or not at all.
 --
 -- KEYS  1 log  2 job  3 open jobs  4 user  5 project  6 the project's latest jobs  7 all the project's jobs
---       8 jobs that wait in line  9.. records that change with the events
+--       8 jobs of its queue that wait in line  9 those that are out of it  10.. records that change with the events
 -- ARGV  1 guard: "new" (the job does not exist yet), "claim" (a worker takes it), "report" (its worker tells of it),
 --         "command" (somebody else ends it)
 --       2 attempt that the writer holds ("claim": `<attempt> <state>` that it saw)   3 nonce of this very write
 --       4 job id   5 what the job makes: "manuscript", "book" or a chapter's id
---       6 "ends" where the job ends, "line" where a new one may have to wait in line, else ""
+--       6 "ends" where the job ends, else ""
 --       7 ms until the job may be taken over: a worker's lease, or a pause before it is tried again
---       8 most open jobs, most of them out of line, ms after which one that nobody began is looked after
+--       8 most open jobs, most of that queue out of line, ms after which one that nobody began is looked after
 --       9 channel  10 "PUBLISH" or "SPUBLISH"  11 log length  12 log lifetime, ms  13 job lifetime after its end, ms
 --       then three lists, each preceded by its length in items:
 --       events: type, kind, data, …   job fields: name, value, …
@@ -17,7 +17,7 @@
 -- {"refused", reason}. As long as a job waits in line, as many as may be are out of it: an end lets the next one go.
 
 local log, job, open, user, project, made = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local all_made, line = KEYS[7], KEYS[8]
+local all_made, line, out = KEYS[7], KEYS[8], KEYS[9]
 local guard, attempt, nonce, job_id, owner = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local ends, grace = ARGV[6] == 'ends', tonumber(ARGV[7])
 local channel, publish, length, log_ttl, job_ttl = ARGV[9], ARGV[10], ARGV[11], ARGV[12], ARGV[13]
@@ -80,10 +80,6 @@ local about = string.match(project, '[^:]*$') .. ' ' .. job_id
 -- Some seconds do not matter to the log's lifetime: where the lease is left as it is, that is, too.
 local id = push(log, user, events, about, channel, publish, length, log_ttl, leased)
 
-local function out()
-  return redis.call('ZCARD', open) - redis.call('ZCARD', line)
-end
-
 local fields = list()
 if guard ~= 'new' and not ends and not leased then
   table.insert(fields, 'lease')
@@ -94,32 +90,26 @@ local go = {}
 if guard == 'new' then
   redis.call('HSET', made, owner, job_id)
   redis.call('SADD', all_made, job_id)
-  if ARGV[6] == 'line' and out() >= most_out then
+  if count_out(out, open, most_out) >= most_out then
     redis.call('ZADD', line, redis.call('HINCRBY', user, 'line', 1), job_id)
     redis.call('ZADD', open, 'inf', job_id)
   else
+    redis.call('SADD', out, job_id)
     redis.call('ZADD', open, now + grace, job_id)
     go[1] = job_id
   end
 elseif ends then
   redis.call('ZREM', open, job_id)
   redis.call('ZREM', line, job_id)
+  redis.call('SREM', out, job_id)
   redis.call('PEXPIRE', job, job_ttl)
-  while out() < most_out do
-    local first = redis.call('ZPOPMIN', line)
-    if not first[1] then
-      break
-    end
-    -- Should whoever asked die before it is handed on, the reaper does it.
-    redis.call('ZADD', open, now + patience, first[1])
-    go[#go + 1] = first[1]
-  end
+  go = let_out(line, out, open, most_out, now + patience)
 elseif not leased then
   -- The reaper moves on the time at which it looks again; the lease is the worker's alone.
   redis.call('ZADD', open, now + grace, job_id)
 end
 
-for i = 9, #KEYS do
+for i = 10, #KEYS do
   local record = list()
   if redis.call('EXISTS', KEYS[i]) == 1 then
     redis.call('HSET', KEYS[i], unpack(record))

@@ -14,8 +14,10 @@ from typing import Literal, NamedTuple
 from redis.asyncio import Redis, RedisCluster
 
 from app.core import keys
+from app.core.capacity import Capacity
 from app.core.cursor import Cursor
 from app.core.errors import Refused
+from app.core.messages import Queue
 from app.core.metrics import PUBLISHED, labelled
 from app.core.pipe import ask, ask_all
 from app.core.settings import Settings
@@ -28,9 +30,14 @@ PUSH = files("app.core").joinpath("push.lua").read_text()
 TOP = files("app.core").joinpath("top.lua").read_text()
 """Lua that stands before every script which tells where a log ends; its keys are the log and the user's hash."""
 
-_LEASE = files("app.core").joinpath("lease.lua").read_text()
-_APPEND = PUSH + _LEASE + files("app.core").joinpath("append.lua").read_text()
-_REPORT = PUSH + _LEASE + files("app.core").joinpath("report.lua").read_text()
+LEASE = files("app.core").joinpath("lease.lua").read_text()
+"""Lua that stands before every script which writes of a job."""
+
+LINE = files("app.core").joinpath("line.lua").read_text()
+"""Lua that stands before every script which lets jobs out of their user's line."""
+
+_APPEND = PUSH + LEASE + LINE + files("app.core").joinpath("append.lua").read_text()
+_REPORT = PUSH + LEASE + files("app.core").joinpath("report.lua").read_text()
 _LOOK = TOP + files("app.core").joinpath("look.lua").read_text()
 _FALLEN = files("app.core").joinpath("fallen.lua").read_text()
 _FRAME = b"id: %b\r\nevent: %b\r\ndata: %b\r\n\r\n"
@@ -91,13 +98,12 @@ class Event(NamedTuple):
 
 
 class Write(NamedTuple):
-    """What one call of the appending script does to one job.
+    """What one call of the appending script does to one job, which is of `queue`.
 
     Args:
         owner: what the job makes: `manuscript`, `book` or a chapter's id.
         attempt: the attempt that the writer holds; with guard `claim` the attempt and the state that it saw.
         grace_seconds: time after which the job may be taken over.
-        in_line: whether a new job may have to wait in line behind others of its user.
         fields: what changes in the job's hash.
         records: what changes with it in other hashes of the same user, by key.
     """
@@ -105,13 +111,13 @@ class Write(NamedTuple):
     user: str
     project: str
     job: str
+    queue: Queue
     owner: str
     guard: Guard
     attempt: str
     events: Sequence[Event]
     fields: Mapping[str, str]
     ends: bool = False
-    in_line: bool = False
     grace_seconds: float = 0
     records: Mapping[str, Mapping[str, str]] = MappingProxyType({})
 
@@ -139,15 +145,16 @@ class Page(NamedTuple):
 class EventLog:
     """Reads and writes the logs of all users in one Redis."""
 
-    def __init__(self, redis: Redis, settings: Settings) -> None:
+    def __init__(self, redis: Redis, settings: Settings, capacity: Capacity | None = None) -> None:
+        """`capacity`: what tells how many jobs of a user are with the workers at once; else the settings do."""
         self._redis = redis
         self._settings = settings
+        self._capacity = capacity or Capacity(redis, settings)
         self._append = redis.register_script(_APPEND)
         self._report = redis.register_script(_REPORT)
         # What names each write, so that one which is sent again is known.
         self._writer, self._writes = secrets.token_hex(8), count()
         # What each write hands to the script in the same way.
-        self._limits = f"{settings.max_open_jobs} {settings.share} {_ms(settings.requeue_seconds)}"
         self._log_length, self._log_ttl = str(settings.log_length), str(_ms(settings.log_days * 86400))
         self._job_ttl = str(_ms(settings.job_days * 86400))
         self._look = redis.register_script(_LOOK)
@@ -175,6 +182,11 @@ class EventLog:
         for event in write.events:
             labelled(PUBLISHED, event.type).inc()
         return Appended(value.decode(), go=tuple(id.decode() for id in go))
+
+    @property
+    def capacity(self) -> Capacity:
+        """How many jobs of each queue may be with the workers at once."""
+        return self._capacity
 
     def pushing(self, user: str, data: str) -> list[str | int]:
         """What another script hands to `push`: data, channel, command, and the log's length and lifetime."""
@@ -238,15 +250,20 @@ class EventLog:
             self._nonce(),
             write.job,
             write.owner,
-            "ends" if write.ends else "line" if write.in_line else "",
+            "ends" if write.ends else "",
             _ms(write.grace_seconds),
-            self._limits,
+            self._limits(write.queue),
             *self._pushed(write.user),
             self._job_ttl,
             *_sized(events),
             *_sized(_flat(write.fields)),
             *(item for record in write.records.values() for item in _sized(_flat(record))),
         ]
+
+    def _limits(self, queue: Queue) -> str:
+        """Most open jobs of a user, most of a queue with the workers, when one that nobody began is looked after."""
+        settings = self._settings
+        return f"{settings.max_open_jobs} {self._capacity.share(queue)} {_ms(settings.requeue_seconds)}"
 
     def _nonce(self) -> str:
         return f"{self._writer}-{next(self._writes)}"
@@ -268,7 +285,8 @@ def _append_keys(write: Write) -> list[str]:
         keys.project(user, project),
         keys.project_jobs(user, project),
         keys.all_project_jobs(user, project),
-        keys.line(user),
+        keys.line(user, write.queue),
+        keys.out_of_line(user, write.queue),
         *write.records,
     ]
 

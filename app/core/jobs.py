@@ -12,8 +12,8 @@ from redis.asyncio import Redis
 
 from app.core import keys, tracing, transitions
 from app.core.errors import NotFound, Refused, TooMany
-from app.core.eventlog import EventLog, Write
-from app.core.messages import LANGUAGES, NARRATION, Language, Progress, Queue
+from app.core.eventlog import LEASE, LINE, EventLog, Write
+from app.core.messages import LANGUAGES, Language, Progress, Queue
 from app.core.metrics import JOB_FAILURES, JOB_WAIT, JOBS, labelled, moment_of
 from app.core.models import Job
 from app.core.redis import decoded, names
@@ -22,7 +22,7 @@ from app.core.transitions import PREFIX, Claim, Order
 
 __all__ = ["PREFIX", "Claim", "Jobs", "Order"]
 
-_OVERDUE = files("app.core").joinpath("overdue.lua").read_text()
+_OVERDUE = LEASE + LINE + files("app.core").joinpath("overdue.lua").read_text()
 _RENEW = files("app.core").joinpath("renew.lua").read_text()
 _MOST_OVERDUE = 100
 
@@ -203,13 +203,12 @@ class Jobs:
     async def _end(self, write: Write, claim: Claim | None = None) -> None:
         """Writes a job's end, and hands out those of its user that wait in line for it.
 
-        A worker whose own narration (`claim`) has ended looks for the next, so it need not wake all for one more.
+        A worker whose own job (`claim`) has ended looks for the next, so it need not wake all for one more.
         """
         done = await self._log.append(write)
-        looks = claim is not None and claim.job.queue == NARRATION and len(done.go) == 1
+        looks = claim is not None and len(done.go) == 1
         for job in done.go:
-            # Only narrations wait in line.
-            await self._hands.enqueue(NARRATION, write.user, job, ring=not looks)
+            await self._hands.enqueue(write.queue, write.user, job, ring=not looks)
 
     async def _progress_of(self, claim: Claim) -> Progress:
         found = await self.find(claim.user, claim.job.id)
@@ -219,7 +218,10 @@ class Jobs:
 
     async def _overdue_of(self, user: str) -> list[Job]:
         put_off = int(self._settings.requeue_seconds * 1000)
-        late = names(await self._overdue(keys=[keys.open_jobs(user)], args=[put_off, _MOST_OVERDUE]))
+        lines = [key for queue in PREFIX for key in (keys.line(user, queue), keys.out_of_line(user, queue))]
+        shares = [self._log.capacity.share(queue) for queue in PREFIX]
+        found = await self._overdue(keys=[keys.open_jobs(user), *lines], args=[put_off, _MOST_OVERDUE, *shares])
+        late = names(found)
         if not late:
             await self._forget_idle(user)
         return [job for job in await self.find_all(user, late) if job is not None]

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 
+from app.core.messages import NARRATION, Queue
+
 BUSY = "sv:busy"
 """Sorted set: users who may have open jobs, by when the latest was made (ms). The reaper's list; no expiry."""
 
@@ -23,6 +25,10 @@ VOICES = "sv:voices"
 
 WEBS = "sv:webs"
 """Sorted set: web processes, by until when each counts as alive (ms of Redis' clock); no expiry."""
+
+WORKERS = "sv:workers"
+"""Sorted set: `<worker> <places>`, worker processes and how many jobs of each queue they do at once, by until when each
+counts as alive (ms of Redis' clock); no expiry."""
 
 ACCOUNTS = "sv:accounts"
 """Set: the names of the local accounts; no expiry."""
@@ -59,9 +65,14 @@ def open_jobs(user: str) -> str:
     return f"sv:{{u:{user}}}:open"
 
 
-def line(user: str) -> str:
-    """Sorted set: open jobs that wait in line, not yet handed to the workers, in their order; no expiry."""
-    return f"sv:{{u:{user}}}:line"
+def line(user: str, queue: Queue) -> str:
+    """Sorted set: open jobs of a queue that wait in line, not yet handed to the workers, in their order; no expiry."""
+    return f"sv:{{u:{user}}}:line" if queue == NARRATION else f"sv:{{u:{user}}}:line:{queue}"
+
+
+def out_of_line(user: str, queue: Queue) -> str:
+    """Set: open jobs of a queue that were handed to the workers; ended ones may stay for a while. No expiry."""
+    return f"sv:{{u:{user}}}:out:{queue}"
 
 
 def job(user: str, job: str) -> str:

@@ -18,7 +18,7 @@ class Limits(BaseSettings):
     )
     job_hours: float = Field(4, gt=0, description="hours after which an attempt at a job is ended")
     narrations_per_user: int = Field(
-        0, ge=0, description="narrations of one user at once, the rest wait in line; 0: as many as the workers do"
+        0, ge=0, description="narrations of one user at once, the rest wait in line; 0: as many as all workers do"
     )
     segment_days: float = Field(30, gt=0, description="days for which a segment's sound is kept")
     max_segment_bytes: int = Field(20 * 1024**3, ge=0, description="space for segments' sound; the oldest go first")

@@ -294,9 +294,9 @@ class Settings(Limits):
         return (self.public_url or f"http://{host}:{self.port}").rstrip("/")
 
     @property
-    def share(self) -> int:
-        """How many narrations of one user are with the workers at once."""
-        return self.narrations_per_user or self.worker_processes * self.worker_threads
+    def places(self) -> int:
+        """How many jobs of each queue the workers of one machine do at once (see `app.core.capacity`)."""
+        return self.worker_processes * self.worker_threads
 
     def signing_key(self) -> bytes:
         """The key that signs tokens: the one set, else the one kept in `data_dir`, made at the first need."""

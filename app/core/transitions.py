@@ -16,8 +16,6 @@ from app.core.models import BookFormat, ErrorDetail, Job, compact, new_id, now
 PREFIX: dict[Queue, str] = {PARSING: "parse", NARRATION: "audio", ASSEMBLY: "book"}
 """What the types of a queue's events begin with."""
 
-_IN_LINE = {NARRATION}
-"""Queues in which one user's jobs wait in line once as many are with the workers as may be."""
 _DETAIL_CHARACTERS = 500
 
 
@@ -80,7 +78,7 @@ def created(user: str, job: Job, language: Language, grace: float, trace: str = 
     """
     fields = _record(job) | {"language": language} | ({"traceparent": trace} if trace else {})
     event = _progressed(job, _json(job.progress), 0, job.created_at)
-    return _write(user, job, "new", "0", [event], fields, grace, in_line=job.queue in _IN_LINE)
+    return _write(user, job, "new", "0", [event], fields, grace)
 
 
 def cancelled(user: str, job: Job) -> Write:
@@ -217,20 +215,19 @@ def _write(
     grace: float = 0,
     *,
     ends: bool = False,
-    in_line: bool = False,
     records: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Write:
     return Write(
         user=user,
         project=job.project_id,
         job=job.id,
+        queue=job.queue,
         owner=job.owner,
         guard=guard,
         attempt=attempt,
         events=events,
         fields=fields,
         ends=ends,
-        in_line=in_line,
         grace_seconds=grace,
         records=records or {},
     )

@@ -15,6 +15,7 @@ from app.cli import embedded
 from app.core import cursor, keys
 from app.core.cursor import Cursor
 from app.core.eventlog import Event, EventLog, Write
+from app.core.messages import NARRATION
 from app.core.redis import connect
 from app.core.settings import Settings
 from tests.faults.rig import RedisServer
@@ -43,6 +44,7 @@ async def test_log_counts_without_holes_and_begins_anew_where_it_lost_its_end(bu
         user=_USER,
         project=_PROJECT,
         job="j1",
+        queue=NARRATION,
         owner="c1",
         guard="new",
         attempt="0",

@@ -12,6 +12,7 @@ from app.core import cursor, keys
 from app.core.cursor import Cursor
 from app.core.errors import Refused
 from app.core.eventlog import Entry, Event, EventLog, Write
+from app.core.messages import NARRATION
 from app.core.redis import decoded
 from app.core.settings import Settings
 
@@ -29,6 +30,7 @@ def begin(job: str, owner: str = "c1", **more: object) -> Write:
         "user": USER,
         "project": PROJECT,
         "job": job,
+        "queue": NARRATION,
         "owner": owner,
         "guard": "new",
         "attempt": "0",

@@ -8,9 +8,10 @@ import pytest
 from redis.asyncio import Redis
 
 from app.core import keys
+from app.core.capacity import Capacity
 from app.core.eventlog import EventLog
 from app.core.jobs import Jobs, Order
-from app.core.messages import NARRATION, PARSING
+from app.core.messages import ASSEMBLY, NARRATION, PARSING, Queue
 from app.core.settings import Settings
 from tests.support import NoHands, until
 
@@ -60,10 +61,50 @@ async def test_cancelled_in_line_it_is_never_handed_out(jobs: Jobs, hands: NoHan
     assert hands.told[-1] == ("alice", made[4])
 
 
-async def test_manuscript_never_waits_in_line(jobs: Jobs, hands: NoHands) -> None:
+@pytest.mark.parametrize("queue", [PARSING, ASSEMBLY])
+async def test_manuscripts_and_books_wait_in_lines_of_their_own(
+    jobs: Jobs, redis: Redis, hands: NoHands, settings: Settings, queue: Queue
+) -> None:
     await chapters(jobs, 5)
-    job, _ = await jobs.create("alice", Order(PARSING, "p1", "en"))
-    assert hands.told[-1] == ("alice", job.id)
+    made = []
+    for number in range(settings.places + 2):
+        await redis.hset(keys.project("alice", f"b{number}"), "id", f"b{number}")
+        made.append((await jobs.create("alice", Order(queue, f"b{number}", "en")))[0].id)
+    assert [job for _, job in hands.told[SHARE:]] == made[: settings.places]
+    await jobs.cancel("alice", queue, made[0])
+    assert hands.told[-1] == ("alice", made[settings.places])
+    [theirs] = await chapters(jobs, 1, "bob")
+    assert hands.told[-1] == ("bob", theirs)
+
+
+async def test_jobs_in_line_go_when_there_are_more_workers(redis: Redis, settings: Settings, hands: NoHands) -> None:
+    """A worker that starts later is used at once, not when the next job ends."""
+    for user in ("alice", "bob"):
+        await redis.hset(keys.project(user, "p1"), "id", "p1")
+    web = Capacity(redis, settings)
+    jobs = Jobs(redis, EventLog(redis, settings, web), settings, hands)
+    made = await chapters(jobs, 9)
+    assert len(hands.told) == settings.places
+    async with Capacity(redis, settings, 3).running(), Capacity(redis, settings, 4).running():
+        assert await web.refresh() == 7
+        assert [job.id for _, job in await jobs.overdue()] == made[settings.places : 7]
+    assert await web.refresh() == 0
+    assert web.places == settings.places
+
+
+async def test_worker_that_was_killed_counts_no_longer_and_the_clock_does_not_matter(
+    redis: Redis, settings: Settings
+) -> None:
+    now = (await redis.time())[0] * 1000
+    await redis.zadd(keys.WORKERS, {"killed 5": now - 1, "before-the-clock-was-set-back 5": now + 3_600_000})
+    assert await Capacity(redis, settings, 2).refresh() == 2
+
+
+async def test_job_that_an_earlier_version_ended_takes_nobody_s_place(jobs: Jobs, redis: Redis, hands: NoHands) -> None:
+    made = await chapters(jobs, SHARE)
+    await redis.zrem(keys.open_jobs("alice"), made[0])
+    [job] = [job.id for job, _ in [await jobs.create("alice", Order(NARRATION, "p1", "en", "another"))]]
+    assert hands.told[-1] == ("alice", job)
 
 
 async def test_job_that_is_tried_again_keeps_its_place_out_of_line(jobs: Jobs, hands: NoHands) -> None:
@@ -97,6 +138,6 @@ async def test_whatever_happens_as_many_are_out_as_may_be_while_any_waits(jobs: 
             open_jobs.append(job.id)
         elif open_jobs:
             await jobs.cancel("alice", NARRATION, open_jobs.pop(chance.randrange(len(open_jobs))))
-        waiting = await redis.zcard(keys.line("alice"))
+        waiting = await redis.zcard(keys.line("alice", NARRATION))
         out = await redis.zcard(keys.open_jobs("alice")) - waiting
         assert out == min(SHARE, len(open_jobs))

@@ -6,6 +6,7 @@ import io
 import os
 import signal
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import av
@@ -13,7 +14,10 @@ import httpx
 import pytest
 from httpx_sse import ServerSentEvent
 
+from app.core.capacity import Capacity
 from app.core.messages import NARRATION, STAGES
+from app.core.redis import connect
+from app.core.settings import Settings
 from tests import bombs
 from tests.stack import Stack, alive, command_of
 from tests.support import Client, data, until
@@ -130,6 +134,22 @@ async def test_job_status_is_what_the_events_say(alice: Client) -> None:
         else:
             assert (event["type"], look["state"]) == ("audio:complete", "completed")
             assert event["data"]["audioUrl"] == look["result"]["audioUrl"]
+
+
+async def test_all_processes_know_of_the_same_number_of_places(stack: Stack) -> None:
+    """Each worker is started by itself; what a user may have at once is what all of them do at once."""
+    settings = Settings(data_dir=stack.folder)
+    async with connect(settings.redis) as redis:
+        capacity = Capacity(redis, settings)
+
+        async def whole() -> bool:
+            return await capacity.refresh() == settings.worker_processes * settings.worker_threads
+
+        await until(whole)
+    workers = [pid for pid in stack.children() if "app.cli worker" in command_of(pid)]
+    assert workers
+    for pid in workers:
+        assert b"SMARTVOICE_WORKER_PROCESSES=1" not in Path(f"/proc/{pid}/environ").read_bytes()
 
 
 async def test_voices_are_told_by_language(alice: Client) -> None:
