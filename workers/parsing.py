@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +16,8 @@ from workers.manuscript.convert import BOUNDS, safe_copy, to_markup
 from workers.manuscript.model import Chapter
 from workers.manuscript.program import Program, run
 from workers.report import Report
+from workers.sandbox import python
+from workers.sandbox.limits import Access, Limits
 from workers.workplace import workplace
 
 __all__ = ["Chapter", "Parsed", "parse"]
@@ -25,7 +27,6 @@ MAX_CHARACTERS = 5_000_000
 TIMEOUT = 60.0  # seconds, for the splitting alone
 _ADDRESSES = 768 * 1024 * 1024
 _LARGEST_OUTPUT = 128 * 1024 * 1024
-_PACKAGES = Path(__file__).parents[1]
 _UNTITLED: dict[Language, str] = {"zh-CN": "未命名", "en": "Untitled"}
 
 
@@ -74,17 +75,19 @@ async def parse(
     """
     await report("read", 0, 0)
     with workplace() as folder:
-        text = source
+        # In the folder that the programs work in: they see no other.
+        text = folder / "text"
         await report("convert", 0, 0)
-        if format not in ("txt", "md"):
-            text = folder / "text"
+        if format in ("txt", "md"):
+            await asyncio.to_thread(shutil.copyfile, source, text)
+        else:
             await to_markup(source, text, format, bounds=bounds)
         safe = safe_copy(text, format)
         await report("split", 0, 0)
         order = splitter.Order(
             format=format,
             title=title.strip() or _UNTITLED[language],
-            safe=str(safe) if safe.exists() else "",
+            safe=safe.name if safe.exists() else "",
             max_chapters=max_chapters,
             max_characters=max_characters,
         )
@@ -105,14 +108,12 @@ async def parse(
 async def _split(text: Path, order: splitter.Order, folder: Path, timeout: float) -> splitter.Found:
     asked, output = folder / "order.json", folder / "chapters.json"
     asked.write_text(json.dumps(order))
-    program = Program(
-        [sys.executable, "-m", splitter.__name__, str(text), str(asked)],
-        timeout,
-        _ADDRESSES,
-        _LARGEST_OUTPUT,
-        splitter.OUT_OF_MEMORY,
-        {"PYTHONPATH": str(_PACKAGES), "PYTHONSAFEPATH": "1", "PYTHONUTF8": "1"},
+    limits = Limits(
+        _ADDRESSES, cpu_seconds=int(timeout) + 1, output=_LARGEST_OUTPUT, exhausted=[splitter.OUT_OF_MEMORY]
     )
+    access = Access(read=python.readable(), write=[folder])
+    command = python.command(splitter.__name__, text.name, asked.name)
+    program = Program(command, timeout, limits, access)
     await run(program, folder, output)
     answer = json.loads(output.read_bytes())
     if "code" in answer:

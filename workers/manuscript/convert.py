@@ -6,6 +6,7 @@ HTML and EPUB are read as they are; everything else pandoc makes HTML of, in its
 from __future__ import annotations
 
 import asyncio
+import shutil
 from pathlib import Path
 
 import pypandoc
@@ -17,6 +18,7 @@ from workers.manuscript.archive import copy_safely
 from workers.manuscript.encoding import copy_in_utf8
 from workers.manuscript.program import Program, run
 from workers.manuscript.richtext import mended
+from workers.sandbox.limits import Access, Limits
 
 TIMEOUT = 60.0  # seconds
 LARGEST_OUTPUT = 64 * 1024 * 1024  # bytes
@@ -54,8 +56,9 @@ async def to_markup(
     if format in _READ_AS_THEY_ARE:
         safe.rename(target)
         return
-    program = Program(_command(safe.name, format), timeout, _ADDRESSES, largest_output, _HEAP_EXHAUSTED)
-    await run(program, target.parent, target)
+    limits = Limits(_ADDRESSES, cpu_seconds=int(timeout) + 1, output=largest_output, exhausted=[_HEAP_EXHAUSTED])
+    access = Access(read=[target.parent])
+    await run(Program(_command(safe.name, format), timeout, limits, access), target.parent, target)
 
 
 def safe_copy(target: Path, format: str) -> Path:
@@ -66,7 +69,8 @@ def safe_copy(target: Path, format: str) -> Path:
 def _command(name: str, format: str) -> list[str]:
     limits = ["+RTS", f"-M{_HEAP}", "-RTS"]
     options = ["--sandbox", "--standalone", "--wrap=none", "--from", format, "--to", "html5"]
-    return [pypandoc.get_pandoc_path(), *limits, *options, name]
+    pandoc: str = pypandoc.get_pandoc_path()
+    return [shutil.which(pandoc) or pandoc, *limits, *options, name]
 
 
 def make_safe(source: Path, safe: Path, format: str, bounds: Bounds) -> None:
@@ -81,4 +85,4 @@ def make_safe(source: Path, safe: Path, format: str, bounds: Bounds) -> None:
     elif format == "rtf":
         safe.write_bytes(mended(source.read_bytes()))
     else:
-        safe.symlink_to(source.resolve())
+        shutil.copyfile(source, safe)

@@ -1,129 +1,104 @@
-"""Running a program on what somebody sent: with bounds that the system keeps, and nothing of ours to find.
-
-The program gets no environment but what it is given, a folder of its own, a session of its own, and its output goes to
-a file. The bounds are set by the shell, before the program begins: Python could only set them in a process forked from
-one with threads, which may hang.
-"""
+"""Running a program on a manuscript in a sandbox, and what its end means for the job."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 from asyncio import StreamReader
-from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
 
 from app.core.errors import JobError
+from workers.sandbox.exits import Cause, Exit
+from workers.sandbox.limits import Access, Limits
+from workers.sandbox.process import PIPE, start
 
-_BLOCK = 512  # bytes, in which POSIX has the shell count the size of a file
-_FILES = 64
 _COMPLAINT = 300  # bytes
 _CHUNK = 64 * 1024
+_TRIES = 2
+_LEAVE_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
 class Program:
-    """What is run, and its bounds.
-
-    Args:
-        seconds: longest time, of the clock as well as of the processor.
-        memory: most bytes of addresses.
-        output: most bytes that it may print.
-        exhausted: the exit status by which it says that it lacks memory.
-    """
+    """What is run: its command, its longest time in seconds, its limits, and what it can see beside the system."""
 
     command: Sequence[str]
     seconds: float
-    memory: int
-    output: int
-    exhausted: int
-    environment: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def words(self) -> list[str]:
-        bounds = {
-            "c": 0,
-            "f": -(-self.output // _BLOCK),
-            "n": _FILES,
-            "t": int(self.seconds) + 1,
-            "v": self.memory // 1024,
-        }
-        limits = " && ".join(f"ulimit -{name} {value}" for name, value in bounds.items())
-        return ["/bin/sh", "-c", f'{limits} && exec "$@"', "sh", *self.command]
+    limits: Limits
+    access: Access = field(default_factory=Access)
 
 
 async def run(program: Program, folder: Path, output: Path) -> None:
     """Runs `program` in `folder`; what it prints is in `output`, also in that folder.
 
     Raises JobError: `conversion_failed` where it says so, `conversion_timeout` where it takes too long,
-    `conversion_too_large` where it prints too much or lacks memory.
+    `conversion_too_large` where it prints too much or lacks memory, `conversion_crashed` where it crashed twice, and
+    `conversion_killed`, which is tried again, where it was killed from outside.
     """
+    for _ in range(_TRIES):
+        exit, said = await _once(program, folder, output)
+        if exit.cause is not Cause.CRASHED:
+            break
+    if exit.cause is Cause.KILLED:
+        # Whoever ends a service or a machine ends all its processes: this one may be about to be told, too. Then this
+        # is cancelled, and the job is handed back as if nothing had happened.
+        await asyncio.sleep(_LEAVE_SECONDS)
+    if exit.cause is not Cause.FINISHED:
+        raise _error(exit, said, program)
+
+
+async def _once(program: Program, folder: Path, output: Path) -> tuple[Exit, str]:
+    """How it ended, and what it had to say against it."""
     with output.open("wb") as file:
-        process = await _started(program, folder, file)
+        process = await start(
+            program.command, limits=program.limits, folder=folder, access=program.access, stdout=file, stderr=PIPE
+        )
+    said = ""
     try:
         async with asyncio.timeout(program.seconds):
-            said = await _complaint(process)
-            status = await process.wait()
+            said = await _complaint(process.stderr)
+            exit = await process.wait()
     except TimeoutError:
-        status, said = -signal.SIGXCPU, ""
+        exit = await process.end(Cause.TIME)
     finally:
-        await _end(process)
-    if status:
-        raise _error(status, said, program)
+        await process.end()
+    return _judged(exit, output, program.limits), said
 
 
-async def _started(program: Program, folder: Path, output: BinaryIO) -> Process:
-    """The process; where this is cancelled, it is ended. asyncio would end the process alone, not what it started."""
-    starting = asyncio.ensure_future(
-        asyncio.create_subprocess_exec(
-            *program.words,
-            stdin=DEVNULL,
-            stdout=output,
-            stderr=PIPE,
-            cwd=folder,
-            env=dict(program.environment),
-            start_new_session=True,
-        )
-    )
-    try:
-        return await asyncio.shield(starting)
-    except asyncio.CancelledError:
-        with suppress(OSError):  # it could not be started at all
-            process = await starting
-            await _end(process)
-            await _complaint(process)  # to the end, which closes the pipe
-        raise
+def _judged(exit: Exit, output: Path, limits: Limits) -> Exit:
+    """Who heeds no signal when the output is as large as it may be was refused the next byte."""
+    if exit.cause is Cause.FAILED and output.stat().st_size >= limits.output:
+        return Exit(Cause.OUTPUT, exit.status, exit.usage)
+    return exit
 
 
-def _error(status: int, said: str, program: Program) -> JobError:
-    if status == -signal.SIGXCPU:
-        return JobError("conversion_timeout", f"The file took more than {program.seconds:g} s to convert.")
-    if status == -signal.SIGXFSZ:
-        return JobError("conversion_too_large", f"The file's text is larger than {program.output} bytes.")
-    # The system's word for a lack of memory, and that of programs which cannot even say so.
-    if status in (program.exhausted, -signal.SIGKILL, -signal.SIGABRT):
-        return JobError("conversion_too_large", "The file needs more memory to convert than is allowed.")
-    return JobError("conversion_failed", f"The file could not be converted: {said or f'status {status}'}")
+def _error(exit: Exit, said: str, program: Program) -> JobError:
+    match exit.cause:
+        case Cause.TIME:
+            return JobError("conversion_timeout", f"The file took more than {program.seconds:g} s to convert.")
+        case Cause.OUTPUT:
+            return JobError("conversion_too_large", f"The file's text is larger than {program.limits.output} bytes.")
+        case Cause.MEMORY:
+            return JobError("conversion_too_large", "The file needs more memory to convert than is allowed.")
+        case Cause.CRASHED:
+            return JobError("conversion_crashed", f"The converter crashed on this file, twice ({_signal(exit)}).")
+        case Cause.KILLED:
+            message = f"The converter was ended from outside ({_signal(exit)}); the machine may lack memory."
+            return JobError("conversion_killed", message, retryable=True)
+        case _:
+            return JobError("conversion_failed", f"The file could not be converted: {said or f'status {exit.status}'}")
 
 
-async def _complaint(process: Process) -> str:
+def _signal(exit: Exit) -> str:
+    return signal.Signals(-exit.status).name
+
+
+async def _complaint(stream: StreamReader | None) -> str:
     """The first line of what it has to say against it, which is read to its end lest it blocks."""
-    stream = process.stderr
-    assert isinstance(stream, StreamReader), "started with a pipe"
+    assert stream is not None, "started with a pipe"
     head = b""
     while chunk := await stream.read(_CHUNK):
         head = head or chunk[:_COMPLAINT]
     return head.decode("utf-8", errors="replace").strip().partition("\n")[0]
-
-
-async def _end(process: Process) -> None:
-    """Nothing of it is left, nor of what it may have started."""
-    if process.returncode is None:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-    await process.wait()

@@ -1,0 +1,138 @@
+"""Puts bounds around its own process and becomes the program: `NAME=VALUE … -- COMMAND …`.
+
+`workers.sandbox.process` starts it: in a child that was forked from a process with threads, Python could set nothing
+without the danger of hanging. Each layer is used where the kernel has it; where one is missing, the others hold, and
+the program runs. All that this imports is loaded at each start, so it is little.
+
+The names: `parent` (its process id), `folder`, `read` and `write` (paths, any number), `environment` (NAME=VALUE, any
+number), and the fields of `workers.sandbox.limits.Limits`. Exit status 125: the command could not be executed.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+
+from workers.sandbox import identity, kernel, landlock, namespaces, seccomp
+
+CANNOT_EXECUTE = 125
+SYSTEM = (
+    "/usr",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/bin",
+    "/nix/store",
+    "/gnu/store",
+    "/etc/ld.so.cache",
+    "/etc/ld-musl-x86_64.path",
+    "/etc/ld-musl-aarch64.path",
+    "/dev/urandom",
+    "/dev/zero",
+)
+"""What programs are made of: the system's libraries, and nothing that says anything about the machine's users."""
+_DEVICES = ("/dev/null",)
+
+_SIGHUP, _SIGINT, _SIGPIPE, _SIGTERM, _SIGKILL, _SIGXFSZ = 1, 2, 13, 15, 9, 25
+_PR_SET_PDEATHSIG = 1
+_MOST_FILES = 4096
+
+
+class Order:
+    """The words of the command line."""
+
+    def __init__(self, words: list[str]) -> None:
+        end = words.index("--")
+        self.command = list(words[end + 1 :])
+        self._values: dict[str, list[str]] = {}
+        for word in words[:end]:
+            name, _, value = word.partition("=")
+            self._values.setdefault(name, []).append(value)
+
+    def all(self, name: str) -> list[str]:
+        return self._values.get(name, [])
+
+    def number(self, name: str) -> int:
+        """Also 0 where nothing was said."""
+        return int(self._values.get(name, ["0"])[0])
+
+
+def run() -> None:
+    """What the command line asks for."""
+    try:
+        become(Order(sys.argv[1:]))
+    except OSError as error:
+        print(f"sandbox: {error}", file=sys.stderr, flush=True)
+        os._exit(CANNOT_EXECUTE)
+
+
+def become(order: Order) -> None:
+    """Puts the layers around this process and executes the command in it. Raises OSError."""
+    os.setsid()
+    os.closerange(3, _MOST_FILES)
+    os.chdir(order.all("folder")[0])
+    _set_signals()
+    _bound(order)
+    if kernel.LINUX:
+        _enclose(order)
+    environment = dict(entry.split("=", 1) for entry in order.all("environment"))
+    os.execve(order.command[0], order.command, environment)
+
+
+def _set_signals() -> None:
+    """What Python ignores, the program heeds; and it ends with its worker, not when both are told to end."""
+    for number in (_SIGPIPE, _SIGXFSZ):
+        kernel.set_signal(number, ignored=False)
+    for number in (_SIGHUP, _SIGINT, _SIGTERM):
+        kernel.set_signal(number, ignored=True)
+
+
+def _bound(order: Order) -> None:
+    _limit(resource.RLIMIT_CORE, 0)
+    _limit(resource.RLIMIT_FSIZE, order.number("output"))
+    _limit(resource.RLIMIT_NOFILE, order.number("open_files"))
+    if seconds := order.number("cpu_seconds"):
+        # At the first it is told by a signal of its own, a second later it is killed.
+        _limit(resource.RLIMIT_CPU, seconds, seconds + 1)
+    _limit(resource.RLIMIT_AS, order.number("memory"))
+
+
+def _limit(kind: int, soft: int, hard: int | None = None) -> None:
+    try:  # noqa: SIM105 # contextlib would have to be loaded
+        resource.setrlimit(kind, (soft, soft if hard is None else hard))
+    except (OSError, ValueError):
+        pass  # macOS refuses the bound of addresses
+
+
+def _enclose(order: Order) -> None:
+    command = order.command[0]
+    read = [*SYSTEM, command, os.path.realpath(command), *order.all("read")]
+    rules = landlock.ruleset(read, [*_DEVICES, *order.all("write")])
+    own_user = identity.become_other(order.all("folder")[0], read)
+    own_namespace = "user" in namespaces.enter()
+    if own_user or (own_namespace and namespaces.counts_processes()):
+        # Elsewhere all processes of our own user would count.
+        _limit(resource.RLIMIT_NPROC, order.number("processes"))
+    namespaces.drop_capabilities()
+    # After whatever changes the user, which undoes it, and before the filter, which refuses to undo it.
+    _die_with(order.number("parent"))
+    _restrict(rules, fork=bool(order.number("fork")))
+
+
+def _restrict(rules: int | None, *, fork: bool) -> None:
+    kernel.no_new_privileges()
+    if rules is not None:
+        landlock.restrict(rules)
+    if seccomp.available():
+        try:  # noqa: SIM105 # contextlib would have to be loaded
+            seccomp.install(fork=fork)
+        except OSError:
+            pass  # a kernel without filters
+
+
+def _die_with(parent: int) -> None:
+    """Has the kernel end this process when its parent ends."""
+    kernel.prctl(_PR_SET_PDEATHSIG, _SIGKILL)
+    if os.getppid() != parent:
+        os._exit(CANNOT_EXECUTE)

@@ -1,0 +1,32 @@
+"""Modules of ours as sandboxed programs: their command, and what they need to be able to read."""
+
+from __future__ import annotations
+
+import sys
+from functools import cache
+from pathlib import Path
+
+_PACKAGES = Path(__file__).parents[2]
+_OURS = (_PACKAGES / "app", _PACKAGES / "workers")
+
+
+def command(module: str, *arguments: str) -> list[str]:
+    """The command that runs `module` as `python -m` does, with UTF-8 and without environment or user's packages."""
+    folders = ":".join(map(str, _OURS))
+    return [sys.executable, "-I", "-X", "utf8", str(Path(__file__).with_name("module.py")), folders, module, *arguments]
+
+
+@cache
+def readable() -> tuple[Path, ...]:
+    """Python, what is installed with it, our packages, and the libraries that this process has loaded."""
+    return (*dict.fromkeys(map(Path, (sys.prefix, sys.base_prefix))), *_OURS, *_libraries())
+
+
+def _libraries() -> list[Path]:
+    """Of Python elsewhere than in the system's folders, libraries may lie anywhere (proc(5), `maps`)."""
+    try:
+        lines = Path("/proc/self/maps").read_text().splitlines()
+    except OSError:
+        return []
+    found = {Path(line.split(maxsplit=5)[5]) for line in lines if line.count(" ") > 5 and ".so" in line}
+    return sorted(path for path in found if path.is_absolute())
