@@ -40,6 +40,7 @@ class Proxy:
     def __init__(self, folder: Path, kind: str) -> None:
         self.port = free_port()
         self.address = f"https://localhost:{self.port}"
+        self.certificate = str(folder / "cert.pem")
         self._folder = folder
         self._kind = kind
         self._process: subprocess.Popen[bytes] | None = None
@@ -47,7 +48,7 @@ class Proxy:
 
     def client(self, token: str, *, http2: bool = True) -> httpx.AsyncClient:
         """A client that trusts the proxy's certificate and is signed in."""
-        trust = ssl.create_default_context(cafile=str(self._folder / "cert.pem"))
+        trust = ssl.create_default_context(cafile=self.certificate)
         headers = {"Authorization": f"Bearer {token}"}
         return httpx.AsyncClient(
             base_url=self.address, headers=headers, verify=trust, http2=http2, trust_env=False, timeout=30
