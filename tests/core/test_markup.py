@@ -7,10 +7,12 @@ from contextlib import suppress
 import pytest
 
 from app.core.errors import Unprocessable
-from app.core.markup import HEAD_BYTES, check_prolog
+from app.core.markup import HEAD_BYTES, check_prolog, encoding_of_markup
 from tests.bombs import LAUGHS, XXE
 
-ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"]
+ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"]
+# Their bytes have those of `?>` and `-->` in them, in the one byte order or in the other.
+LOOKALIKES = ["\u3f00\u3e00", "\u2d00\u2d00\u3e00", "\u003f\u3e00", "\u2d2d\u3e00"]
 UNSAFE = [
     LAUGHS,
     XXE,
@@ -40,6 +42,30 @@ def test_declared_entity_is_refused(prolog: str, encoding: str) -> None:
     with pytest.raises(Unprocessable) as caught:
         check_prolog(f"{prolog}<x>&a;</x>".encode(encoding), whole=True)
     assert caught.value.code == "unsafe_xml"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+@pytest.mark.parametrize("lookalike", LOOKALIKES)
+@pytest.mark.parametrize("begin", ["<?a ", "<!-- "])
+def test_bytes_that_look_like_an_end_end_nothing(begin: str, lookalike: str, encoding: str) -> None:
+    end = "?>" if begin == "<?a " else "-->"
+    document = f"{begin}{lookalike}<x>{end}{LAUGHS}<x>&a;</x>".encode(encoding)
+    with pytest.raises(Unprocessable):
+        check_prolog(document, whole=True)
+
+
+def test_encoding_in_which_a_bracket_is_another_byte_is_refused() -> None:
+    with pytest.raises(Unprocessable):
+        check_prolog(f"<?xml version='1.0' encoding='cp037'?>{LAUGHS}<x>&a;</x>".encode("cp037"), whole=True)
+    # Two Chinese characters in HZ have the bytes of `?>`.
+    hidden = b"<?xml version='1.0' encoding='hz'?><?a ~{?>~}<x>?>" + LAUGHS.encode()
+    with pytest.raises(Unprocessable):
+        check_prolog(hidden, whole=True)
+
+
+@pytest.mark.parametrize("name", ["utf-7", "punycode", "idna", "zip", "unicode_escape", "cp037", "utf-16", "x"])
+def test_encoding_that_is_no_texts_is_never_used(name: str) -> None:
+    assert encoding_of_markup(f'<?xml version="1.0" encoding="{name}"?>'.encode()) == "utf-8"
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)

@@ -6,21 +6,17 @@ import codecs
 import re
 from pathlib import Path
 
-from app.core.markup import HEAD_BYTES
+from app.core.markup import HEAD_BYTES, encoding_of_markup
 from app.core.text import beginning, encoding_of, scrubbed
 
 _XML_DECLARATION = re.compile(r"\s*<\?xml[^>]*\?>")
-_CHARSET = re.compile(rb"(?:charset|encoding)\s*=\s*[\"']?\s*([A-Za-z0-9._-]+)", re.IGNORECASE)
-_CHARSET_WITHIN = 2048  # bytes
-# Python knows "encodings" that are none, and some in which reading takes time without end.
-_ENCODINGS = re.compile(r"utf-(?:8|16|32).*|gb.*|big5.*|cp\d+|iso8859-.*|koi8-.*|shift_jis.*|euc_.*|ascii|hz")
 _CHUNK = 1024 * 1024
 
 
 def text_of_markup(content: bytes) -> str:
     """The text of a document of XML or HTML, its markup included."""
     try:
-        text = content.decode(_declared(content))
+        text = content.decode(encoding_of_markup(content[:HEAD_BYTES]))
     except UnicodeError:
         text = content.decode(encoding_of(content[:HEAD_BYTES]), "replace")
     return scrubbed(text)
@@ -31,19 +27,10 @@ def copy_in_utf8(source: Path, target: Path) -> None:
     with source.open("rb") as file:
         head = file.read(HEAD_BYTES)
     try:
-        _recode(source, target, _declared(head), "strict")
+        _recode(source, target, encoding_of_markup(head), "strict")
     except UnicodeError:
         beginning(head, whole=False)
         _recode(source, target, encoding_of(head), "replace")
-
-
-def _declared(head: bytes) -> str:
-    match = _CHARSET.search(head[:_CHARSET_WITHIN])
-    try:
-        name = codecs.lookup(match[1].decode()).name if match else "utf-8"
-    except LookupError:
-        name = ""
-    return name if _ENCODINGS.fullmatch(name) else "utf-8"
 
 
 def _recode(source: Path, target: Path, encoding: str, errors: str) -> None:

@@ -15,11 +15,10 @@ import re
 import zipfile
 from collections.abc import Iterator
 from typing import NamedTuple
-from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
 from app.core.errors import JobError
-from workers.manuscript import chapters, markup, structure
+from workers.manuscript import chapters, markup, structure, xml
 from workers.manuscript.blocks import Block, Document, leave_out
 from workers.manuscript.chapters import Section
 from workers.manuscript.encoding import text_of_markup
@@ -56,7 +55,9 @@ class File(NamedTuple):
 def read(archive: zipfile.ZipFile, title: str) -> tuple[Manuscript, str]:
     """The manuscript in an EPUB, and the path of its cover's picture, empty where it has none.
 
-    `title` is for a book that does not tell its own. Raises JobError (`conversion_failed`).
+    `title` is for a book that does not tell its own.
+
+    Raises JobError (`conversion_failed`), Unprocessable (`unsafe_xml`).
     """
     book = _Book(archive)
     return book.manuscript(title), book.package.cover
@@ -120,8 +121,8 @@ class _Book:
 
     def _xml(self, path: str) -> Element:
         try:
-            return ElementTree.fromstring(self._bytes(path))
-        except (ElementTree.ParseError, ValueError, LookupError) as error:
+            return xml.parse(self._bytes(path))
+        except xml.MalformedXML as error:
             raise _broken(f"{path!r} is not well-formed") from error
 
     def _text(self, path: str) -> str:

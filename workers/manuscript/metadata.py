@@ -8,11 +8,10 @@ import re
 import zipfile
 from pathlib import Path
 from typing import NamedTuple
-from xml.etree import ElementTree
 
 from app.core.lengths import MAX_TITLE
 from app.core.text import scrubbed
-from workers.manuscript import richtext
+from workers.manuscript import richtext, xml
 
 _PARTS = {"docx": "docProps/core.xml", "odt": "meta.xml"}
 _LARGEST = 1024 * 1024  # bytes, of such a part
@@ -34,7 +33,10 @@ class Said(NamedTuple):
 
 
 def said(path: Path, format: str) -> Said:
-    """What the file at `path` says; nothing where its format has no place for it, or the place cannot be read."""
+    """What the file at `path` says; nothing where its format has no place for it, or the place cannot be read.
+
+    Raises Unprocessable (`unsafe_xml`).
+    """
     if format == "rtf":
         title, author = richtext.said(path.read_bytes())
         return Said("" if _JUNK.fullmatch(title) else title, author)
@@ -48,8 +50,8 @@ def _office(path: Path, part: str) -> Said:
         with zipfile.ZipFile(path) as archive:
             if archive.getinfo(part).file_size > _LARGEST:
                 return Said()
-            root = ElementTree.fromstring(archive.read(part))
-    except (KeyError, ValueError, LookupError, ElementTree.ParseError):
+            root = xml.parse(archive.read(part))
+    except (KeyError, ValueError):
         return Said()
     found: dict[str, str] = {}
     for element in root.iter():
