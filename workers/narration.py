@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from workers.speech.kept import Kept, Spoken
 from workers.speech.plausible import check_duration
 from workers.speech.script import Script, Sound, Utterance, utterances
 from workers.speech.segments import segments
+from workers.steps import in_thread
 from workers.workplace import workplace
 
 __all__ = ["Save", "Script", "Sound", "digest", "narrate"]
@@ -132,7 +134,7 @@ async def _voiced(said: Spoken, engine: Engine) -> Pcm:
 async def _prepared(script: Script, engine: Engine, kept: Kept) -> list[Utterance]:
     """What is to be said, by which voice, and what of it need not be voiced: it is kept, or will be by then."""
     # In a thread: it is work, and an engine may have to ask which voices there are.
-    found = await asyncio.to_thread(utterances, script, engine)
+    found = await in_thread(partial(utterances, script, engine))
     known = await kept.known(utterance.name for utterance in found if utterance.said)
     planned = []
     for utterance in found:

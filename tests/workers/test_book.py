@@ -33,10 +33,10 @@ from workers import tasks
 from workers.audio.encode import SoundWriter, Tags
 from workers.book import m4b, part
 from workers.book.assembly import Edition, Track, assemble
-from workers.book.steps import in_threads
 from workers.runtime import Runtime
 from workers.speech.engine import Pcm
 from workers.speech.espeak import Espeak
+from workers.steps import in_threads
 
 RATE = 22_050
 PNG = bytes.fromhex(

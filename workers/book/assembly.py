@@ -16,8 +16,8 @@ from app.core.models import BookFormat
 from app.core.tasks import end
 from workers.book import m4b, part
 from workers.book.shelf import Shelf
-from workers.book.steps import in_threads
 from workers.report import Pace, Report
+from workers.steps import in_threads
 from workers.workplace import workplace
 
 _AT_ONCE = 2

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 Span = tuple[int, int]
 """Start and exclusive end."""
 
 _CLOSES = {"“": "”", "「": "」", "『": "』", "«": "»", '"': '"'}
 _SAID = ("，", "。", "！", "？", "；", "…", "—", ",", ".", "!", "?", ";", "-", "–")
-_BEFORE = re.compile(r"[：:，,]\s*$")
+_BEFORE = ("：", ":", "，", ",")
 _PARAGRAPH = re.compile(r"[^\n]+")
 
 
@@ -24,8 +25,8 @@ def dialogue(text: str) -> list[Span]:
     paragraphs = [match.span() for match in _PARAGRAPH.finditer(text)]
     return [
         span
-        for number, (start, end) in enumerate(paragraphs)
-        for span in _in_paragraph(text, start, end, _opener(text, *next(iter(paragraphs[number + 1 :]), (0, 0))))
+        for (start, end), following in pairwise([*paragraphs, (0, 0)])
+        for span in _in_paragraph(text, start, end, _opener(text, *following))
     ]
 
 
@@ -49,12 +50,13 @@ def _opener(text: str, start: int, end: int) -> str:
 
 
 def _in_paragraph(text: str, start: int, end: int, next_opener: str) -> Iterator[Span]:
+    closed = _closed(text, start, end)
     at = start
     while at < end:
-        if (closer := _CLOSES.get(text[at])) is None:
+        if text[at] not in _CLOSES:
             at += 1
             continue
-        last = _closed(text, at, end, closer)
+        last = closed.get(at)
         if last is None and next_opener == text[at]:
             last = end
         if last is None:
@@ -65,20 +67,24 @@ def _in_paragraph(text: str, start: int, end: int, next_opener: str) -> Iterator
         at = last
 
 
-def _closed(text: str, opened: int, end: int, closer: str) -> int | None:
-    """Where the quotation that opens at `opened` ends; None where it does not."""
-    depth = 0
-    for at in range(opened, end):
-        if text[at] == closer and at > opened:
-            depth -= 1
-            if depth == 0 or closer == text[opened]:
-                return at + 1
-        elif text[at] == text[opened]:
-            depth += 1
-    return None
+def _closed(text: str, start: int, end: int) -> dict[int, int]:
+    """Where each quotation of a paragraph ends, by where it opens; those that do not end are not in it."""
+    found: dict[int, int] = {}
+    # Of each kind the marks that are open; of one whose marks are alike, the one before.
+    open_marks: dict[str, list[int]] = {opener: [] for opener in _CLOSES}
+    openers = {closer: opener for opener, closer in _CLOSES.items()}
+    for at in range(start, end):
+        char = text[at]
+        if (opener := openers.get(char)) and open_marks[opener]:
+            found[open_marks[opener].pop()] = at + 1
+        if char in _CLOSES:
+            open_marks[char].append(at)
+    return found
 
 
 def _is_said(text: str, start: int, end: int, paragraph: int) -> bool:
     inner = text[start + 1 : end].rstrip("".join(_CLOSES.values())).rstrip()
-    before = text[paragraph:start]
-    return inner.endswith(_SAID) or not before.strip() or bool(_BEFORE.search(before))
+    before = start
+    while before > paragraph and text[before - 1].isspace():
+        before -= 1
+    return inner.endswith(_SAID) or before == paragraph or text[before - 1] in _BEFORE

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from itertools import chain, takewhile
 
+from app.core.errors import JobError
 from app.core.messages import Language
 from app.core.models import Pronunciation
 from app.core.text import language_of
@@ -15,8 +18,12 @@ from workers.speech.engine import Engine
 from workers.speech.kept import Spoken, name_of
 from workers.speech.normalise import written_out
 from workers.speech.pauses import Pauses, without_marks
-from workers.speech.respell import respelled
+from workers.speech.respell import Respelling
 from workers.speech.segments import segments, speakable
+from workers.steps import Check, unchecked
+
+_MAX_GROWTH = 5  # times as many characters to say as the text has
+_SPARE = 1000  # characters
 
 
 @dataclass(frozen=True)
@@ -78,13 +85,21 @@ class Utterance:
         return len(self.said.text) if self.said and not self.kept else 0
 
 
-def utterances(script: Script, engine: Engine) -> list[Utterance]:
-    """The title, unless the text begins with it, and the segments of the text, in order. Raises what `voice_for` does.
+def utterances(script: Script, engine: Engine, check: Check = unchecked) -> list[Utterance]:
+    """The title, unless the text begins with it, and the segments of the text, in order. Raises what `voice_for` does,
+    and JobError (`too_much_to_say`) where respelling makes far more of the text than it is.
 
-    The places of the segments follow on each other from the beginning of the text to its end.
+    The places of the segments follow on each other from the beginning of the text to its end. `check` is called before
+    each, and ends the work where it raises.
     """
-    said = [*_title(script, engine.max_characters), *_text(script, engine)]
-    return _with_pauses([_cast(utterance, spoken, script, engine) for utterance, spoken in said])
+    respell, found, left = Respelling(script.pronunciations), [], _MAX_GROWTH * (len(script.text) + _SPARE)
+    for utterance, is_speech in chain(_title(script, engine.max_characters), _text(script, engine)):
+        check()
+        found.append(_cast(utterance, is_speech, script, engine, respell))
+        left -= len(said.text) if (said := found[-1].said) else 0
+        if left < 0:
+            raise JobError("too_much_to_say", "The project's pronunciations make this chapter many times as long.")
+    return _with_pauses(found)
 
 
 def _title(script: Script, limit: int) -> Iterator[tuple[Utterance, bool]]:
@@ -100,17 +115,23 @@ def _title(script: Script, limit: int) -> Iterator[tuple[Utterance, bool]]:
 
 def _text(script: Script, engine: Engine) -> Iterator[tuple[Utterance, bool]]:
     """Each segment, and whether it is a speech; segments are cut where speeches begin and end."""
-    spoken: list[Span] = dialogue(script.text) if script.dialogue_voice else []
+    spoken = deque(dialogue(script.text) if script.dialogue_voice else [])
     pauses, title, start = script.sound.pauses, script.title.strip(), 0
     for segment in segments(script.text, script.language, engine.max_characters):
         end = start + len(segment)
         # Only the speeches that reach into this segment.
-        near = [span for span in spoken if span[0] < end and span[1] > start]
+        near = _reaching(spoken, start, end)
         for first, last, is_speech in _speaking(script.text, list(cut(start, end, near))):
             text = script.text[first:last]
             yield Utterance(text, pauses.after(text, title=title), first, last), is_speech
-        spoken = [span for span in spoken if span[1] > end]
         start = end
+
+
+def _reaching(spoken: deque[Span], start: int, end: int) -> list[Span]:
+    """The spans that reach into `start` to `end`; those that end before are taken out."""
+    while spoken and spoken[0][1] <= start:
+        spoken.popleft()
+    return list(takewhile(lambda span: span[0] < end, spoken))
 
 
 def _speaking(text: str, parts: list[tuple[int, int, bool]]) -> list[tuple[int, int, bool]]:
@@ -126,17 +147,25 @@ def _speaking(text: str, parts: list[tuple[int, int, bool]]) -> list[tuple[int, 
     return joined
 
 
-def _cast(utterance: Utterance, is_speech: bool, script: Script, engine: Engine) -> Utterance:
+def _cast(utterance: Utterance, is_speech: bool, script: Script, engine: Engine, respell: Respelling) -> Utterance:
     """The utterance with the voice that says it, if there is anything to say."""
     if not speakable(utterance.text):
         return utterance
     language = language_of(utterance.text, script.language)
-    text = respelled(without_marks(utterance.text), script.pronunciations)
+    text = respell(without_marks(utterance.text))
     if engine.wants_words:
-        text = written_out(text, language)
+        text = _written_out(text, language, engine.max_characters)
     wanted = script.dialogue_voice if is_speech else script.voice
     said = Spoken(text, engine.voice_for(language, wanted), script.speed)
     return replace(utterance, said=said, name=name_of(said, engine))
+
+
+def _written_out(text: str, language: Language, limit: int) -> str:
+    """`text` as it is to be read; piece by piece where respelling made it long: the rules look at some characters, but
+    the time that they take grows faster than the text."""
+    if len(text) <= limit:
+        return written_out(text, language)
+    return "".join(written_out(piece, language) for piece in segments(text, language, limit))
 
 
 def _with_pauses(found: list[Utterance]) -> list[Utterance]:

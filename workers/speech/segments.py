@@ -125,10 +125,13 @@ def _ends_segment(sentence: str) -> bool:
 def _speaking(pieces: Iterator[str], limit: int) -> list[str]:
     """`pieces`, of which those without anything to say are joined to the one before, else to the one after."""
     merged: list[str] = []
+    says = False  # whether the last of them does
     for piece in pieces:
-        lacking = merged and not (speakable(merged[-1]) and speakable(piece))
-        if lacking and len(merged[-1]) + len(piece) <= limit:
+        piece_says = speakable(piece)
+        if merged and not (says and piece_says) and len(merged[-1]) + len(piece) <= limit:
             merged[-1] += piece
+            says = says or piece_says
         else:
             merged.append(piece)
+            says = piece_says
     return merged

@@ -301,6 +301,7 @@ export const messages = {
   "error.conversion_killed": "The conversion was interrupted again and again; the server may lack memory.",
   "error.conversion_timeout": "Converting this file took too long.",
   "error.conversion_too_large": "This file holds more text than the server accepts.",
+  "error.too_much_to_say": "The pronunciations of this project make the chapter many times as long.",
   "error.nothing_to_say": "There is nothing in this chapter that could be read aloud.",
   "error.too_many_pronunciations": "There are too many pronunciations.",
   "error.unknown_voice": "The chosen voice is not there any more. Choose another, then retry.",

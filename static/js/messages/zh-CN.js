@@ -301,6 +301,7 @@ export const messages = {
   "error.conversion_killed": "转换多次被中断，服务器可能内存不足。",
   "error.conversion_timeout": "转换此文件耗时过长。",
   "error.conversion_too_large": "此文件中的文本超出了服务器的限制。",
+  "error.too_much_to_say": "本项目的读音规则会使本章变长许多倍。",
   "error.nothing_to_say": "本章没有可朗读的内容。",
   "error.too_many_pronunciations": "读音条目过多。",
   "error.unknown_voice": "所选音色已不可用。请另选一个，然后重试。",

@@ -24,6 +24,8 @@ _AFTER_TWO = re.compile(
 )
 _INT = r"\d{1,3}(?:,\d{3})+|\d+"
 _NUM = rf"(?:{_INT})(?:\.\d+)?"
+_LONGEST_COUNTED = 16  # digits
+_FOLLOWING = 8  # characters that show what a number counts
 _DASH = r"\s?[-–—~～至]\s?"
 _FREE = r"(?<![\dA-Za-z.])"
 _UNIT = "|".join(map(re.escape, sorted(_UNITS, key=len, reverse=True)))
@@ -77,9 +79,14 @@ def spoken(number: str) -> str:
     whole, _, decimals = number.replace(",", "").partition(".")
     if not decimals and (len(whole) > 1 and whole.startswith("0")):
         return digits(whole)
-    if len(whole) > 16:
+    if len(whole) > _LONGEST_COUNTED:
         return digits(whole)
     return cardinal(int(whole)) + (f"点{digits(decimals)}" if decimals else "")
+
+
+def _whole(number: str) -> str:
+    """A number without its leading zeros; one that nobody counts so far is said digit by digit."""
+    return cardinal(int(number)) if len(number) <= _LONGEST_COUNTED else digits(number)
 
 
 def _counted(number: str, after: str) -> str:
@@ -103,7 +110,7 @@ def _time(match: re.Match[str]) -> str:
 
 
 def _range(match: re.Match[str]) -> str:
-    after = match.string[match.end() :]
+    after = match.string[match.end() : match.end() + _FOLLOWING]
     unit = match["unit"] or ""
     said = f"{_counted(match['first'], unit or after)}到{_counted(match['last'], unit or after)}"
     return said + _UNITS.get(unit, unit if unit != "%" else "")
@@ -129,9 +136,9 @@ def _money(match: re.Match[str]) -> str:
 
 
 def _number(match: re.Match[str]) -> str:
-    number, after = match["number"], match.string[match.end() :]
+    number, after = match["number"], match.string[match.end() : match.end() + _FOLLOWING]
     minus = "负" if match["minus"] else ""
-    is_ordinal = match.string[: match.start()].endswith("第")
+    is_ordinal = match.string.endswith("第", 0, match.start())
     return minus + (spoken(number) if is_ordinal else _counted(number, after))
 
 
@@ -181,7 +188,7 @@ _RULES: list[tuple[re.Pattern[str], _Replacement]] = [
     (re.compile(r"(?<=打)(?P<call>1[12][0-9]|12315)(?!\d)"), lambda match: digits(match[0]).replace("一", "幺")),
     (
         re.compile(rf"{_FREE}(?P<first>\d+)\s?[:：]\s?(?P<last>\d+)(?!\d)"),
-        lambda match: f"{cardinal(int(match['first']))}比{cardinal(int(match['last']))}",
+        lambda match: f"{_whole(match['first'])}比{_whole(match['last'])}",
     ),
     (re.compile(rf"{_FREE}(?P<first>{_NUM}){_DASH}(?P<last>{_NUM})\s?(?P<unit>{_UNIT}|)(?![\dA-Za-z])"), _range),
     (re.compile(rf"{_FREE}(?P<minus>[-−]?)(?P<number>{_NUM})\s?(?P<unit>{_UNIT})(?![A-Za-z0-9])"), _unit),

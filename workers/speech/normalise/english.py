@@ -70,8 +70,8 @@ def _money(match: re.Match[str]) -> str:
         scale = _SCALES.get(scale, scale.strip())
         return f"{amount}{'.' + cents if cents else ''} {scale} {many}"
     said = f"{amount} {unit if _one(amount) else many}"
-    if not cents or not int(cents) or not small or len(cents) != 2:
-        return said if not cents or not int(cents) else f"{amount}.{cents} {many}"
+    if not cents or not cents.strip("0") or not small or len(cents) != 2:
+        return said if not cents or not cents.strip("0") else f"{amount}.{cents} {many}"
     few = int(cents)
     pence = {"penny": "penny" if few == 1 else "pence"}.get(small, small if few == 1 else f"{small}s")
     return f"{few} {pence}" if amount == "0" else f"{said} and {few} {pence}"
@@ -198,7 +198,7 @@ _RULES: list[tuple[re.Pattern[str], _Replacement]] = [
         lambda match: _fraction(match),
     ),
     (
-        re.compile(rf"(?<![\w.])(?P<number>{_NUMBER})\s?(?P<unit>{_UNIT})(?![\w/²³])"),
+        re.compile(rf"(?<![\w.])(?<!\d,)(?P<number>{_NUMBER})\s?(?P<unit>{_UNIT})(?![\w/²³])"),
         _unit,
     ),
     (re.compile(r"(?<![\w.,-])(?P<first>\d{1,4})\s?[-–]\s?(?P<last>\d{1,4})(?![\w-]|\.\d|,\d)"), _range),
