@@ -23,7 +23,7 @@ from workers.audio.recording import Recording
 from workers.report import Pace, Report
 from workers.speech.completeness import Take, heard, report_of
 from workers.speech.engine import Engine, Pcm
-from workers.speech.kept import Kept, Spoken
+from workers.speech.kept import Kept, Spoken, name_of
 from workers.speech.plausible import check_duration
 from workers.speech.script import Script, Sound, Utterance, utterances
 from workers.speech.segments import segments
@@ -35,6 +35,7 @@ __all__ = ["Save", "Script", "Sound", "digest", "narrate"]
 _DIGEST_CHARACTERS = 20
 # Raise this with every change of this pipeline that makes another file of the same script.
 _EDITION = 3
+_OF_THE_TEXT = {"voice_crashed", "voice_timeout"}
 
 Save = Callable[[Path, dict[str, Any]], Awaitable[None]]
 """Takes the finished file, and the report on it (see `workers.speech.completeness`)."""
@@ -112,12 +113,25 @@ async def _sound(utterance: Utterance, engine: Engine, kept: Kept) -> Pcm | None
     said = utterance.said
     told: tracing.Attributes = {"smartvoice.engine": engine.name, "smartvoice.characters": len(said.text)}
     with engine_call(engine.name), tracing.span("speak", attributes=told):
-        pcm = await _voiced(said, engine)
+        try:
+            pcm = await _voiced(said, engine)
+        except JobError as error:
+            raise _placed(error, utterance) from error
         tracing.note({"smartvoice.seconds": pcm.seconds})
         check_duration(said.text, pcm, said.speed)
+    if name_of(said, engine) != utterance.name:
+        raise JobError("engine_failed", "The voice engine was changed meanwhile.", retryable=True)
     SEGMENTS.labels("voiced").inc()
     await kept.put(utterance.name, pcm)
     return pcm
+
+
+def _placed(error: JobError, utterance: Utterance) -> JobError:
+    """The error with the place in the chapter, where it is the text's."""
+    if error.code not in _OF_THE_TEXT or utterance.end == 0:
+        return error
+    place = f"It is in characters {utterance.start + 1} to {utterance.end} of the chapter."
+    return JobError(error.code, f"{error.message} {place}", retryable=error.retryable)
 
 
 async def _voiced(said: Spoken, engine: Engine) -> Pcm:

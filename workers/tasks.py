@@ -253,7 +253,8 @@ async def narrate_chapter(runtime: Runtime, claim: Claim, report: Report) -> Mad
         cover=await _cover(runtime, user, project),
         sound=_sound(runtime.settings),
     )
-    name = f"{id}-{chapter_id}-{digest(script, runtime.engine)}"
+    # In a thread: a voice process may have to be started to tell what it is.
+    name = f"{id}-{chapter_id}-{await asyncio.to_thread(digest, script, runtime.engine)}"
 
     async def save(file: Path, report: dict[str, Any]) -> None:
         # The report first: there is no audio without one.

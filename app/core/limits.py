@@ -22,6 +22,9 @@ class Limits(BaseSettings):
     )
     segment_days: float = Field(30, gt=0, description="days for which a segment's sound is kept")
     max_segment_bytes: int = Field(20 * 1024**3, ge=0, description="space for segments' sound; the oldest go first")
+    voice_processes: int = Field(2, ge=1, le=64, description="processes of the embedded voice for each worker process")
+    voice_seconds: float = Field(120, gt=0, description="longest time of one call of a voice on this machine")
+    voice_idle_seconds: float = Field(600, gt=0, description="time after which a voice process that nobody asks ends")
     progress_per_second: float = Field(10, gt=0, description="progress events a second for one job")
 
     max_upload_bytes: int = Field(50 * 1024 * 1024, ge=1024, description="largest manuscript")

@@ -99,6 +99,9 @@ class Settings(Limits):
         "OpenAI-compatible service; or a plugin's",
     )
     tts_piper_dir: str = Field("", description="folder with Piper's voices; empty: `piper` in `data_dir`")
+    tts_variables: str = Field(
+        "", description="names of environment variables, separated by commas, that a plugin's voice processes get"
+    )
     tts_url: str = Field("", description="the voice service's address, with or without `/v1`; needed by `openai`")
     tts_api_key: SecretStr = Field(SecretStr(""), description="the voice service's key; empty: none is sent")
     tts_model: str = Field("tts-1", min_length=1, description="the voice service's model")
@@ -280,6 +283,11 @@ class Settings(Limits):
     def piper_dir(self) -> Path:
         """The folder with Piper's voices."""
         return Path(self.tts_piper_dir) if self.tts_piper_dir else self.data_dir / "piper"
+
+    @property
+    def voice_variables(self) -> list[str]:
+        """The names of the environment variables that voice processes of a plugin get."""
+        return [name.strip() for name in self.tts_variables.split(",") if name.strip()]
 
     @property
     def tts_base_url(self) -> str:

@@ -6,5 +6,7 @@ from workers.speech.conformance import EngineConformance
 
 
 class TestHum(EngineConformance):
+    factory = "smartvoice_hum:make"
+
     def engine(self) -> Hum:
         return Hum()

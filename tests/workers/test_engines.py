@@ -77,7 +77,7 @@ def test_author_of_an_engine_runs_what_it_must_hold(site: Path) -> None:
         text=True,
     )
     assert done.returncode == 0, done.stdout
-    assert "11 passed" in done.stdout
+    assert "12 passed" in done.stdout
 
 
 async def test_plugin_narrates_when_it_is_named(stack: Stack) -> None:

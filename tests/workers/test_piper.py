@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from piper import PiperVoice
 
 from app.core.errors import JobError
 from tests.stack import Stack, running
-from tests.support import Client, until
+from tests.support import PATIENCE_SECONDS, Client, until
 from tests.workers.narrating import engine_told, narrated
 from tests.workers.piper_voice import make_voice
 from workers.speech.conformance import EngineConformance
@@ -90,10 +91,12 @@ async def test_text_without_anything_to_say_is_a_short_silence(folder: Path) -> 
 
 async def test_sentences_after_a_cancellation_are_not_spoken(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spoken: list[int] = []
+    cancelled = threading.Event()
     speak = PiperVoice.phoneme_ids_to_audio
 
     def counted(voice: PiperVoice, ids: list[int], *args: Any, **kwargs: Any) -> Any:
         spoken.append(len(ids))
+        cancelled.wait(PATIENCE_SECONDS)
         return speak(voice, ids, *args, **kwargs)
 
     monkeypatch.setattr(PiperVoice, "phoneme_ids_to_audio", counted)
@@ -103,6 +106,7 @@ async def test_sentences_after_a_cancellation_are_not_spoken(folder: Path, monke
     for call in calls:
         call.cancel()
     await asyncio.wait(calls)
+    cancelled.set()
     await piper.speak(SENTENCE, ENGLISH)
     print(f"of 100 sentences that were given up, {len(spoken) - 1} were spoken")
     assert all(call.cancelled() for call in calls)

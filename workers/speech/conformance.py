@@ -19,8 +19,11 @@ from typing import TypeVar
 
 from app.core.errors import JobError
 from app.core.models import VOICE_ID
-from workers.speech.engine import BYTES_PER_SAMPLE, Engine, Pcm
+from app.core.settings import Settings
+from workers.speech.engine import BYTES_PER_SAMPLE, Engine, Pcm, Voice
 from workers.speech.plausible import check_duration
+from workers.voice.engine import VoiceProcesses
+from workers.voice.process import adapted
 
 T = TypeVar("T")
 
@@ -28,6 +31,7 @@ _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
 _SENTENCE = "The tide came in, and the tide went out, and nobody on the shore took any notice of it."
 _SHORTEST_LIMIT = 100
 _ENDS_WITHIN_SECONDS = 2.0
+_SAME_SECONDS = 0.1
 
 
 class EngineConformance(ABC):
@@ -35,6 +39,8 @@ class EngineConformance(ABC):
 
     sentence = _SENTENCE
     language = "en"
+    factory = ""
+    """`module:function` of its entry point; where it is set, the engine is tried in a voice process, too."""
 
     @abstractmethod
     def engine(self) -> Engine:
@@ -134,16 +140,31 @@ class EngineConformance(ABC):
 
         assert self._with_engine(cancelled) < _ENDS_WITHIN_SECONDS
 
+    def test_it_says_the_same_in_a_voice_process(self) -> None:
+        if not self.factory:
+            return
+
+        async def said(engine: Engine) -> tuple[str, list[Voice], str, Pcm]:
+            voices = await asyncio.to_thread(engine.voices)
+            pcm = await self._spoken(engine, self.sentence)
+            return engine.fingerprint, voices, await asyncio.to_thread(engine.voice_for, self.language, None), pcm
+
+        *here, pcm = self._with_engine(said)
+        apart = VoiceProcesses(adapted(Settings(), self.factory, {}))
+        *there, other = self._with_engine(said, apart)
+        assert there == here, "it is another engine in a process without this one's environment"
+        assert abs(other.seconds - pcm.seconds) < _SAME_SECONDS
+
     async def _spoken(self, engine: Engine, text: str) -> Pcm:
         return await engine.speak(text, await asyncio.to_thread(engine.voice_for, self.language, None))
 
-    def _with_engine(self, use: Callable[[Engine], Awaitable[T]]) -> T:
+    def _with_engine(self, use: Callable[[Engine], Awaitable[T]], engine: Engine | None = None) -> T:
         async def used() -> T:
-            engine = self.engine()
+            used_one = engine or self.engine()
             try:
-                return await use(engine)
+                return await use(used_one)
             finally:
-                await engine.aclose()
+                await used_one.aclose()
 
         return asyncio.run(used())
 

@@ -68,7 +68,7 @@ class Engine(Protocol):
 
     @property
     def at_once(self) -> int:
-        """How many calls of `speak` go on at once in a process; more of them wait for their turn."""
+        """How many calls of `speak` go on at once for a worker process; more of them wait for their turn."""
         ...
 
     @property
@@ -101,8 +101,8 @@ class Engine(Protocol):
 
 
 EngineFactory = Callable[[Settings], Engine]
-"""What makes an engine for these settings. Nothing is loaded or called yet: a worker makes it before it takes work, and
-may fork afterwards."""
+"""What makes an engine for these settings. Nothing is loaded or called yet: an engine that runs in the worker is made
+before that takes work, and forks."""
 
 
 def choose_voice(voices: Iterable[Voice], defaults: dict[str, str], language: str, wanted: str | None) -> str:

@@ -3,7 +3,7 @@
 A voice is two files of the folder `tts_piper_dir`: `NAME.onnx`, the network, and `NAME.onnx.json`, what it takes; a
 network with several speakers is a voice for each. The form is Piper's own (github.com/OHF-Voice/piper1-gpl).
 
-Piper is under the GPL, version 3; it is loaded here and nowhere else, by worker processes only, with the first call.
+Piper is under the GPL, version 3; it is loaded here and nowhere else, by voice processes only, with the first call.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ from app.core.errors import JobError
 from app.core.models import VOICE_ID
 from app.core.settings import Settings
 from workers.speech.engine import Pcm, Voice, choose_voice
+from workers.voice.engine import VoiceProcesses
+from workers.voice.process import adapted
 
 if TYPE_CHECKING:
     from piper import PiperVoice
@@ -227,7 +229,13 @@ def _bcp47(code: str) -> str:
     return "-".join([first.lower(), *(part.upper() if len(part) == 2 else part for part in rest)])
 
 
-def make(settings: Settings) -> Piper:
+def in_this_process(settings: Settings) -> Piper:
     """The engine; the cores are shared by the worker processes of the machine."""
     threads = max(1, (os.cpu_count() or 1) // settings.worker_processes)
     return Piper(settings.piper_dir, threads)
+
+
+def make(settings: Settings) -> VoiceProcesses:
+    """The engine, in a voice process for each worker process: a network is large."""
+    given = {"tts_piper_dir": str(settings.piper_dir.absolute()), "worker_processes": settings.worker_processes}
+    return VoiceProcesses(adapted(settings, f"{__name__}:{in_this_process.__name__}", given, defaults={}))
