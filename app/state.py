@@ -36,7 +36,7 @@ from app.events.drain import Drain
 from app.events.guard import Guard
 from app.events.hub import Hub
 from app.events.places import Places
-from app.events.snapshot import snapshot
+from app.events.snapshot import Snapshots
 from app.events.sse import Streams
 
 
@@ -61,6 +61,7 @@ class State(TypedDict):
     sign_in: SignIn
     provider: Provider | None
     guard: Guard
+    snapshots: Snapshots
     streams: Streams
     bodies: InFlight
 
@@ -83,7 +84,8 @@ async def opened(settings: Settings) -> AsyncIterator[State]:
     guard = Guard(access, hub)
     projects = Projects(redis, storage, jobs, settings)
     bulletin = Bulletin(partial(status_of, settings, redis))
-    streams = Streams(settings, hub, guard, places, drain, partial(snapshot, log, projects, jobs), bulletin)
+    snapshots = Snapshots(log, projects, jobs)
+    streams = Streams(settings, hub, guard, places, drain, snapshots, bulletin)
     try:
         async with hub.running(), places.running(), capacity.running(), exposed(settings, "web"):
             with drain.on_signals():
@@ -106,6 +108,7 @@ async def opened(settings: Settings) -> AsyncIterator[State]:
                     sign_in=SignIn(Accounts(redis), sessions, access, devices, Throttle(redis)),
                     provider=provider_of(settings, redis),
                     guard=guard,
+                    snapshots=snapshots,
                     streams=streams,
                     bodies=InFlight(settings.max_bodies_at_once),
                 )

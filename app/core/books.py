@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, get_args
@@ -36,11 +37,32 @@ def having_audio(chapters: Iterable[Chapter]) -> list[Chapter]:
     return [chapter for chapter in chapters if chapter.audio_url]
 
 
+class Contents:
+    """20 hexadecimal digits that differ wherever a book of a project's chapters would, which are added in order."""
+
+    def __init__(self, project: Project) -> None:
+        parts = [_EDITION, project.title, project.author, project.language, project.cover_type]
+        # The digest of `[parts, sounds]` as JSON, without holding all of the sounds.
+        self._hash = hashlib.sha256(f"[{json.dumps(parts)}, [".encode())
+        self._between = b""
+
+    def add(self, chapters: Iterable[Chapter]) -> None:
+        for chapter in having_audio(chapters):
+            sound = json.dumps([chapter.position, chapter.title, chapter.audio_url])
+            self._hash.update(self._between + sound.encode())
+            self._between = b", "
+
+    def digits(self) -> str:
+        """To be asked for once all chapters were added."""
+        self._hash.update(b"]]")
+        return self._hash.hexdigest()[:_DIGEST_CHARACTERS]
+
+
 def contents(project: Project, chapters: Sequence[Chapter]) -> str:
-    """20 hexadecimal digits that differ wherever a book of these chapters would."""
-    parts = [_EDITION, project.title, project.author, project.language, project.cover_type]
-    sounds = [[chapter.position, chapter.title, chapter.audio_url] for chapter in having_audio(chapters)]
-    return keys.digest(json.dumps([parts, sounds], ensure_ascii=True))[:_DIGEST_CHARACTERS]
+    """The digits of `Contents` with these chapters."""
+    found = Contents(project)
+    found.add(chapters)
+    return found.digits()
 
 
 def name_of(project: Project, chapters: Sequence[Chapter]) -> str:

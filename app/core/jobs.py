@@ -115,9 +115,21 @@ class Jobs:
 
     async def latest(self, user: str, project: str) -> dict[str, Job]:
         """The latest job for each thing of a project that can be made: by chapter id, `manuscript` and `book`."""
-        made = decoded(await self._redis.hgetall(keys.project_jobs(user, project)))
+        made = await self.latest_ids(user, project)
         found = await self.find_all(user, list(made.values()))
         return {owner: job for owner, job in zip(made, found, strict=True) if job is not None}
+
+    async def latest_ids(self, user: str, project: str) -> dict[str, str]:
+        """The ids of the same jobs."""
+        return decoded(await self._redis.hgetall(keys.project_jobs(user, project)))
+
+    async def latest_of(self, user: str, project: str, owners: Sequence[str]) -> list[Job | None]:
+        """The latest job for each of these things of a project; None for each that has none."""
+        if not owners:
+            return []
+        made: Any = await self._redis.hmget(keys.project_jobs(user, project), list(owners))
+        found = iter(await self.find_all(user, [id.decode() for id in made if id is not None]))
+        return [None if id is None else next(found) for id in made]
 
     async def cancel(self, user: str, queue: str, job: str) -> Job:
         """Ends a job that has not ended; the worker at it is refused from then on. Idempotent. Raises NotFound."""

@@ -94,7 +94,14 @@ class Projects:
 
     async def all(self, user: str) -> list[Project]:
         """The user's projects, newest first."""
-        ids = names(await self._redis.zrange(keys.projects(user), 0, -1, desc=True))
+        return await self.some(user, await self.ids(user))
+
+    async def ids(self, user: str) -> list[str]:
+        """The ids of the user's projects, newest first."""
+        return names(await self._redis.zrange(keys.projects(user), 0, -1, desc=True))
+
+    async def some(self, user: str, ids: Sequence[str]) -> list[Project]:
+        """Those of these projects that are there."""
         records = await self._hashes([keys.project(user, id) for id in ids])
         return [Project.from_record(record) for record in records if record]
 
@@ -130,10 +137,22 @@ class Projects:
         """The chapters of a project in their order."""
         whole = decoded(await self._redis.hgetall(keys.project(user, project)))
         owner = Project.from_record(whole) if whole else None
-        ids = names(await self._redis.zrange(keys.chapters(user, project), 0, -1))
+        return await self.some_chapters(user, await self.chapter_ids(user, project), owner)
+
+    async def chapter_ids(self, user: str, project: str) -> list[str]:
+        """The ids of a project's chapters in their order."""
+        return names(await self._redis.zrange(keys.chapters(user, project), 0, -1))
+
+    async def some_chapters(
+        self, user: str, ids: Sequence[str], owner: Project | None, *, before: int = 0
+    ) -> list[Chapter]:
+        """Those of these chapters of the project `owner` that are there; `before`: how many come before them."""
         records = await self._hashes([keys.chapter(user, id) for id in ids])
         there = (record for record in records if record)
-        return [Chapter.from_record({**record, "position": str(place)}, owner) for place, record in enumerate(there, 1)]
+        return [
+            Chapter.from_record({**record, "position": str(place)}, owner)
+            for place, record in enumerate(there, before + 1)
+        ]
 
     async def chapter(self, user: str, project: str, chapter: str) -> Chapter:
         record = await self._chapter(user, project, chapter)

@@ -17,7 +17,8 @@ from app.core.models import Chapter, Job, Model
 from app.core.storage import segment_path
 from app.endpoints.body import Body, absent, read_json
 from app.endpoints.idempotency import id_of, once
-from app.endpoints.projects import ChapterWithJob, EstimatedChapter, Speed, Text, Title, Voice, estimated
+from app.endpoints.project_parts import estimated
+from app.endpoints.projects import ChapterWithJob, EstimatedChapter, Speed, Text, Title, Voice
 from app.endpoints.replies import reply
 from app.openapi.operation import Answer, Operation, Operations
 from app.openapi.parameters import IDEMPOTENCY_KEY, RETRY_AFTER, location
@@ -104,7 +105,7 @@ class StartedJobs(Model):
 async def one(request: Request[State]) -> Response:
     user, project, id = _named(request)
     chapter, content, _ = await request.state["projects"].text(user, project, id)
-    job = (await request.state["jobs"].latest(user, project)).get(id)
+    [job] = await request.state["jobs"].latest_of(user, project, [id])
     return reply(await _estimated(request, chapter) | {"text": content, "job": job.json_dict() if job else None})
 
 

@@ -21,9 +21,10 @@ from app.core.errors import BadRequest, NotFound
 from app.core.metrics import COUNTS
 from app.endpoints.status import check_admin
 from app.events.admission import admit, admitted
+from app.events.frames import HEADERS
 from app.events.longpoll import answer, poll
 from app.events.schemas import POLLED, STREAMED
-from app.events.sse import HEADERS, Stream
+from app.events.sse import Stream
 from app.observed import REQUEST_ID
 from app.openapi.operation import JSON, STREAM, Answer, Operation, Operations, Parameter, Setting
 from app.openapi.parameters import CURSOR, ID

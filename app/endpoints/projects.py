@@ -17,22 +17,23 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from app.auth.identity import identity_of
-from app.core import archive, books, markup, storage, text
+from app.core import archive, markup, storage, text
 from app.core.books import Book
 from app.core.errors import NotFound, TooLarge, Unprocessable
-from app.core.estimate import estimate
 from app.core.formats import FORMATS, HEAD_BYTES, format_of
 from app.core.lengths import MAX_RESPELLING, MAX_TERM, MAX_TITLE, MAX_VOICE
 from app.core.messages import Language
-from app.core.models import BOOK, MANUSCRIPT, VOICE_ID, Chapter, Job, Model, Project, compact
+from app.core.models import MANUSCRIPT, VOICE_ID, Chapter, Job, Model, Project, compact
 from app.core.projects import Manuscript
 from app.core.settings import Settings
 from app.endpoints.body import Body, absent, check, kind_of, read_form, read_json
 from app.endpoints.form import Form
-from app.endpoints.replies import reply
+from app.endpoints.project_parts import document, project_list, project_snapshot
+from app.endpoints.replies import NO_STORE, reply
 from app.openapi.operation import FORM, JSON, Answer, JsonSchema, Operation, Operations
 from app.openapi.parameters import ETAG, IF_NONE_MATCH, location
 from app.state import State
+from app.streamed import in_parts
 
 # Neither white space nor a control character, whosever idea of white space it is.
 _VISIBLE = r"[^\s\u0000-\u001f\u0085\ufeff]"
@@ -167,50 +168,16 @@ async def create(request: Request[State]) -> Response:
     state = request.state
     async with _manuscript(request) as manuscript:
         project, job = await state["projects"].create(identity_of(request).user, manuscript)
-    return reply(_document(project, job), 201, {"Location": f"/api/projects/{project.id}"})
+    return reply(document(project, job), 201, {"Location": f"/api/projects/{project.id}"})
 
 
 async def all_of_user(request: Request[State]) -> Response:
-    user = identity_of(request).user
-    projects = await request.state["projects"].all(user)
-    jobs = await asyncio.gather(*(request.state["jobs"].latest(user, project.id) for project in projects))
-    documents = [_document(project, made.get(MANUSCRIPT)) for project, made in zip(projects, jobs, strict=True)]
-    return reply({"projects": documents})
+    return await in_parts(project_list(request.state, identity_of(request).user), NO_STORE)
 
 
 async def one(request: Request[State]) -> Response:
-    """The project with its chapters. Its cursor is read first: what happens meanwhile is told again, not missed."""
     user, id = identity_of(request).user, request.path_params["project"]
-    cursor = await request.state["log"].top(user)
-    # Jobs before what they make: no completed job is shown beside a chapter that lacks its audio.
-    jobs = await request.state["jobs"].latest(user, id)
-    project, made = await request.state["projects"].with_record(user, id)
-    chapters = await request.state["projects"].chapters(user, id)
-    there = books.books_of(made, books.contents(project, chapters))
-    settings = request.state["settings"]
-    expected = [estimated(chapter, project, settings) for chapter in chapters]
-    costs = [chapter["estimatedCost"] for chapter in expected if chapter["estimatedCost"] is not None]
-    return reply(
-        _document(project, jobs.get(MANUSCRIPT))
-        | {
-            "chapters": [
-                told | {"job": _job(jobs.get(chapter.id))} for chapter, told in zip(chapters, expected, strict=True)
-            ],
-            "books": [book.json_dict() for book in there],
-            "bookJob": _job(jobs.get(BOOK)),
-            "cursor": str(cursor),
-            "estimatedSeconds": round(sum(chapter["estimatedSeconds"] for chapter in expected), 1),
-            "estimatedCost": round(sum(costs), 6) if settings.price_per_million_characters else None,
-            "priceCurrency": settings.price_currency,
-        }
-    )
-
-
-def estimated(chapter: Chapter, project: Project, settings: Settings) -> dict[str, Any]:
-    """A chapter as an `EstimatedChapter`."""
-    speed = chapter.speed or project.speed
-    expected = estimate(chapter.characters, project.language, settings, speed)
-    return chapter.json_dict() | {"estimatedSeconds": expected.seconds, "estimatedCost": expected.cost}
+    return await in_parts(project_snapshot(request.state, user, id), NO_STORE)
 
 
 async def cover(request: Request[State]) -> Response:
@@ -237,7 +204,8 @@ async def change(request: Request[State]) -> Response:
     said = changes.model_dump(exclude_unset=True, by_alias=True)
     _check_pronunciations(said.get("pronunciations", []), request.state["settings"])
     project = await request.state["projects"].change(user, id, said)
-    return reply(_document(project, (await request.state["jobs"].latest(user, id)).get(MANUSCRIPT)))
+    [job] = await request.state["jobs"].latest_of(user, id, [MANUSCRIPT])
+    return reply(document(project, job))
 
 
 def _check_pronunciations(said: list[dict[str, Any]], settings: Settings) -> None:
@@ -316,14 +284,6 @@ def _look_at_text(content: BinaryIO, max_characters: int) -> str:
     content.seek(0)
     head = content.read(_LOOK_BYTES)
     return text.beginning(head, whole=size == len(head))
-
-
-def _document(project: Project, job: Job | None) -> dict[str, Any]:
-    return project.json_dict() | {"job": _job(job)}
-
-
-def _job(job: Job | None) -> dict[str, Any] | None:
-    return None if job is None else job.json_dict()
 
 
 OPERATIONS: Operations = {

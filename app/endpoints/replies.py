@@ -21,6 +21,8 @@ from app.state import State
 
 logger = structlog.get_logger()
 
+NO_STORE = {"Cache-Control": "no-store"}
+
 
 def reply(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """A JSON answer, of a model or of what JSON can say, that no cache keeps unless `headers` say so."""

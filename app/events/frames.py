@@ -10,8 +10,13 @@ from sse_starlette import ServerSentEvent
 from app.core.cursor import Cursor
 from app.core.models import compact, new_id
 
+HEADERS = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"}
+"""Of every stream's answer."""
+
 LAST_CHUNK = b"0\r\n\r\n"
 """Ends the response."""
+
+END_OF_EVENT = b"\r\n\r\n"
 
 _PADDING = b": " + b" " * 2048 + b"\r\n"
 """Old proxies hold a response back until they have this much of it."""
@@ -38,6 +43,11 @@ def framed(body: bytes) -> bytes:
 def control(event: str, data: dict[str, object], *, id: str | None = None, retry: int | None = None) -> bytes:
     """An event that is in no log."""
     return ServerSentEvent(compact(data), event=event, id=id, retry=retry).encode()
+
+
+def reset_head(cursor: Cursor) -> bytes:
+    """The beginning of a `reset`, which a snapshot on one line and `END_OF_EVENT` are to follow."""
+    return b"id: %s\r\nevent: reset\r\ndata: " % str(cursor).encode()
 
 
 def retry_ms() -> int:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 
 from starlette.responses import Response
 
 from app.core.cursor import Cursor
 from app.core.eventlog import Entry
 from app.core.metrics import COUNTS, RESETS
-from app.core.models import compact
 from app.events.guard import Lease
 from app.events.reader import Gone, Reader
-from app.events.snapshot import snapshot
 from app.state import State
+from app.streamed import in_parts
+
+_HEADERS = {"Cache-Control": "no-store"}
 
 
 async def poll(
@@ -38,16 +40,24 @@ async def poll(
                 return answer(wanted, cursor)
     except Gone:
         RESETS.labels("poll").inc()
-        fresh = await snapshot(state["log"], state["projects"], state["jobs"], lease.credential.user, projects)
-        return answer([], fresh.cursor, reset=compact(fresh.document()).encode())
+        return await in_parts(_reset(state, lease.credential.user, projects, cursor), _HEADERS)
 
 
-def answer(entries: list[Entry], cursor: Cursor, reset: bytes = b"null") -> Response:
+async def _reset(state: State, user: str, projects: frozenset[str], gone: Cursor) -> AsyncIterator[bytes]:
+    """The answer with a snapshot, as its reader takes it."""
+    async with state["snapshots"].reading(user, projects, gone) as snapshot:
+        yield b'{"events":[],"cursor":"%s","reset":' % str(snapshot.cursor).encode()
+        async for part in snapshot.parts():
+            yield part
+        yield b"}"
+
+
+def answer(entries: list[Entry], cursor: Cursor) -> Response:
     """The body is put together from the events' own bytes, which are the same as on a stream."""
     COUNTS.polled += len(entries)
     events = b",".join(
         b'{"id":"%s","type":"%s","data":%s}' % (str(entry.id).encode(), entry.type.encode(), entry.data)
         for entry in entries
     )
-    body = b'{"events":[%s],"cursor":"%s","reset":%s}' % (events, str(cursor).encode(), reset)
-    return Response(body, media_type="application/json", headers={"Cache-Control": "no-store"})
+    body = b'{"events":[%s],"cursor":"%s","reset":null}' % (events, str(cursor).encode())
+    return Response(body, media_type="application/json", headers=_HEADERS)

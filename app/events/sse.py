@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
 import structlog
 from redis.exceptions import RedisError
@@ -31,10 +31,9 @@ from app.events.guard import Guard, Lease
 from app.events.hub import Hub
 from app.events.places import Places
 from app.events.reader import Gone, Reader
-from app.events.snapshot import Snapshot
+from app.events.resetting import NONE, Resetting
+from app.events.snapshot import Snapshots
 from app.events.wheel import TICK, Wheel
-
-HEADERS = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"}
 
 _REAUTH_SECONDS = 30.0
 _JITTER = 0.1
@@ -51,14 +50,14 @@ class Streams:
         guard: Guard,
         places: Places,
         drain: Drain,
-        snapshot: Callable[[str, frozenset[str]], Awaitable[Snapshot]],
+        snapshots: Snapshots,
         bulletin: Bulletin,
     ) -> None:
         self.hub = hub
         self.guard = guard
         self.places = places
         self.drain = drain
-        self.snapshot = snapshot
+        self.snapshots = snapshots
         self.bulletin = bulletin
         self.wheel = Wheel()
         self.heartbeat = settings.heartbeat_seconds
@@ -116,6 +115,7 @@ class Stream(asyncio.Protocol):
         "_projects",
         "_reader",
         "_reason",
+        "_resetting",
         "_resumes",
         "_spoke",
         "_streams",
@@ -152,6 +152,7 @@ class Stream(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._connections: set[object] | None = None
         self._catching = False
+        self._resetting: Resetting = NONE
         self._closed = False
         self._unread = 0
         self._opened: float | None = None
@@ -185,6 +186,7 @@ class Stream(asyncio.Protocol):
             return
         self._closed = True
         self.live = False
+        self._resetting.stop()
         self._streams.wheel.remove(self)
         self._streams.bulletin.discard(self)
         self._reader.feed.followers.discard(self)
@@ -219,8 +221,7 @@ class Stream(asyncio.Protocol):
         if self._closed or self._transport is None:
             return
         now = self._streams.loop.time() + TICK
-        if self._leaves is None:
-            self._leaves = self._streams.drain.moment()
+        self._leaves = self._leaves or self._streams.drain.moment()
         if self._lease.over:
             self._end("signed_out")
         elif self._lease.moved or (self._leaves is not None and now >= self._leaves):
@@ -236,22 +237,25 @@ class Stream(asyncio.Protocol):
 
     def goodbye(self, reason: str) -> None:
         """Ends it; its client is to connect anew."""
-        self._write(framed(control("goodbye", {"retryMs": retry_ms()}, retry=retry_ms())))
+        if not self._resetting:
+            self._write(framed(control("goodbye", {"retryMs": retry_ms()}, retry=retry_ms())))
         self._end(reason)
 
     def tell(self, written: bytes) -> None:
-        if not self._closed and self._paused is None:
+        if not self._closed and self._paused is None and not self._resetting:
             self._write(written)
 
     # What the connection says.
 
     def pause_writing(self) -> None:
         self._paused = self._streams.loop.time()
+        self._resetting.pause()
         if self.slot:
             self._streams.wheel.put(self, self._next())
 
     def resume_writing(self) -> None:
         self._paused = None
+        self._resetting.resume()
         if not self.live:
             self._catch_up()
 
@@ -276,7 +280,7 @@ class Stream(asyncio.Protocol):
 
     def _speak(self, now: float) -> None:
         """Says that its credential is about to end, or that it lives, where one of these is due."""
-        if self._paused is not None:
+        if self._paused is not None or self._resetting:
             return
         if not self._told and now >= self._ends - _REAUTH_SECONDS:
             self._told = True
@@ -366,10 +370,10 @@ class Stream(asyncio.Protocol):
             self._cursor = last
 
     async def _reset(self) -> None:
-        fresh = await self._streams.snapshot(self._reader.user, self._projects)
-        if not self._closed:
-            self._cursor = fresh.cursor
-            self._write(framed(control("reset", fresh.document(), id=str(fresh.cursor))))
+        async with self._streams.snapshots.reading(self._reader.user, self._projects, self._cursor) as snapshot:
+            if not self._closed:
+                self._resetting = Resetting(self._write, paused=self._paused is not None)
+                self._cursor = await self._resetting.run(snapshot) or self._cursor
 
     def _write_wanted(self, entries: Sequence[Entry]) -> None:
         wanted = [entry for entry in entries if entry.project in self._projects]
