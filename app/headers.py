@@ -9,12 +9,22 @@ _POLICY = (
     "media-src 'self' blob:{audio}; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 _OVER_HTTPS = (b"strict-transport-security", b"max-age=31536000")  # a year
+# Nothing here needs them. Those that not every browser knows would be complained about on its console.
+_UNUSED = (
+    *("accelerometer", "camera", "display-capture", "geolocation", "gyroscope", "magnetometer", "microphone", "midi"),
+    *("payment", "publickey-credentials-get", "usb", "xr-spatial-tracking"),
+)
 _HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"permissions-policy", ", ".join(f"{feature}=()" for feature in _UNUSED).encode()),
     (b"x-frame-options", b"DENY"),
 ]
+
+FOR_REFUSALS = [(b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"), *_HEADERS]
+"""What an answer without a page bears that the application has no part in."""
 
 
 class SecurityHeaders:

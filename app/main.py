@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
 
 from app.core import tracing
 from app.core.errors import Problem
@@ -19,6 +20,7 @@ from app.core.logs import configure_logs
 from app.core.settings import Settings
 from app.endpoints.replies import on_error, on_http_exception, on_problem, on_redis_error
 from app.headers import SecurityHeaders
+from app.hosts import AllowedHosts
 from app.observed import HEADER, Observed
 from app.proxies import TrustedProxies
 from app.routes import ROUTES
@@ -29,12 +31,17 @@ _CORS: dict[str, Any] = {
     "allow_methods": ["GET", "POST", "PATCH", "DELETE"],
     "allow_headers": [
         "Authorization",
+        "Cache-Control",
         "Idempotency-Key",
         "If-None-Match",
+        "If-Range",
         "Last-Event-ID",
+        "Pragma",
         "Prefer",
         "Range",
         "traceparent",
+        HEADER,
+        "X-Requested-With",
     ],
     "expose_headers": ["Content-Range", "ETag", "Location", "Preference-Applied", "Retry-After", HEADER],
     "allow_credentials": True,
@@ -61,23 +68,44 @@ def create_app(settings: Settings | None = None) -> Starlette:
         HTTPException: on_http_exception,
         Exception: on_error,
     }
-    return Starlette(
+    return Application(
+        around=_middleware(configured),
         routes=ROUTES,
         lifespan=lifespan,
-        middleware=_middleware(configured),
         exception_handlers=handlers,
     )
 
 
+class Application(Starlette):
+    """Starlette with middleware around all of it: what it answers itself where something went wrong passes them too.
+
+    Args:
+        around: from the outside in.
+    """
+
+    def __init__(self, around: Sequence[Middleware], **options: Any) -> None:
+        super().__init__(**options)
+        self._around = around
+
+    def build_middleware_stack(self) -> ASGIApp:
+        app = super().build_middleware_stack()
+        for middleware in reversed(self._around):
+            app = middleware.cls(app, *middleware.args, **middleware.kwargs)
+        return app
+
+
 def _middleware(settings: Settings) -> list[Middleware]:
     """From the outside in. Pure ASGI only: what buffers a response would hold streams back."""
-    stack = [Middleware(SecurityHeaders, over_https=settings.over_https, audio_origin=settings.audio_origin)]
-    if settings.proxies:
-        # First of all, so that everything else sees the client and not the proxy.
-        stack.insert(0, Middleware(TrustedProxies, settings.proxies))
-    stack.insert(0, Middleware(Observed))
-    if tracing.wanted():
-        stack.insert(0, Middleware(Traced))
-    if settings.other_origins:
-        stack.append(Middleware(CORSMiddleware, **_CORS, allow_origins=settings.other_origins))
-    return stack
+    return [
+        *([Middleware(Traced)] if tracing.wanted() else []),
+        Middleware(Observed),
+        # Before all that follows, so that it sees the client and not the proxy.
+        *([Middleware(TrustedProxies, settings.proxies)] if settings.proxies else []),
+        Middleware(SecurityHeaders, over_https=settings.over_https, audio_origin=settings.audio_origin),
+        Middleware(AllowedHosts, settings),
+        *(
+            [Middleware(CORSMiddleware, **_CORS, allow_origins=settings.other_origins)]
+            if settings.other_origins
+            else []
+        ),
+    ]

@@ -18,6 +18,7 @@ from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from app.core.models import compact
+from app.headers import FOR_REFUSALS
 
 _EXTENSION = "smartvoice.hand_over"
 _BUFFER_BYTES = 8 * 1024
@@ -32,6 +33,7 @@ def _refusal(status: int, title: str, code: str, detail: str) -> bytes:
     """A whole answer with a problem document, after which the connection is closed."""
     problem = compact({"type": "about:blank", "title": title, "status": status, "code": code, "detail": detail})
     head = f"HTTP/1.1 {status} {title}\r\ncontent-type: application/problem+json\r\ncontent-length: {len(problem)}\r\n"
+    head += "".join(f"{name.decode()}: {value.decode()}\r\n" for name, value in FOR_REFUSALS)
     return f"{head}connection: close\r\n\r\n{problem}".encode()
 
 

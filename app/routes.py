@@ -5,7 +5,6 @@ from __future__ import annotations
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import BaseRoute, Mount, Route
-from starlette.staticfiles import StaticFiles
 
 from app.core.rates import Rate
 from app.endpoints import (
@@ -22,6 +21,7 @@ from app.endpoints import (
     projects,
     session,
     sessions,
+    static,
     status,
     tickets,
     voices,
@@ -49,7 +49,7 @@ PUBLIC: list[BaseRoute] = [
     _page("/projects/{project}", pages.project),
     _page("/docs", pages.docs),
     _page("/status", pages.status),
-    Mount("/static", StaticFiles(directory=pages.STATIC), middleware=_PACKED),
+    Mount("/static", static.OwnFiles(directory=pages.STATIC), middleware=_PACKED),
     Route("/openapi.json", openapi.openapi),
     Route("/healthz", health.alive),
     Route("/readyz", health.ready),

@@ -21,12 +21,14 @@ from app.auth.throttle import Throttle
 from app.auth.tickets import Tickets
 from app.auth.tokens import Tokens
 from app.core.capacity import Capacity
+from app.core.etags import EntityTags
 from app.core.eventlog import EventLog
 from app.core.exposition import exposed
 from app.core.jobs import Jobs
 from app.core.projects import Projects
 from app.core.queue import WorkQueue
 from app.core.rates import InFlight, Rates
+from app.core.readiness import Readiness
 from app.core.redis import connect, prepare
 from app.core.settings import Settings
 from app.core.status import status_of
@@ -64,6 +66,8 @@ class State(TypedDict):
     snapshots: Snapshots
     streams: Streams
     bodies: InFlight
+    etags: EntityTags
+    readiness: Readiness
 
 
 @asynccontextmanager
@@ -83,6 +87,7 @@ async def opened(settings: Settings) -> AsyncIterator[State]:
     sessions, access, devices = Sessions(redis, settings), Access(redis), Devices(redis)
     guard = Guard(access, hub)
     projects = Projects(redis, storage, jobs, settings)
+    readiness = Readiness(redis, storage)
     bulletin = Bulletin(partial(status_of, settings, redis))
     snapshots = Snapshots(log, projects, jobs)
     streams = Streams(settings, hub, guard, places, drain, snapshots, bulletin)
@@ -111,8 +116,11 @@ async def opened(settings: Settings) -> AsyncIterator[State]:
                     snapshots=snapshots,
                     streams=streams,
                     bodies=InFlight(settings.max_bodies_at_once),
+                    etags=EntityTags(settings.signing_key()),
+                    readiness=readiness,
                 )
     finally:
+        await readiness.close()
         await bulletin.close()
         await guard.close()
         await tokens.close()

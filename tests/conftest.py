@@ -157,6 +157,7 @@ async def serve(settings: Settings) -> AsyncIterator[str]:
             timeout_graceful_shutdown=5,
             lifespan="on",
             proxy_headers=False,
+            server_header=False,
         )
         server = _PromptServer(config)
         task = asyncio.create_task(server.serve([listener]))

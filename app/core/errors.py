@@ -9,6 +9,7 @@ Problem                      something that the one who asked can be told
 ├── TooLarge          413    more than a limit allows
 ├── UnsupportedMedia  415    a format that SmartVoice cannot read
 ├── OutOfRange        416    a part of something that has no such part
+├── Misdirected       421    for a host that is not ours
 ├── Unprocessable     422    well-formed, but not usable
 ├── TooMany           429    a rate or a quota is spent
 └── Unavailable       503    something that SmartVoice depends on is away: try again
@@ -83,6 +84,10 @@ class UnsupportedMedia(Problem):
 
 class OutOfRange(Problem):
     status, title, default_code = 416, "No such part", "out_of_range"
+
+
+class Misdirected(Problem):
+    status, title, default_code = 421, "Misdirected request", "misdirected"
 
 
 class Unprocessable(Problem):

@@ -20,6 +20,8 @@ from app.core.s3 import Access, is_s3, origin
 _VOICE = re.compile(rf"(?=[^=]{{1,100}}(=|$)){VOICE_ID}(=[A-Za-z]{{2,3}}(-[A-Za-z0-9]{{1,8}})*)?")
 _HEADER_SAFE = re.compile(r"[!-~]*")  # visible ASCII
 
+_HOST = re.compile(r"\*|(\*\.)?[a-z0-9_]([a-z0-9._-]*[a-z0-9_])?")
+
 _SHORTEST_KEY = 32
 _SHORTEST_TOKEN = 16
 
@@ -72,6 +74,11 @@ class Settings(Limits):
     public_url: str = Field("", description="the address people use, where a proxy stands before SmartVoice")
     trusted_proxies: str = Field(
         "", description="addresses and networks of proxies whose `X-Forwarded-…` are believed, separated by commas"
+    )
+    allowed_hosts: str = Field(
+        "",
+        description="further names that this server answers to, such as `voice.example, *.lan`, separated by commas; "
+        "`*`: any",
     )
     cors_origins: str = Field(
         "", description="other sites whose pages may use the API, such as `https://app.example`, separated by commas"
@@ -186,6 +193,14 @@ class Settings(Limits):
     def _proxies_are_addresses(cls, text: str) -> str:
         for one in _listed(text):
             ipaddress.ip_network(one)
+        return text
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _hosts_are_hosts(cls, text: str) -> str:
+        for one in _listed(text):
+            if not _HOST.fullmatch(one):
+                raise ValueError(f"{one!r} is no host; write it without scheme and port, in small letters")
         return text
 
     @field_validator("cors_origins")
@@ -335,6 +350,11 @@ class Settings(Limits):
     def proxies(self) -> list[str]:
         """The proxies that are believed."""
         return _listed(self.trusted_proxies)
+
+    @property
+    def hosts(self) -> list[str]:
+        """The further names that this server answers to."""
+        return _listed(self.allowed_hosts)
 
     @property
     def other_origins(self) -> list[str]:

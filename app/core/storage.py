@@ -78,7 +78,7 @@ class Storage:
                 await asyncio.to_thread(file.write, chunk)
 
     async def size(self, path: str) -> tuple[int, str]:
-        """Size in bytes and entity tag of an object."""
+        """Size in bytes of an object, and how its store calls the version (in a folder, by its inode and time)."""
         try:
             meta = await obstore.head_async(self._store, path)
         except (BaseError, OSError) as error:

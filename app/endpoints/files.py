@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from app.core.errors import OutOfRange
+from app.core.etags import is_known
 from app.endpoints.replies import problem
 from app.openapi.operation import Answer, JsonSchema, Operation, Parameter
 from app.openapi.parameters import ETAG, IF_NONE_MATCH
@@ -23,7 +24,8 @@ async def send(request: Request[State], path: str, kind: str, more: Mapping[str,
 
     Raises NotFound, Unavailable.
     """
-    size, etag = await request.state["storage"].size(path)
+    size, version = await request.state["storage"].size(path)
+    etag = request.state["etags"].of(version)
     headers = {
         "Accept-Ranges": "bytes",
         "Cache-Control": "private, max-age=3600",
@@ -31,7 +33,7 @@ async def send(request: Request[State], path: str, kind: str, more: Mapping[str,
         "Vary": "Authorization, Cookie",
         **(more or {}),
     }
-    if request.headers.get("if-none-match") == etag:
+    if is_known(request.headers.getlist("if-none-match"), etag):
         return Response(status_code=304, headers=headers)
     asked = _RANGE.fullmatch(request.headers.get("range", "").strip())
     # What is not one range of bytes is left out of account, as RFC 9110 allows.

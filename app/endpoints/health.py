@@ -7,7 +7,6 @@ from typing import Literal
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.core import keys
 from app.core.errors import Unavailable
 from app.core.models import Model
 from app.endpoints.replies import reply
@@ -30,9 +29,7 @@ async def ready(request: Request[State]) -> Response:
     """503 while draining, or while Redis or the storage cannot be used."""
     if request.state["drain"].started:
         raise Unavailable("This server is going away.", code="draining")
-    # Not PING, which the servers of a cluster that is down answer.
-    await request.state["redis"].exists(keys.BUSY)
-    await request.state["storage"].check()
+    await request.state["readiness"].check()
     return reply({"status": "ok"})
 
 

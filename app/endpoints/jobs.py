@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from app.auth.identity import identity_of
 from app.core.errors import TooMany, Unavailable
+from app.core.etags import is_known
 from app.core.models import Job
 from app.endpoints.replies import reply
 from app.events.admission import admitted
@@ -91,8 +92,7 @@ def _headers(version: str, state: str) -> dict[str, str]:
 
 
 def _matches(request: Request[State], version: str) -> bool:
-    told = [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]
-    return f'"{version}"' in told or "*" in told
+    return is_known(request.headers.getlist("if-none-match"), f'"{version}"')
 
 
 def _unchanged(request: Request[State], job: Job) -> bool:

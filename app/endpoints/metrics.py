@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hmac
-from ipaddress import ip_address
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app import hosts
 from app.core.errors import Forbidden, Unauthenticated
 from app.core.exposition import CONTENT_TYPE, gathered
 from app.core.facts import facts
@@ -36,16 +36,11 @@ def _check(request: Request[State]) -> None:
         if scheme.lower() != "bearer" or not hmac.compare_digest(told.strip().encode(), token.encode()):
             raise Unauthenticated("The metrics want their own bearer token.", code="bad_token")
         return
-    here = request.client is not None and _is_loopback(request.client.host)
-    if not here or any(name in request.headers for name in _FORWARDED):
+    # By a name of this machine alone: a page of another site may have made a name of its own point here.
+    named = hosts.host_of(request.headers.get("host", "localhost"))
+    here = request.client is not None and hosts.is_loopback(request.client.host)
+    if not here or named is None or not hosts.is_loopback(named) or any(name in request.headers for name in _FORWARDED):
         raise Forbidden("Metrics are for this machine alone; set SMARTVOICE_METRICS_TOKEN.", code="not_from_here")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 OPERATIONS: Operations = {

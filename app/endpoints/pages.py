@@ -5,29 +5,29 @@ from __future__ import annotations
 from pathlib import Path
 
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 
+from app.endpoints.static import own_file
 from app.state import State
 
 STATIC = Path(__file__).parents[2] / "static"
-_NO_CACHE = {"Cache-Control": "no-cache"}
 
 
 async def projects(request: Request[State]) -> Response:
-    return FileResponse(STATIC / "index.html", headers=_NO_CACHE)
+    return own_file(STATIC / "index.html", request.scope)
 
 
 async def project(request: Request[State]) -> Response:
-    return FileResponse(STATIC / "project.html", headers=_NO_CACHE)
+    return own_file(STATIC / "project.html", request.scope)
 
 
 async def sign_in(request: Request[State]) -> Response:
-    return FileResponse(STATIC / "signin.html", headers=_NO_CACHE)
+    return own_file(STATIC / "signin.html", request.scope)
 
 
 async def docs(request: Request[State]) -> Response:
-    return FileResponse(STATIC / "docs.html", headers=_NO_CACHE)
+    return own_file(STATIC / "docs.html", request.scope)
 
 
 async def status(request: Request[State]) -> Response:
-    return FileResponse(STATIC / "status.html", headers=_NO_CACHE)
+    return own_file(STATIC / "status.html", request.scope)

@@ -20,6 +20,7 @@ from app.auth.identity import identity_of
 from app.core import archive, markup, storage, text
 from app.core.books import Book
 from app.core.errors import NotFound, TooLarge, Unprocessable
+from app.core.etags import is_known
 from app.core.formats import FORMATS, HEAD_BYTES, format_of
 from app.core.lengths import MAX_RESPELLING, MAX_TERM, MAX_TITLE, MAX_VOICE
 from app.core.messages import Language
@@ -187,9 +188,10 @@ async def cover(request: Request[State]) -> Response:
     if project.cover_type not in COVERS:
         raise NotFound("The project has no cover.")
     path = storage.cover_path(user, id)
-    size, etag = await request.state["storage"].size(path)
+    size, version = await request.state["storage"].size(path)
+    etag = request.state["etags"].of(version)
     headers = {"Cache-Control": "private, max-age=3600", "ETag": etag, "Vary": "Authorization, Cookie"}
-    if request.headers.get("if-none-match") == etag:
+    if is_known(request.headers.getlist("if-none-match"), etag):
         return Response(status_code=304, headers=headers)
     headers["Content-Length"] = str(size)
     if request.method == "HEAD":

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from app.core.errors import Problem as Raised
+from app.hosts import OPEN_PATHS
 from app.openapi.operation import FORM, JSON, PROBLEM, Operation, media
 from app.openapi.parameters import RETRY_AFTER
 from app.routing import Guarded
@@ -54,6 +55,8 @@ def problems_of(operation: Operation, method: str, route: object) -> dict[int, s
 
 
 def _of_route(method: str, route: object) -> Iterable[Mapping[int, Sequence[str]]]:
+    if getattr(route, "path", None) not in OPEN_PATHS:
+        yield {421: ["unknown_host"]}
     if not isinstance(route, Guarded):
         return
     yield {401: CREDENTIAL, 503: ["keys_unavailable", *REDIS]}

@@ -75,7 +75,9 @@ async def test_sign_in_over_the_proxy_is_over_https(front: Front) -> None:
         assert "max-age" in page.headers["strict-transport-security"]
         # A client cannot claim to come from elsewhere: the proxy says who it is.
         del http.headers["Authorization"]
-        refused = await http.get("/api/projects", headers={"X-Forwarded-For": "192.0.2.1"})
+        told = {"X-Forwarded-For": "192.0.2.1", "X-Forwarded-Host": "evil.example"}
+        # 421, had the host come through.
+        refused = await http.get("/api/projects", headers=told)
         assert refused.status_code == httpx.codes.UNAUTHORIZED
 
 

@@ -46,7 +46,7 @@ def planted(answer: httpx.Response) -> dict[str, str]:
 
 
 async def test_cookies_over_https_are_bound_to_this_host(redis: Redis, settings: Settings) -> None:
-    async with visiting(settings, trusted_proxies="127.0.0.1") as http:
+    async with visiting(settings, trusted_proxies="127.0.0.1", allowed_hosts="books.example") as http:
         cookies = planted(await signed_in(http, redis, settings, **HTTPS))
         assert cookies.keys() == {"__Host-smartvoice_session", "__Host-smartvoice_device"}
         for cookie in cookies.values():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import subprocess
 import tempfile
@@ -14,6 +15,7 @@ from redis.asyncio import Redis
 
 from app.cli import embedded
 from app.core.settings import Settings
+from app.core.storage import Storage
 from tests.conftest import serve, signed_in
 from tests.support import Client, until
 
@@ -29,6 +31,23 @@ async def away() -> AsyncIterator[Path]:
 async def test_alive_and_ready(anyone: httpx.AsyncClient) -> None:
     assert (await anyone.get("/healthz")).status_code == httpx.codes.OK
     assert (await anyone.get("/readyz")).status_code == httpx.codes.OK
+
+
+async def test_to_ask_whether_it_is_ready_a_hundred_times_costs_one_look(
+    anyone: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = []
+    check = Storage.check
+
+    async def counted(self: Storage) -> None:
+        looks.append(self)
+        await check(self)
+
+    monkeypatch.setattr(Storage, "check", counted)
+    monkeypatch.setattr("app.core.readiness._FRESH_SECONDS", 3600.0)
+    answers = await asyncio.gather(*(anyone.get("/readyz") for _ in range(100)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert len(looks) <= 1
 
 
 async def test_redis_away_is_told_and_got_over(settings: Settings, away: Path) -> None:
