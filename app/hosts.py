@@ -86,7 +86,4 @@ def is_loopback(host: str) -> bool:
 
 
 def _unknown() -> Misdirected:
-    return Misdirected(
-        "This name is not one of this server's; whoever runs it can add it to SMARTVOICE_ALLOWED_HOSTS.",
-        code="unknown_host",
-    )
+    return Misdirected("This name is not one of this server's; whoever runs it can add it to SMARTVOICE_ALLOWED_HOSTS.")

@@ -87,7 +87,7 @@ class OutOfRange(Problem):
 
 
 class Misdirected(Problem):
-    status, title, default_code = 421, "Misdirected request", "misdirected"
+    status, title, default_code = 421, "Misdirected request", "unknown_host"
 
 
 class Unprocessable(Problem):
