@@ -20,6 +20,7 @@ from app.auth.signin import SignIn
 from app.auth.throttle import Throttle
 from app.auth.tickets import Tickets
 from app.auth.tokens import Tokens
+from app.core.answers import Answers
 from app.core.capacity import Capacity
 from app.core.etags import EntityTags
 from app.core.eventlog import EventLog
@@ -52,6 +53,7 @@ class State(TypedDict):
     jobs: Jobs
     projects: Projects
     rates: Rates
+    answers: Answers
     hub: Hub
     places: Places
     drain: Drain
@@ -102,6 +104,7 @@ async def opened(settings: Settings) -> AsyncIterator[State]:
                     jobs=jobs,
                     projects=projects,
                     rates=Rates(redis, settings),
+                    answers=Answers(redis, settings),
                     hub=hub,
                     places=places,
                     drain=drain,

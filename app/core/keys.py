@@ -116,9 +116,16 @@ def deleted(user: str, project: str) -> str:
     return f"sv:{{u:{user}}}:deleted:{project}"
 
 
-def idempotency(user: str, key: str) -> str:
-    """String: digest of a request and the answer it got, as JSON. Dropped after a day."""
-    return f"sv:{{u:{user}}}:idempotency:{digest(key)}"
+def answers(user: str) -> str:
+    """Hash: by the digest of an `Idempotency-Key`, the digest of the request and the answer it got, or who is at it
+    (see `app.core.answers`); `bytes`, how many the answers have. Each goes after a day, the oldest sooner where there
+    are too many; dropped a day after the last."""
+    return f"sv:{{u:{user}}}:answers"
+
+
+def answers_order(user: str) -> str:
+    """Sorted set: the same digests by when they came (ms); dropped with them."""
+    return f"sv:{{u:{user}}}:answers:order"
 
 
 def rate(user: str, what: str) -> str:

@@ -41,6 +41,12 @@ class Limits(BaseSettings):
     max_pronunciation_bytes: int = Field(
         64 * 1024, ge=0, description="largest pronunciation dictionary of a project, as JSON"
     )
+    max_answers_per_user: int = Field(
+        1000, ge=1, description="answers of a user that are kept for their `Idempotency-Key`; the oldest go first"
+    )
+    max_answer_bytes_per_user: int = Field(
+        4 * 1024 * 1024, ge=1024, description="most bytes of these answers, compressed"
+    )
     max_projects: int = Field(1000, ge=1, description="most projects of a user")
     max_changes_per_minute: int = Field(600, ge=1, description="requests of a user that change something, a minute")
     max_uploads_per_minute: int = Field(60, ge=1, description="projects that a user may create, a minute")

@@ -1,12 +1,11 @@
 """`Idempotency-Key`: the same request sent twice is done once and answered the same.
 
 The answer is kept when the work is done. A process that dies in between leaves none: so what a request makes has an id
-that follows from the key, and whoever asks again finds it.
+that follows from the key, and whoever asks again, when the lease of the dead one is over, finds it.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Awaitable, Callable
 
@@ -15,12 +14,10 @@ from starlette.responses import Response
 
 from app.auth.identity import identity_of
 from app.core import keys
-from app.core.errors import BadRequest, Conflict, Unprocessable
-from app.core.models import compact
+from app.core.answers import Answered
+from app.core.errors import BadRequest
 from app.state import State
 
-_DAY = 86400
-_BEGUN_SECONDS = 15
 _KEY = re.compile(r"[!-~]([ -~]{0,253}[!-~])?")
 
 
@@ -35,23 +32,12 @@ async def once(request: Request[State], body: str, act: Callable[[], Awaitable[R
         return await act()
     if not _KEY.fullmatch(key):
         raise BadRequest("An Idempotency-Key has 1 to 255 characters of ASCII.", code="bad_idempotency_key")
-    redis = request.state["redis"]
-    name = keys.idempotency(identity_of(request).user, key)
     asked = keys.digest(f"{request.method} {request.url.path}\n{body}")
-    if not await redis.set(name, compact({"asked": asked}), nx=True, ex=_BEGUN_SECONDS):
-        return _repeated(await redis.get(name), asked)
-    try:
+    async with request.state["answers"].turn(identity_of(request).user, key, asked) as turn:
+        if turn.before is not None:
+            return _repeated(turn.before)
         response = await act()
-    except BaseException:
-        await redis.delete(name)
-        raise
-    kept = {
-        "asked": asked,
-        "status": response.status_code,
-        "body": bytes(response.body).decode(),
-        "location": response.headers.get("location"),
-    }
-    await redis.set(name, compact(kept), ex=_DAY)
+        turn.answer = Answered(response.status_code, bytes(response.body), response.headers.get("location"))
     return response
 
 
@@ -61,11 +47,6 @@ def id_of(request: Request[State], made: str) -> str | None:
     return keys.digest(f"{identity_of(request).user} {key} {made}")[:20] if key else None
 
 
-def _repeated(kept: bytes | str | None, asked: str) -> Response:
-    before = json.loads(kept or "{}")
-    if before.get("asked", asked) != asked:
-        raise Unprocessable("This Idempotency-Key was used for another request.", code="idempotency_mismatch")
-    if "status" not in before:
-        raise Conflict("The first request is still being done.", code="idempotency_in_progress", retry_after=1)
-    headers = {"Cache-Control": "no-store"} | ({"Location": before["location"]} if before["location"] else {})
-    return Response(before["body"], status_code=before["status"], media_type="application/json", headers=headers)
+def _repeated(before: Answered) -> Response:
+    headers = {"Cache-Control": "no-store"} | ({"Location": before.location} if before.location else {})
+    return Response(before.body, status_code=before.status, media_type="application/json", headers=headers)
