@@ -7,9 +7,8 @@ import os
 import sys
 
 LINUX = sys.platform == "linux"
-_MACHINE = os.uname().machine if sys.maxsize > 2**32 else ""
-X86_64 = LINUX and _MACHINE == "x86_64"
-AARCH64 = LINUX and _MACHINE == "aarch64"
+MACHINE = os.uname().machine if LINUX and sys.maxsize > 2**32 else ""
+"""As uname(2) names it; empty for programs of 32 bits, whose system calls have other numbers."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _PR_SET_NO_NEW_PRIVS = 38

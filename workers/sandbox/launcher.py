@@ -5,7 +5,8 @@ without the danger of hanging. Each layer is used where the kernel has it; where
 the program runs. All that this imports is loaded at each start, so it is little.
 
 The names: `parent` (its process id), `folder`, `read` and `write` (paths, any number), `environment` (NAME=VALUE, any
-number), and the fields of `workers.sandbox.limits.Limits`. Exit status 125: the command could not be executed.
+number), and the fields of `workers.sandbox.limits.Limits`. `without` names layers that are left out (any number), and
+with `report=1` the names of those that hold are printed. Exit status 125: the command could not be executed.
 """
 
 from __future__ import annotations
@@ -74,8 +75,9 @@ def become(order: Order) -> None:
     os.chdir(order.all("folder")[0])
     _set_signals()
     _bound(order)
-    if kernel.LINUX:
-        _enclose(order)
+    layers = _enclose(order) if kernel.LINUX else []
+    if order.number("report"):
+        print(",".join(layers), flush=True)
     environment = dict(entry.split("=", 1) for entry in order.all("environment"))
     os.execve(order.command[0], order.command, environment)
 
@@ -105,30 +107,40 @@ def _limit(kind: int, soft: int, hard: int | None = None) -> None:
         pass  # macOS refuses the bound of addresses
 
 
-def _enclose(order: Order) -> None:
-    command = order.command[0]
+def _enclose(order: Order) -> list[str]:
+    """Puts all layers around this process; the names of those that hold."""
+    folder, without, command = order.all("folder")[0], order.all("without"), order.command[0]
     read = [*SYSTEM, command, os.path.realpath(command), *order.all("read")]
-    rules = landlock.ruleset(read, [*_DEVICES, *order.all("write")])
-    own_user = identity.become_other(order.all("folder")[0], read)
-    own_namespace = "user" in namespaces.enter()
-    if own_user or (own_namespace and namespaces.counts_processes()):
-        # Elsewhere all processes of our own user would count.
+    root = os.getuid() == 0
+    # While everything can still be opened.
+    rules = None if "landlock" in without else landlock.ruleset(read, [*_DEVICES, *order.all("write")])
+    layers = ["uid"] if "uid" not in without and identity.become_other(folder, read) else []
+    if "namespaces" not in without:
+        layers += [f"{name} namespace" for name in namespaces.enter()]
+    # Root's processes are never counted, and elsewhere all those of our own user would be.
+    counted = "user namespace" in layers and namespaces.counts_processes() and not root
+    if "uid" in layers or counted:
         _limit(resource.RLIMIT_NPROC, order.number("processes"))
+        layers.append("process limit")
     namespaces.drop_capabilities()
     # After whatever changes the user, which undoes it, and before the filter, which refuses to undo it.
     _die_with(order.number("parent"))
-    _restrict(rules, fork=bool(order.number("fork")))
+    return layers + _restrict(rules, "seccomp" not in without, fork=bool(order.number("fork")))
 
 
-def _restrict(rules: int | None, *, fork: bool) -> None:
+def _restrict(rules: int | None, filtered: bool, *, fork: bool) -> list[str]:
+    layers = []
     kernel.no_new_privileges()
     if rules is not None:
         landlock.restrict(rules)
-    if seccomp.available():
-        try:  # noqa: SIM105 # contextlib would have to be loaded
+        layers.append("landlock")
+    if filtered and seccomp.available():
+        try:
             seccomp.install(fork=fork)
-        except OSError:
-            pass  # a kernel without filters
+        except OSError:  # a kernel without filters
+            return layers
+        layers.append("seccomp")
+    return layers
 
 
 def _die_with(parent: int) -> None:

@@ -9,7 +9,7 @@ from workers.sandbox import kernel
 
 _NEW_USER, _NEW_NETWORK, _NEW_IPC, _NEW_UTS = 0x10000000, 0x40000000, 0x08000000, 0x04000000
 _PR_CAPBSET_DROP = 24
-_CAPSET = 126 if kernel.X86_64 else 91  # of the architectures that `seccomp` knows
+_CAPSET = {"x86_64": 126, "aarch64": 91}  # the number of capset(2)
 _CAPABILITY_VERSION_3 = 0x20080522
 _CAPABILITIES = 64
 _OWN_COUNTS = (5, 14)
@@ -43,5 +43,5 @@ def drop_capabilities() -> None:
             kernel.prctl(_PR_CAPBSET_DROP, capability)
         except OSError:
             break
-    if kernel.X86_64 or kernel.AARCH64:
-        kernel.syscall(_CAPSET, struct.pack("=Ii", _CAPABILITY_VERSION_3, 0), bytes(24))
+    if number := _CAPSET.get(kernel.MACHINE):
+        kernel.syscall(number, struct.pack("=Ii", _CAPABILITY_VERSION_3, 0), bytes(24))

@@ -10,7 +10,7 @@ import asyncio
 import os
 import signal
 import sys
-from asyncio import StreamReader, StreamReaderProtocol, StreamWriter
+from asyncio import BaseTransport, StreamReader, StreamReaderProtocol, StreamWriter
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -22,7 +22,7 @@ from typing import BinaryIO
 from workers.sandbox.exits import Cause, Exit, Usage, exit_of
 from workers.sandbox.limits import Access, Limits
 
-__all__ = ["DEVNULL", "PIPE", "Process", "start"]
+__all__ = ["DEVNULL", "PIPE", "Process", "launch", "start"]
 
 _PACKAGES = Path(__file__).parents[2]
 _LAUNCH = "import sys; sys.path.append(sys.argv.pop(1)); from workers.sandbox.launcher import run; run()"
@@ -44,11 +44,13 @@ class Process:
         stdin: StreamWriter | None = None,
         stdout: StreamReader | None = None,
         stderr: StreamReader | None = None,
+        pipes: Sequence[_Pipe] = (),
     ) -> None:
         self.pid = pid
         self.stdin = stdin
         self.stdout = stdout
         self.stderr = stderr
+        self._pipes = pipes
         self._limits = limits
         # What was known as this process' memory before the program was executed counts as the program's (getrusage(2)).
         self._our_memory = getrusage(RUSAGE_SELF).ru_maxrss
@@ -74,11 +76,11 @@ class Process:
         self._kill_group()
 
     async def end(self, cause: Cause = Cause.STOPPED) -> Exit:
-        """Kills it and waits until it has ended. Closes its standard input."""
+        """Kills it, waits until it has ended, and closes its pipes: what was not read is not read any more."""
         self.kill(cause)
         exit = await self.wait()
-        if self.stdin is not None:
-            self.stdin.close()
+        for pipe in self._pipes:
+            await pipe.close()
         return exit
 
     def _kill_group(self) -> None:
@@ -146,7 +148,7 @@ async def start(
     it has a user id of its own; what it may do there, `access` says. Call this on the thread of the event loop.
     Raises OSError where nothing could be started; a command that cannot be executed is exit status 125.
     """
-    words = _words(command, limits, folder, access or Access(), environment or {})
+    words = launch(command, limits, folder, access or Access(), environment or {})
     with ExitStack() as given, ExitStack() as kept:
         ends = _Ends(given, kept)
         theirs_in, ours_in = await ends.input(stdin)
@@ -157,7 +159,34 @@ async def start(
             sys.executable, words, {}, file_actions=handed
         )
         kept.pop_all()
-    return Process(pid, limits, ours_in, ours_out, ours_err)
+    return Process(pid, limits, ours_in, ours_out, ours_err, ends.pipes)
+
+
+class _Pipe(StreamReaderProtocol):
+    """Our end of a pipe."""
+
+    def __init__(self, reader: StreamReader) -> None:
+        super().__init__(reader)
+        self._transport_of_pipe: BaseTransport | None = None
+        self._lost = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        self._transport_of_pipe = transport
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._lost.set_result(None)
+
+    def abandon(self) -> None:
+        """Closes it soon."""
+        if self._transport_of_pipe is not None:
+            self._transport_of_pipe.close()
+
+    async def close(self) -> None:
+        """Returns when it is closed."""
+        self.abandon()
+        await asyncio.shield(self._lost)
 
 
 class _Ends:
@@ -167,6 +196,7 @@ class _Ends:
         self._given = given
         self._kept = kept
         self._loop = asyncio.get_running_loop()
+        self.pipes: list[_Pipe] = []
 
     async def input(self, place: int) -> tuple[int, StreamWriter | None]:
         """What the child reads from, and what is written into it."""
@@ -174,9 +204,8 @@ class _Ends:
             return place, None
         theirs, ours = os.pipe()
         self._given.callback(os.close, theirs)
-        reader, file = StreamReader(), os.fdopen(ours, "wb", 0)
-        transport, protocol = await self._loop.connect_write_pipe(lambda: StreamReaderProtocol(reader), file)
-        self._kept.callback(transport.close)
+        pipe = self._pipe(StreamReader())
+        transport, protocol = await self._loop.connect_write_pipe(lambda: pipe, os.fdopen(ours, "wb", 0))
         return theirs, StreamWriter(transport, protocol, None, self._loop)
 
     async def output(self, place: Output) -> tuple[int, StreamReader | None]:
@@ -187,10 +216,16 @@ class _Ends:
             return place, None
         ours, theirs = os.pipe()
         self._given.callback(os.close, theirs)
-        reader, file = StreamReader(), os.fdopen(ours, "rb", 0)
-        transport, _ = await self._loop.connect_read_pipe(lambda: StreamReaderProtocol(reader), file)
-        self._kept.callback(transport.close)
+        reader = StreamReader()
+        pipe = self._pipe(reader)
+        await self._loop.connect_read_pipe(lambda: pipe, os.fdopen(ours, "rb", 0))
         return theirs, reader
+
+    def _pipe(self, reader: StreamReader) -> _Pipe:
+        pipe = _Pipe(reader)
+        self.pipes.append(pipe)
+        self._kept.callback(pipe.abandon)
+        return pipe
 
 
 def _handed(number: int, theirs: int) -> tuple[int, int, int] | tuple[int, int, str, int, int]:
@@ -200,10 +235,10 @@ def _handed(number: int, theirs: int) -> tuple[int, int, int] | tuple[int, int, 
     return os.POSIX_SPAWN_DUP2, theirs, number
 
 
-def _words(
+def launch(
     command: Sequence[str], limits: Limits, folder: Path, access: Access, environment: Mapping[str, str]
 ) -> list[str]:
-    """The command line of `workers.sandbox.launcher`."""
+    """The command line that has `workers.sandbox.launcher` become `command`, as a child of this process."""
     words = [f"parent={os.getpid()}", f"folder={folder}"]
     words += [f"{name}={int(getattr(limits, name) or 0)}" for name in _NUMBERS]
     words += [f"read={path}" for path in access.read] + [f"write={path}" for path in access.write]
