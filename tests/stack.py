@@ -143,9 +143,10 @@ def _wait_for_link(process: subprocess.Popen[bytes], log: Path) -> str:
 
 
 def children_of(pid: int) -> list[int]:
-    """Every process that it has started, and that those have."""
-    try:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    except (FileNotFoundError, ProcessLookupError):
-        return []
+    """Every process that it has started, from any of its threads, and that those have."""
+    children: list[str] = []
+    # A thread or a process may end while this looks.
+    with suppress(FileNotFoundError, ProcessLookupError):
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            children += (thread / "children").read_text().split()
     return [one for child in map(int, children) for one in (child, *children_of(child))]

@@ -19,7 +19,7 @@ from app.core import garbage
 from app.core.logs import configure_logs
 from app.core.queue import AwaitedBroker, is_rabbitmq, rabbitmq_broker
 from app.core.settings import Settings
-from workers import runtime
+from workers import leaving, runtime
 from workers.delivered import Delivered
 from workers.desk import on_loop
 from workers.fetched import Fetched
@@ -90,6 +90,7 @@ def _leave_once() -> None:
     def once(number: int, frame: FrameType | None) -> None:
         for told in _LEAVING:
             signal.signal(told, signal.SIG_IGN)
+        leaving.tell()
         assert callable(leave)
         leave(number, frame)
 

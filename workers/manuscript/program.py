@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from app.core.errors import JobError
+from workers.leaving import give_way
 from workers.sandbox.exits import Cause, Exit
 from workers.sandbox.limits import Access, Limits
 from workers.sandbox.process import PIPE, start
@@ -17,7 +18,6 @@ from workers.sandbox.process import PIPE, start
 _COMPLAINT = 300  # bytes
 _CHUNK = 64 * 1024
 _TRIES = 2
-_LEAVE_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,7 @@ async def run(program: Program, folder: Path, output: Path) -> None:
         if exit.cause is not Cause.CRASHED:
             break
     if exit.cause is Cause.KILLED:
-        # Whoever ends a service or a machine ends all its processes: this one may be about to be told, too. Then this
-        # is cancelled, and the job is handed back as if nothing had happened.
-        await asyncio.sleep(_LEAVE_SECONDS)
+        await give_way()
     if exit.cause is not Cause.FINISHED:
         raise _error(exit, said, program)
 
