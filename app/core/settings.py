@@ -9,13 +9,14 @@ from typing import Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
-from pydantic_settings import SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app.core.keyfile import kept_keys
 from app.core.limits import Limits
 from app.core.messages import Language
 from app.core.models import VOICE_ID
 from app.core.s3 import Access, is_s3, origin
+from app.core.secrets import secret_files
 
 _VOICE = re.compile(rf"(?=[^=]{{1,100}}(=|$)){VOICE_ID}(=[A-Za-z]{{2,3}}(-[A-Za-z0-9]{{1,8}})*)?")
 _HEADER_SAFE = re.compile(r"[!-~]*")  # visible ASCII
@@ -34,6 +35,11 @@ class Settings(Limits):
         env_prefix="SMARTVOICE_", env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True
     )
 
+    secrets_dir: str = Field(
+        "",
+        description="folder with a file for each setting that is kept out of the environment; empty: systemd's "
+        "credentials, where there are any",
+    )
     data_dir: Path = Field(Path("data"), description="where the embedded Redis, the key and the files live")
     redis_url: str = Field(
         "", description="jobs, logs and projects; `redis+sentinel://…`, `redis+cluster://…`; empty: the embedded Redis"
@@ -169,6 +175,19 @@ class Settings(Limits):
     check_seconds: float = Field(25, gt=0, description="how often a web process compares its rings with the logs")
     max_wait_seconds: float = Field(60, gt=0, description="longest that a long poll may wait")
     drain_seconds: float = Field(10, gt=0, description="time over which streams are closed at shutdown")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What is given in the code comes first, then the environment, `.env`, and files of secrets."""
+        told = (init_settings, env_settings, dotenv_settings)
+        return (*told, *secret_files(settings_cls, told))
 
     @model_validator(mode="after")
     def _keys_are_sound(self) -> Self:

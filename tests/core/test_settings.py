@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -76,3 +77,35 @@ def test_engine_is_the_one_that_the_settings_name() -> None:
         tries=3,
     )
     assert engine_of(Settings()).name == "espeak"
+
+
+@pytest.mark.parametrize("variable", ["SMARTVOICE_SECRETS_DIR", "CREDENTIALS_DIRECTORY"])
+def test_settings_are_read_from_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str) -> None:
+    (tmp_path / "smartvoice_secret_key").write_text("k" * 40 + "\n")
+    (tmp_path / "SMARTVOICE_REDIS_URL").write_text("redis://:password@127.0.0.1/3")
+    (tmp_path / "another").write_text("of somebody else")
+    monkeypatch.setenv(variable, str(tmp_path))
+    settings = Settings()
+    assert (settings.signing_key(), settings.redis) == (b"k" * 40, "redis://:password@127.0.0.1/3")
+
+
+def test_environment_comes_before_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "smartvoice_secret_key").write_text("f" * 40)
+    monkeypatch.setenv("SMARTVOICE_SECRET_KEY", "e" * 40)
+    (tmp_path / ".env").write_text(f"SMARTVOICE_SECRETS_DIR={tmp_path}\n")
+    assert Settings().signing_key() == b"e" * 40
+    monkeypatch.delenv("SMARTVOICE_SECRET_KEY")
+    assert Settings().signing_key() == b"f" * 40
+
+
+def test_folder_of_secrets_that_is_missing_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path / "gone"))
+    assert Settings().redis_url == ""
+    with pytest.raises(ValueError, match="there is no folder"):
+        Settings(secrets_dir=str(tmp_path / "gone"))
+
+
+def test_secret_that_may_not_be_read_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "smartvoice_secret_key").symlink_to(tmp_path / "gone")
+    with pytest.raises(ValueError, match=r"smartvoice_secret_key cannot be read"):
+        Settings(secrets_dir=str(tmp_path))
