@@ -24,6 +24,9 @@ class Limits(BaseSettings):
     max_segment_bytes: int = Field(20 * 1024**3, ge=0, description="space for segments' sound; the oldest go first")
     voice_processes: int = Field(2, ge=1, le=64, description="processes of the embedded voice for each worker process")
     voice_seconds: float = Field(120, gt=0, description="longest time of one call of a voice on this machine")
+    voice_memory_bytes: int = Field(
+        16 * 1024**3, ge=64 * 1024**2, description="most addresses of a voice process of `piper` or a plugin"
+    )
     voice_idle_seconds: float = Field(600, gt=0, description="time after which a voice process that nobody asks ends")
     progress_per_second: float = Field(10, gt=0, description="progress events a second for one job")
 

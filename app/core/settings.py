@@ -115,6 +115,7 @@ class Settings(Limits):
     tts_variables: str = Field(
         "", description="names of environment variables, separated by commas, that a plugin's voice processes get"
     )
+    tts_files: str = Field("", description="files and folders, separated by `:`, that they may read beside its package")
     tts_url: str = Field("", description="the voice service's address, with or without `/v1`; needed by `openai`")
     tts_api_key: SecretStr = Field(SecretStr(""), description="the voice service's key; empty: none is sent")
     tts_model: str = Field("tts-1", min_length=1, description="the voice service's model")
@@ -322,6 +323,11 @@ class Settings(Limits):
     def voice_variables(self) -> list[str]:
         """The names of the environment variables that voice processes of a plugin get."""
         return [name.strip() for name in self.tts_variables.split(",") if name.strip()]
+
+    @property
+    def voice_files(self) -> list[Path]:
+        """The files and folders that voice processes of a plugin may read."""
+        return [Path(path).absolute() for path in self.tts_files.split(":") if path]
 
     @property
     def tts_base_url(self) -> str:

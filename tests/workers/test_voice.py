@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ FATAL = ["s'" * 70, "anti" * 450, "un" * 450, "Z." * 200]
 RATE = 8000
 # A voice that does as its text says. Sound is one sample a character.
 SPEAKER = f"""
-import ctypes, os, signal, time
+import ctypes, os, signal, socket, time
 
 class Speaker:
     def __init__(self, options):
@@ -40,9 +41,8 @@ class Speaker:
                 "atOnce": self.options.get("atOnce", 1), "wantsWords": False}}
 
     def speak(self, text, voice, speed, on_sound):
-        if "once" in self.options and "OUTSIDE" in text and not os.path.exists(self.options["once"]):
-            open(self.options["once"], "w").close()
-            os.kill(os.getpid(), signal.SIGKILL)
+        while "STALL" in text and os.path.exists(self.options["stall"]):
+            time.sleep(0.01)
         if "ALWAYS" in text:
             os.kill(os.getpid(), signal.SIGKILL)
         if "SEGV" in text:
@@ -50,8 +50,13 @@ class Speaker:
         if "EXIT" in text:
             os._exit(0)
         if "HANG" in text:
-            open(self.options["pids"], "a").write(f"{{os.getpid()}}\\n")
             time.sleep(600)
+        if "SOCKET" in text:
+            socket.socket()
+        if "READ" in text:
+            open(self.options["secret"]).read()
+        if "FORK" in text:
+            os.fork()
         if "NOISE" in text:
             print("not a reply")
             os.write(1, b"nor this")
@@ -65,6 +70,13 @@ def open_speaker(options):
 """
 
 
+def program_of(
+    speaker: Path, options: dict[str, Any], folder: Path, seconds: float = 60.0, idle: float = 60.0
+) -> VoiceProgram:
+    memory = 512 << 20
+    return VoiceProgram(str(speaker), options, light=True, seconds=seconds, idle=idle, memory=memory, readable=[folder])
+
+
 class Voice(VoiceProcesses):
     """The engine of that speaker."""
 
@@ -72,18 +84,20 @@ class Voice(VoiceProcesses):
         speaker = folder / "speaker.py"
         speaker.write_text(SPEAKER)
         self.folder = folder
-        (folder / "pids").touch()
-        options = {"pids": str(folder / "pids"), "once": str(folder / "once"), "atOnce": at_once}
+        secret = folder.with_name(f"{folder.name}-secret")
+        secret.write_text("a key")
+        options = {"secret": str(secret), "stall": str(folder / "stall"), "atOnce": at_once}
         if (folder / "fingerprint").exists():
             options["fingerprint"] = str(folder / "fingerprint")
-        super().__init__(VoiceProgram(str(speaker), options, light=True, seconds=seconds, idle=idle))
+        super().__init__(program_of(speaker, options, folder, seconds, idle))
 
     async def say(self, text: str) -> Pcm:
         return await self.speak(text, "a")
 
     @property
-    def hanging(self) -> list[int]:
-        return [int(line) for line in (self.folder / "pids").read_text().split()]
+    def busy(self) -> list[int]:
+        """The processes that calls are made in."""
+        return [one.pid for one in list(self._pool._all) if one.answered and one not in self._pool._idle]
 
 
 @pytest.fixture
@@ -120,8 +134,14 @@ async def test_passage_that_crashes_in_pieces_too_is_named(voice: Voice, fatal: 
     assert len((await voice.say(SENTENCE)).samples) == 2 * len(SENTENCE)
 
 
-async def test_voice_that_is_killed_from_outside_says_the_text_in_another_process(voice: Voice) -> None:
-    assert len((await voice.say("OUTSIDE once")).samples) == 2 * len("OUTSIDE once")
+async def test_voice_that_is_killed_from_outside_says_the_text_in_another_process(voice: Voice, tmp_path: Path) -> None:
+    await voice.say("ok")
+    (tmp_path / "stall").touch()
+    call = asyncio.create_task(voice.say("STALL"))
+    [pid] = await until(lambda: voice.busy)
+    os.kill(pid, signal.SIGKILL)
+    (tmp_path / "stall").unlink()
+    assert len((await call).samples) == 2 * len("STALL")
 
 
 async def test_voice_that_is_killed_again_and_again_may_be_tried_later(voice: Voice) -> None:
@@ -134,26 +154,28 @@ async def test_call_that_takes_too_long_is_ended_and_its_passage_named(tmp_path:
     error = await refused(voice, "Now HANG in there.")
     assert (error.code, error.retryable) == ("voice_timeout", False)
     assert "HANG" in error.message
-    await until(lambda: not any(map(alive, voice.hanging)))
+    assert not voice.busy
     await voice.aclose()
 
 
 async def test_cancelled_call_ends_its_process_at_once_and_the_next_one_has_another(voice: Voice) -> None:
+    await voice.say("ok")
     call = asyncio.create_task(voice.say("HANG"))
-    await until(lambda: voice.hanging)
+    [pid] = await until(lambda: voice.busy)
     call.cancel()
     with suppress(asyncio.CancelledError):
         await call
     assert len((await voice.say("ok")).samples) == 4
-    await until(lambda: not any(map(alive, voice.hanging)))
+    await until(lambda: not alive(pid))
 
 
 async def test_calls_at_once_are_in_as_many_processes(tmp_path: Path) -> None:
     voice = Voice(tmp_path, at_once=3)
     calls = [asyncio.create_task(voice.say("HANG")) for _ in range(5)]
-    await until(lambda: len(voice.hanging) == 3)
+    await until(lambda: len(voice.busy) == 3)
+    before = set(voice.busy)
     calls[0].cancel()
-    await until(lambda: len(set(voice.hanging)) == 4)
+    await until(lambda: len(voice.busy) == 3 and set(voice.busy) != before)
     for call in calls:
         call.cancel()
     await asyncio.wait(calls)
@@ -171,6 +193,14 @@ async def test_voice_process_has_nothing_of_the_environment(voice: Voice, monkey
     assert "LC_CTYPE" in error.message or "[]" in error.message
     assert "SMARTVOICE" not in error.message
     assert "PATH" not in error.message
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the layers are Linux'")
+@pytest.mark.parametrize("wish", ["SOCKET", "READ", "FORK"])
+async def test_voice_process_has_no_network_no_file_of_others_and_no_process(voice: Voice, wish: str) -> None:
+    error = await refused(voice, wish)
+    assert error.code == "engine_failed"
+    assert "PermissionError" in error.message
 
 
 async def test_process_that_nobody_asks_ends_and_the_next_call_has_another(tmp_path: Path) -> None:
@@ -199,7 +229,7 @@ async def test_voices_that_changed_meanwhile_are_not_mixed(tmp_path: Path) -> No
 async def test_closed_engine_leaves_no_process(tmp_path: Path) -> None:
     voice = Voice(tmp_path, at_once=2)
     call = asyncio.create_task(voice.say("HANG"))
-    await until(lambda: voice.hanging)
+    await until(lambda: voice.busy)
     await voice.say("ok")
     processes = [process.pid for process in voice._pool._all]
     await voice.aclose()
@@ -217,16 +247,16 @@ from tests.workers.test_voice import Voice
 async def main():
     voice = Voice(pathlib.Path({str(tmp_path)!r}), at_once=2)
     await voice.say("ok")
+    call = asyncio.create_task(voice.say({text!r}))
+    while not (voice.busy or call.done()):
+        await asyncio.sleep(0.01)
     print(*(process.pid for process in voice._pool._all), flush=True)
-    await voice.say({text!r})
     await asyncio.sleep(600)
 asyncio.run(main())
 """
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as worker:
         assert worker.stdout
         pid = int(worker.stdout.readline())
-        if text == "HANG":
-            await until((tmp_path / "pids").read_text)
         assert alive(pid)
         worker.send_signal(signal.SIGKILL)
     await until(lambda: not alive(pid))
@@ -251,7 +281,7 @@ assert "libespeak" in maps and "pydantic" not in maps and "numpy" not in maps
 async def test_nonsense_from_a_voice_process_ends_it(tmp_path: Path, reply: bytes) -> None:
     speaker = tmp_path / "nonsense.py"
     speaker.write_text(f"import os\ndef open_speaker(options):\n  os.write(4, {reply!r})\n  return 1/0")
-    process = VoiceProcess(VoiceProgram(str(speaker), {}, light=True, seconds=20, idle=20))
+    process = VoiceProcess(program_of(speaker, {}, tmp_path), tmp_path)
     with pytest.raises(Exception, match="ended") as caught:
         process.ask({"ask": "facts"})
     assert type(caught.value).__name__ == "VoiceDied"

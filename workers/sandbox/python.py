@@ -22,6 +22,12 @@ def readable() -> tuple[Path, ...]:
     return (*dict.fromkeys(map(Path, (sys.prefix, sys.base_prefix))), *_OURS, *_libraries())
 
 
+@cache
+def standard() -> tuple[Path, ...]:
+    """Python and its standard library, without what is installed with it."""
+    return (Path(sys.base_prefix), *_libraries())
+
+
 def _libraries() -> list[Path]:
     """Of Python elsewhere than in the system's folders, libraries may lie anywhere (proc(5), `maps`)."""
     try:

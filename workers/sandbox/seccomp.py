@@ -27,6 +27,7 @@ _CLONE_THREAD = 0x00010000
 _CLONE_NAMESPACES = 0x7E020000
 _PR_SET_PDEATHSIG = 1
 _PR_SET_PTRACER = 0x59616D61
+_STREAMS = (1, 1 | 0x80000)  # SOCK_STREAM, also with SOCK_CLOEXEC
 _TIOCSTI, _TIOCLINUX, _TIOCSETD = 0x5412, 0x541C, 0x5423
 
 
@@ -61,6 +62,9 @@ def program(machine: str, pid: int, *, fork: bool) -> list[bytes]:
     itself = [*_when(_IF_EQUAL, pid, _ALLOW), *_when(_IF_EQUAL, 0, _ALLOW), _step(_RETURN, _REFUSE)]
     for name in ("kill", "tkill", "tgkill", "prlimit64"):
         code += _on(numbers[name], 0, itself)
+    # Through a pair of datagram sockets one could send to any path.
+    pairs = [step for kind in _STREAMS for step in _when(_IF_EQUAL, kind, _ALLOW)]
+    code += _on(numbers["socketpair"], 1, [*pairs, _step(_RETURN, _REFUSE)])
     code += _on(numbers["prctl"], 0, _neither(_PR_SET_PDEATHSIG, _PR_SET_PTRACER))
     code += _on(numbers["ioctl"], 1, _neither(_TIOCSTI, _TIOCLINUX, _TIOCSETD))
     return [*code, _step(_RETURN, _ALLOW)]

@@ -9,9 +9,8 @@ FORKS = ("fork", "vfork")
 
 # fmt: off
 REFUSED = (
-    # sockets
-    "socket", "socketpair", "connect", "bind", "listen", "accept", "accept4", "sendto", "sendmsg", "sendmmsg",
-    "recvfrom", "recvmsg", "recvmmsg",
+    # sockets, but for what asyncio's loop wakes itself by: a pair of streams (see `seccomp`)
+    "socket", "connect", "bind", "listen", "accept", "accept4", "sendmsg", "sendmmsg", "recvmsg", "recvmmsg",
     # other processes, and what is in them
     "ptrace", "process_vm_readv", "process_vm_writev", "kcmp", "pidfd_open", "pidfd_getfd", "pidfd_send_signal",
     "process_madvise", "process_mrelease", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "migrate_pages", "move_pages",

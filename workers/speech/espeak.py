@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import espeakng_loader
 
@@ -12,6 +13,7 @@ from workers.voice.engine import VoiceProcesses
 from workers.voice.process import VoiceProgram
 
 _SECONDS = 20.0  # for the longest text it needs about half a second
+_MEMORY = 512 << 20  # bytes; it needs a twentieth
 
 
 class Espeak(VoiceProcesses):
@@ -19,13 +21,16 @@ class Espeak(VoiceProcesses):
 
     def __init__(self, processes: int = 2, idle: float = 600.0, seconds: float = _SECONDS) -> None:
         """At most so many `processes`, which end when they were `idle` for so many seconds; `seconds` for a call."""
-        options = {
+        options: dict[str, Any] = {
             "library": espeakng_loader.get_library_path(),
             "data": espeakng_loader.get_data_path(),
             "atOnce": processes,
         }
         speaker = str(Path(espeak.__file__))
-        super().__init__(VoiceProgram(speaker, options, light=True, seconds=seconds, idle=idle))
+        readable = [Path(options["library"]), Path(options["data"])]
+        super().__init__(
+            VoiceProgram(speaker, options, light=True, seconds=seconds, idle=idle, memory=_MEMORY, readable=readable)
+        )
 
 
 def make(settings: Settings) -> Espeak:

@@ -237,5 +237,8 @@ def in_this_process(settings: Settings) -> Piper:
 
 def make(settings: Settings) -> VoiceProcesses:
     """The engine, in a voice process for each worker process: a network is large."""
-    given = {"tts_piper_dir": str(settings.piper_dir.absolute()), "worker_processes": settings.worker_processes}
-    return VoiceProcesses(adapted(settings, f"{__name__}:{in_this_process.__name__}", given, defaults={}))
+    folder = settings.piper_dir.absolute()
+    given = {"tts_piper_dir": str(folder), "worker_processes": settings.worker_processes}
+    return VoiceProcesses(
+        adapted(settings, f"{__name__}:{in_this_process.__name__}", given, readable=[folder], defaults={})
+    )

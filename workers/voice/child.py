@@ -1,12 +1,12 @@
 """The program of a voice process: answers the requests of one worker for one engine, one after the other.
 
-It runs as `python -I child.py` and imports nothing of ours before it is told what to load, so that a voice that needs
-little stays small. Requests come on standard input, replies leave on standard output, both in frames: one byte for the
-kind, four for the length of what follows (big endian), and that. A request is JSON (`j`). Its reply is any number of
-frames of sound (`s`: 16-bit little-endian samples, one channel), then one of JSON: the result (`j`) or the error (`e`:
-`code`, `message`, `retryable`, `retryAfter`).
+It runs in a sandbox, as `python -I child.py`, and imports nothing of ours before it is told what to load, so that a
+voice that needs little stays small. Requests come on standard input, replies leave on standard output, both in frames:
+one byte for the kind, four for the length of what follows (big endian), and that. A request is JSON (`j`). Its reply
+is any number of frames of sound (`s`: 16-bit little-endian samples, one channel), then one of JSON: the result (`j`) or
+the error (`e`: `code`, `message`, `retryable`, `retryAfter`).
 
-The first request is the configuration: `speaker` (a file, or a module in one of `path` or `packages`), which has
+The first request is the configuration: `speaker` (a file, or a module, also in one of `path`), which has
 `open_speaker(options)`, and `idleSeconds`, after which a process that nobody asks ends itself.
 
 It also ends when standard input does: its worker is gone, however that happened.
@@ -14,19 +14,15 @@ It also ends when standard input does: its worker is gone, however that happened
 
 from __future__ import annotations
 
-import ctypes
 import importlib
 import importlib.util
 import json
 import os
 import queue
-import resource
-import signal
 import struct
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from types import ModuleType
 from typing import Any, BinaryIO, Protocol
 
@@ -35,9 +31,6 @@ JSON, SOUND, ERROR = b"j", b"s", b"e"
 
 _SOUND_BYTES = 128 * 1024
 _MAX_MESSAGE = 500
-_PR_SET_PDEATHSIG = 1
-# Where memory runs out, the kernel is to end a voice before the worker, which has other people's jobs.
-_OOM_SCORE = 500
 
 
 class Speaker(Protocol):
@@ -70,7 +63,6 @@ def json_frame(kind: bytes, content: object) -> bytes:
 def main() -> None:
     """Serves until standard input ends, or nobody has asked for long."""
     requests, replies = _take_pipes()
-    _guard_machine()
     inbox: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     config = _read(requests)
     threading.Thread(target=_receive, args=(requests, inbox), daemon=True).start()
@@ -135,21 +127,18 @@ def _told(error: Exception) -> dict[str, Any]:
 
 def _open(config: dict[str, Any]) -> Speaker:
     """Loads the engine. What it prints goes to standard error."""
-    for name, folder in config["packages"].items():
-        # By their own folders alone: the folder around them need not be readable.
-        _load(name, f"{folder}/__init__.py", [folder])
     sys.path += [folder for folder in config["path"] if folder not in sys.path]
     speaker: str = config["speaker"]
-    module = _load("speaker", speaker, None) if speaker.endswith(".py") else importlib.import_module(speaker)
+    module = _loaded(speaker) if speaker.endswith(".py") else importlib.import_module(speaker)
     opened: Speaker = module.open_speaker(config["options"])
     return opened
 
 
-def _load(name: str, path: str, inside: list[str] | None) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, path, submodule_search_locations=inside)
+def _loaded(path: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("speaker", path)
     assert spec is not None
     assert spec.loader is not None
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    module = sys.modules["speaker"] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
@@ -161,17 +150,6 @@ def _take_pipes() -> tuple[BinaryIO, int]:
         os.dup2(nothing.fileno(), 0)
     os.dup2(2, 1)
     return requests, replies
-
-
-def _guard_machine() -> None:
-    """No core dumps; ends with its worker, and before it where memory runs out. Each where the system has it."""
-    # Whoever presses Ctrl-C means the worker, which ends this as it leaves.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        with suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:
-            score.write(str(_OOM_SCORE))
 
 
 def _receive(requests: BinaryIO, inbox: queue.SimpleQueue[dict[str, Any]]) -> None:

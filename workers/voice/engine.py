@@ -17,8 +17,10 @@ import threading
 import weakref
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 import structlog
@@ -27,6 +29,7 @@ from app.core.errors import JobError
 from workers.speech.engine import Pcm, Voice, choose_voice
 from workers.speech.segments import segments
 from workers.voice.process import VoiceDied, VoiceProcess, VoiceProgram
+from workers.workplace import workplace
 
 logger = structlog.get_logger()
 
@@ -147,13 +150,23 @@ class VoiceProcesses:
     def _ask(self, request: Mapping[str, Any], read: Callable[[Any], T]) -> T:
         """What is found out about the engine. Raises JobError (`engine_failed` where its process does not answer)."""
         try:
-            found, _ = self._pool.ask(request, _Call())
-            return read(found)
+            return read(self._answer(request))
         except (VoiceDied, OSError) as error:
             logger.warning("voice_died", engine=self._program.speaker, asked=request["ask"], error=str(error))
             raise JobError("engine_failed", "The voice engine could not be started.", retryable=True) from error
         except (LookupError, TypeError, ValueError) as error:
             raise JobError("engine_failed", "The voice engine says nothing sensible of itself.") from error
+
+    def _answer(self, request: Mapping[str, Any]) -> Any:
+        """The reply of a process; where one is killed from outside, that of another. Raises VoiceDied, OSError."""
+        kills = 0
+        while True:
+            try:
+                return self._pool.ask(request, _Call())[0]
+            except VoiceDied as death:
+                kills += 1
+                if death.ending != "killed" or kills == _MAX_KILLS:
+                    raise
 
     async def _piece(self, piece: str, voice: str, speed: float) -> Pcm:
         try:
@@ -239,6 +252,8 @@ class _Pool:
     def __init__(self, program: VoiceProgram) -> None:
         self._program = program
         self._fingerprint = ""
+        self._open = ExitStack()
+        self._place: Path | None = None
         self._lock = threading.Lock()
         self._idle: list[VoiceProcess] = []
         self._all: set[VoiceProcess] = set()
@@ -286,6 +301,7 @@ class _Pool:
             every, self._idle = list(self._all), []
         for process in every:
             self._discard(process)
+        self._open.close()
 
     def _taken(self, new: bool) -> VoiceProcess:
         with self._lock:
@@ -297,9 +313,15 @@ class _Pool:
                 process.close()
             if self._closed:
                 raise OSError("the engine is closed")
-            process = VoiceProcess(self._program)
+            process = VoiceProcess(self._program, self._folder())
             self._all.add(process)
             return process
+
+    def _folder(self) -> Path:
+        """An empty one, in which they are started; it goes with this pool, or is cleared away by another worker."""
+        if self._place is None:
+            self._place = self._open.enter_context(workplace())
+        return self._place
 
     def _put_back(self, process: VoiceProcess) -> None:
         with self._lock:

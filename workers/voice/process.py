@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,10 @@ from typing import Any, Literal
 
 from app.core.errors import JobError
 from app.core.settings import Settings
+from workers.sandbox import python
+from workers.sandbox.exits import Cause, Usage, exit_of
+from workers.sandbox.limits import Access, Limits
+from workers.sandbox.process import launch
 from workers.voice import child
 from workers.voice.child import ERROR, HEADER, JSON, SOUND
 
@@ -31,8 +35,9 @@ _PIPE_BYTES = 1 << 20
 _F_SETPIPE_SZ = 1031
 _MAX_CODE, _MAX_MESSAGE = 40, 500  # characters
 _REAP_SECONDS = 10.0
-# What a process does not do to itself: an operator, a container's limit or the kernel's lack of memory did it.
-_FROM_OUTSIDE = {signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGPIPE}
+_ENDINGS: dict[Cause, Ending] = {Cause.FINISHED: "idle", Cause.KILLED: "killed"}
+# Where memory runs out, the kernel is to end a voice before its worker, which has other people's jobs.
+_OOM_SCORE = "500"
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,8 @@ class VoiceProgram:
         speaker: the file or the module that has `open_speaker` (see `workers.voice.child`).
         options: what that is given.
         light: whether it needs the standard library alone; then nothing else is importable.
+        memory: most bytes of its addresses.
+        readable: files and folders that it needs, beside Python and our packages.
         seconds: the longest time of one call.
         idle: seconds after which a process that nobody asks ends.
         environment: its environment variables; it has no others.
@@ -53,16 +60,23 @@ class VoiceProgram:
     light: bool
     seconds: float
     idle: float
+    memory: int
+    readable: Sequence[Path] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
 def adapted(
-    settings: Settings, make: str, given: Mapping[str, Any], *, defaults: Mapping[str, str] | None = None
+    settings: Settings,
+    make: str,
+    given: Mapping[str, Any],
+    *,
+    readable: Sequence[Path] = (),
+    defaults: Mapping[str, str] | None = None,
 ) -> VoiceProgram:
     """The program that runs an engine as it is written for a worker: what `make` (`module:function`) makes.
 
-    It is `given` some settings, and the environment variables that the operator names. `defaults`: the voice of each
-    language, where the engine chooses as `choose_voice` does.
+    It is `given` some settings, and the environment variables and files that the operator names; `readable` are others.
+    `defaults`: the voice of each language, where the engine chooses as `choose_voice` does.
     """
     logs = {"log_format": settings.log_format}
     return VoiceProgram(
@@ -71,6 +85,8 @@ def adapted(
         light=False,
         seconds=settings.voice_seconds,
         idle=settings.voice_idle_seconds,
+        memory=settings.voice_memory_bytes,
+        readable=(*_importable(), *readable, *settings.voice_files),
         environment={name: os.environ[name] for name in settings.voice_variables if name in os.environ},
     )
 
@@ -87,10 +103,10 @@ class VoiceDied(Exception):
 class VoiceProcess:
     """One voice process. It answers one request at a time; only `kill` may be called from elsewhere meanwhile."""
 
-    def __init__(self, program: VoiceProgram) -> None:
-        """Starts it. Raises OSError."""
+    def __init__(self, program: VoiceProgram, folder: Path) -> None:
+        """Starts it in `folder`, which is empty. From a thread that lasts as long as it may. Raises OSError."""
         self._program = program
-        self._popen = _started(program)
+        self._popen = _started(program, folder)
         self._timed_out = False
         self._answered = self._used = False
         self._ending = threading.Lock()
@@ -135,7 +151,11 @@ class VoiceProcess:
     def kill(self) -> None:
         """Ends it at once; who waits for its answer gets VoiceDied. From any thread, at any time."""
         with self._ending:
-            self._popen.kill()
+            if self._popen.poll() is None:
+                # With whatever it started.
+                with suppress(ProcessLookupError, PermissionError):
+                    os.killpg(self._popen.pid, signal.SIGKILL)
+                self._popen.kill()
 
     def close(self) -> None:
         """Ends it, and leaves nothing behind."""
@@ -194,36 +214,44 @@ class VoiceProcess:
             status = 1
         if self._timed_out:
             return VoiceDied("timeout", self._used, f"no answer within {self._program.seconds:g} s")
-        if status == 0 and self._answered:
-            return VoiceDied("idle", self._used, "status 0")
-        ending: Ending = "killed" if -status in _FROM_OUTSIDE else "crashed"
+        ending = _ENDINGS.get(exit_of(status, Usage(), _limits(self._program)).cause, "crashed")
         return VoiceDied(ending, self._used, f"status {status}")
 
 
-def _started(program: VoiceProgram) -> subprocess.Popen[bytes]:
-    isolated = ["-I", "-S"] if program.light else ["-I"]
-    return subprocess.Popen(
-        [sys.executable, *isolated, child.__file__],
+def _started(program: VoiceProgram, folder: Path) -> subprocess.Popen[bytes]:
+    if program.light:
+        files = [os.path.realpath(sys.executable), "-I", "-S", child.__file__]
+        readable = (*python.standard(), Path(child.__file__).parent)
+    else:
+        files, readable = python.command(child.__name__), python.readable()
+    access = Access(read=(*readable, *program.readable))
+    popen = subprocess.Popen(
+        launch(files, _limits(program), folder, access, program.environment),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         # A light one has nothing to say but that it crashed, which its status tells.
         stderr=subprocess.DEVNULL if program.light else None,
-        env=dict(program.environment),
-        cwd="/",
+        env={},
         bufsize=0,
-        start_new_session=True,
     )
+    with suppress(OSError):
+        Path(f"/proc/{popen.pid}/oom_score_adj").write_text(_OOM_SCORE)
+    return popen
+
+
+def _limits(program: VoiceProgram) -> Limits:
+    return Limits(memory=program.memory)
 
 
 def _config(program: VoiceProgram) -> dict[str, Any]:
-    config = {"speaker": program.speaker, "options": program.options, "idleSeconds": program.idle}
-    if program.light:
-        return config | {"packages": {}, "path": []}
-    root = Path(__file__).parents[2]
-    packages = {name: str(root / name) for name in ("app", "workers")}
-    # Not where the worker was started, whatever lies there.
-    path = [folder for folder in sys.path if os.path.isabs(folder) and folder != str(root)]
-    return config | {"packages": packages, "path": path}
+    path = [] if program.light else [str(folder) for folder in _importable()]
+    return {"speaker": program.speaker, "options": program.options, "idleSeconds": program.idle, "path": path}
+
+
+def _importable() -> list[Path]:
+    """Where this process finds packages; not the folder around ours, which may have data in it."""
+    around = Path(__file__).parents[2]
+    return [Path(folder) for folder in sys.path if os.path.isabs(folder) and Path(folder) != around]
 
 
 def _widen(pipe: int) -> None:
