@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.core.addresses import plain
 from app.core.errors import Misdirected
 from app.core.settings import Settings
 from app.endpoints.replies import on_problem
@@ -82,7 +83,7 @@ def is_loopback(host: str) -> bool:
     """Whether this names the machine itself; names below `localhost` always do (RFC 6761, 6.3)."""
     if host in _LOOPBACK or host.endswith(".localhost"):
         return True
-    return is_address(host) and ipaddress.ip_address(host).is_loopback
+    return is_address(host) and ipaddress.ip_address(plain(host)).is_loopback
 
 
 def _unknown() -> Misdirected:

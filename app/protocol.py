@@ -17,6 +17,7 @@ from starlette.types import Scope
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from app.core.addresses import plain
 from app.core.models import compact
 from app.headers import FOR_REFUSALS
 
@@ -69,6 +70,9 @@ class Protocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's is
         super().connection_made(transport)
+        if self.client:
+            # At `::` clients of IPv4 have addresses that no list of proxies or loopback names.
+            self.client = (plain(self.client[0]), self.client[1])
         self._head_buffer = HeadBuffer(transport, self.loop)
         self.transport = cast(asyncio.Transport, self._head_buffer)
         # A client that does not read is waited for as soon as this much lies ready for it; 64 KiB is the rule.

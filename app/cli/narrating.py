@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 import signal
-import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -22,6 +21,7 @@ from app.cli.show import Show, show_of
 from app.cli.watch import watch
 from app.client.api import SmartVoice
 from app.client.errors import ApiError, ClientError, Unreachable
+from app.core.addresses import bound
 from app.core.formats import FORMATS
 from app.core.messages import LANGUAGES
 from app.core.models import BookFormat
@@ -109,7 +109,7 @@ async def _somewhere(
         async with SmartVoice.at(server, _given(token)) as client:
             yield client, server
         return
-    settings = settings_with(data_dir=data_dir, port=_free_port())
+    settings = settings_with(port=_free_port(settings_with(data_dir=data_dir).host))
     show.say("Starting SmartVoice …")
     async with (
         up.standing(settings, data_dir / "narrate.log") as address,
@@ -167,9 +167,8 @@ def _numbers(text: str | None) -> frozenset[int] | None:
     return frozenset(found)
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+def _free_port(host: str) -> int:
+    with bound(host, 0) as probe:
         return int(probe.getsockname()[1])
 
 

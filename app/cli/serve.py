@@ -10,6 +10,7 @@ from starlette.applications import Starlette
 from uvicorn.supervisors import Multiprocess
 
 from app.core import garbage
+from app.core.addresses import bound
 from app.core.settings import Settings
 from app.protocol import Protocol
 
@@ -59,14 +60,11 @@ def application() -> Starlette:
 
 def listening(host: str, port: int) -> socket.socket:
     """A socket that listens; connections that it accepts inherit its keepalive."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener = bound(host, port)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in _KEEPALIVE.items():
         if option := getattr(socket, name, None):  # not everywhere
             listener.setsockopt(socket.IPPROTO_TCP, option, value)
-    listener.bind((host, port))
     listener.listen(_BACKLOG)
     listener.set_inheritable(True)
     return listener

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import errno
 import fcntl
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
@@ -24,6 +24,7 @@ from app.auth.accounts import check_name
 from app.auth.sessions import Sessions
 from app.cli import embedded, private
 from app.cli.sample import add_sample
+from app.core.addresses import address_of, bound
 from app.core.errors import Problem
 from app.core.logs import configure_logs
 from app.core.redis import connect
@@ -245,18 +246,21 @@ def _alone(data_dir: Path) -> Iterator[None]:
 
 
 def _check_port(settings: Settings) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((settings.host, settings.port))
-        except OSError as error:
-            raise Busy(f"Port {settings.port} is in use; choose another: `make run PORT=8001`, or --port.") from error
+    try:
+        bound(settings.host, settings.port).close()
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            advice = f"Port {settings.port} is in use; choose another: `make run PORT=8001`, or --port."
+        else:
+            advice = (
+                f"Nobody can listen at {settings.host}, port {settings.port}: {error.strerror}; mend SMARTVOICE_HOST."
+            )
+        raise Busy(advice) from error
 
 
 def local(settings: Settings) -> str:
     """Where this machine reaches the web side, whatever address the public has."""
-    host = "127.0.0.1" if settings.host in {"0.0.0.0", "::"} else settings.host
-    return f"http://{host}:{settings.port}"
+    return address_of(settings.host, settings.port)
 
 
 def _smartvoice(*words: str) -> list[str]:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from app.core.addresses import address_of
 from app.core.keyfile import kept_keys
 from app.core.limits import Limits
 from app.core.messages import Language
@@ -338,8 +339,7 @@ class Settings(Limits):
     @property
     def address(self) -> str:
         """What people type into their browser."""
-        host = "127.0.0.1" if self.host in {"0.0.0.0", "::"} else self.host
-        return (self.public_url or f"http://{host}:{self.port}").rstrip("/")
+        return (self.public_url or address_of(self.host, self.port)).rstrip("/")
 
     @property
     def places(self) -> int:
