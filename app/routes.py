@@ -8,6 +8,7 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from app.core.rates import Rate
 from app.endpoints import (
+    account,
     audios,
     books,
     chapters,
@@ -68,7 +69,14 @@ PRIVATE: list[Route] = [
     _private("GET", "/api/session", session.who),
     _private("DELETE", "/api/session", session.sign_out),
     _private("GET", "/api/sessions", sessions.all_of_user),
+    _private("DELETE", "/api/sessions", sessions.end_others),
     _private("DELETE", "/api/sessions/{session}", sessions.end),
+    _private("GET", "/api/account", account.show),
+    _private("POST", "/api/account/password", account.change_password),
+    _private("POST", "/api/account/second-factor", account.begin_second_factor),
+    _private("POST", "/api/account/second-factor/enable", account.enable_second_factor),
+    _private("POST", "/api/account/second-factor/disable", account.disable_second_factor),
+    _private("POST", "/api/account/second-factor/recovery-codes", account.renew_recovery_codes),
     _private("GET", "/api/projects", projects.all_of_user),
     _private("POST", "/api/projects", projects.create, "uploads"),
     _private("GET", "/api/projects/{project}", projects.one),

@@ -15,6 +15,8 @@ from app.auth.devices import Devices
 from app.auth.issuer import Issuer
 from app.auth.keyring import Keyring
 from app.auth.oidc import Provider, provider_of
+from app.auth.own_account import OwnAccount
+from app.auth.second_factor import SecondFactor
 from app.auth.sessions import Sessions
 from app.auth.signin import SignIn
 from app.auth.throttle import Throttle
@@ -63,6 +65,7 @@ class State(TypedDict):
     devices: Devices
     tickets: Tickets
     sign_in: SignIn
+    own_account: OwnAccount
     provider: Provider | None
     guard: Guard
     snapshots: Snapshots
@@ -85,8 +88,11 @@ async def opened(settings: Settings) -> AsyncIterator[State]:
     hub = Hub(log, settings)
     places = Places(redis, settings)
     drain = Drain(settings.drain_seconds, hub.interrupt)
-    tokens = Tokens(Keyring.of(settings), Issuer.of(settings))
+    keyring = Keyring.of(settings)
+    tokens = Tokens(keyring, Issuer.of(settings))
     sessions, access, devices = Sessions(redis, settings), Access(redis), Devices(redis)
+    factor = SecondFactor(redis, keyring)
+    sign_in = SignIn(Accounts(redis, settings), sessions, access, devices, Throttle(redis), factor)
     guard = Guard(access, hub)
     projects = Projects(redis, storage, jobs, settings)
     readiness = Readiness(redis, storage)
@@ -94,7 +100,13 @@ async def opened(settings: Settings) -> AsyncIterator[State]:
     snapshots = Snapshots(log, projects, jobs)
     streams = Streams(settings, hub, guard, places, drain, snapshots, bulletin)
     try:
-        async with hub.running(), places.running(), capacity.running(), exposed(settings, "web"):
+        async with (
+            hub.running(),
+            places.running(),
+            capacity.running(),
+            guard.watching(keyring),
+            exposed(settings, "web"),
+        ):
             with drain.on_signals():
                 yield State(
                     settings=settings,
@@ -112,8 +124,9 @@ async def opened(settings: Settings) -> AsyncIterator[State]:
                     sessions=sessions,
                     access=access,
                     devices=devices,
-                    tickets=Tickets(redis, settings),
-                    sign_in=SignIn(Accounts(redis), sessions, access, devices, Throttle(redis)),
+                    tickets=Tickets(redis, settings, tokens),
+                    sign_in=sign_in,
+                    own_account=OwnAccount(sign_in),
                     provider=provider_of(settings, redis),
                     guard=guard,
                     snapshots=snapshots,

@@ -12,17 +12,18 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from redis.asyncio import Redis
 
+from app.auth import passwords
 from app.auth.access import Access
 from app.auth.names import user_id
 from app.core import keys
 from app.core.errors import Conflict, NotFound, Unauthenticated, Unavailable, Unprocessable
 from app.core.models import now
 from app.core.redis import decoded, fields, names
+from app.core.settings import Settings
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 _LONGEST_NAME = 64
-_SHORTEST = 8
-_LONGEST = 1024
+_LONGEST_PASSWORD = 1024  # which earlier versions took
 # A hash takes 64 MiB and a core for some 50 ms. Whoever would wait longer than a second or two is told to come again.
 _AT_ONCE = 2
 _WAITING = 40
@@ -41,17 +42,21 @@ class Account(NamedTuple):
 class Accounts:
     """The local accounts in one Redis."""
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, settings: Settings) -> None:
         self._redis = redis
+        self._shortest = settings.min_password_characters
         self._access = Access(redis)
         self._hasher = PasswordHasher()
         self._places = asyncio.Semaphore(_AT_ONCE)
         self._waiting = 0
 
     async def add(self, name: str, password: str) -> None:
-        """A new account. Raises Unprocessable (`bad_name`, `weak_password`), Conflict (`account_exists`)."""
+        """A new account.
+
+        Raises Unprocessable (`bad_name`, `weak_password`, `common_password`), Conflict (`account_exists`).
+        """
         check_name(name)
-        hashed = await self._hash(password)
+        hashed = await self._hash(name, password)
         await self._redis.sadd(keys.ACCOUNTS, name)
         # The password's field is what makes the account: of two who add the same name one wins.
         if not await self._redis.hsetnx(keys.account(name), "password", hashed):
@@ -61,12 +66,22 @@ class Accounts:
     async def set_password(self, name: str, password: str) -> None:
         """Another password; whatever the user has come in with so far holds no longer.
 
-        Raises NotFound, Unprocessable (`weak_password`).
+        Raises NotFound, Unprocessable (`weak_password`, `common_password`).
         """
-        await self._must_be(name)
-        changes = {"password": await self._hash(password), "changedAt": now()}
+        if not await self.has(name):
+            raise NotFound("There is no account of that name.")
+        changes = {"password": await self._hash(name, password), "changedAt": now()}
         await self._redis.hset(keys.account(name), mapping=fields(changes))
         await self._access.revoke(user_id(name))
+
+    async def has(self, name: str) -> bool:
+        """Whether there is an account of this name."""
+        return bool(await self._redis.hexists(keys.account(name), "password"))
+
+    async def remove(self, name: str) -> None:
+        """Forget the account; one that is not there is no matter."""
+        await self._redis.delete(keys.account(name))
+        await self._redis.srem(keys.ACCOUNTS, name)
 
     async def all(self) -> list[Account]:
         """All accounts, by name."""
@@ -84,18 +99,15 @@ class Accounts:
         """
         known = len(name) <= _LONGEST_NAME
         record = decoded(await self._redis.hgetall(keys.account(name))) if known else {}
-        if not await self._work(lambda: self._matches(record.get("password"), password[:_LONGEST])):
+        given = passwords.normalised(password)
+        if not await self._work(lambda: self._matches(record.get("password"), given[:_LONGEST_PASSWORD])):
             raise Unauthenticated("The name or the password is wrong.", code="bad_password")
         return user_id(name)
 
-    async def _must_be(self, name: str) -> None:
-        if not await self._redis.hexists(keys.account(name), "password"):
-            raise NotFound("There is no account of that name.")
-
-    async def _hash(self, password: str) -> str:
-        if not _SHORTEST <= len(password) <= _LONGEST:
-            raise Unprocessable(f"A password has at least {_SHORTEST} characters.", code="weak_password")
-        return await self._work(lambda: self._hasher.hash(password))
+    async def _hash(self, name: str, password: str) -> str:
+        given = passwords.normalised(password)
+        passwords.check_new(given, name, self._shortest)
+        return await self._work(lambda: self._hasher.hash(given))
 
     async def _work(self, work: Callable[[], T]) -> T:
         """What takes a core for a while, in a thread, for few at once. Raises Unavailable (`too_busy`)."""

@@ -7,11 +7,18 @@ from typing import NamedTuple
 
 
 class Credential(NamedTuple):
-    """What somebody came in with: `session`, the digest of a cookie, where it was one; `issued` in Unix time."""
+    """What somebody came in with.
+
+    Args:
+        issued: Unix time.
+        session: the digest of a cookie, where it was one.
+        key: the id of our key that signed it, where it was a token of ours.
+    """
 
     user: str
     issued: float
     session: str | None = None
+    key: str | None = None
 
 
 class Identity(NamedTuple):

@@ -63,13 +63,13 @@ async def _by_bearer(request: Request[State], authorization: str) -> Identity:
         raise Unauthenticated("Only bearer tokens are understood.", code="bad_scheme")
     bearer = await request.state["tokens"].verify(token.strip(" "))
     await request.state["access"].check(bearer.user, bearer.issued)
-    credential = Credential(bearer.user, bearer.issued)
+    credential = Credential(bearer.user, bearer.issued, key=bearer.key)
     return Identity(bearer.user, bearer.name, bearer.expires, credential, checked)
 
 
 async def _by_session(request: Request[State], cookie: str) -> Identity:
     checked = time.monotonic()
-    session = await request.state["sessions"].find(cookie)
+    session = await request.state["sessions"].find(cookie, audit.address_of(request))
     credential = Credential(session.user, session.created, session.digest)
     at_provider = bool(session.hint)
     return Identity(session.user, session.name, session.expires, credential, checked, at_provider=at_provider)

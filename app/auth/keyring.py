@@ -11,7 +11,7 @@ from joserfc.jwk import OctKey
 from app.core.keyfile import kept_keys, key_id
 from app.core.settings import Settings
 
-_LOOK_SECONDS = 1.0
+_LOOK_SECONDS = 0.25
 
 
 class Own(NamedTuple):
@@ -41,6 +41,11 @@ class Keyring:
         return cls(settings.own_keys(), None if settings.secret_key.get_secret_value() else settings.key_file)
 
     @property
+    def changes(self) -> bool:
+        """Whether the keys may change while this process runs."""
+        return self._path is not None
+
+    @property
     def signing(self) -> Own:
         return self.all()[0]
 
@@ -51,13 +56,23 @@ class Keyring:
 
     def called(self, id: str | None) -> list[Own]:
         """The keys that a token may be signed with which names this one, or none."""
-        return [own for own in self.all() if id is None or own.id == id]
+        if id is None:
+            return self.all()
+        named = [own for own in self.all() if own.id == id]
+        if not named:
+            # It may have been made this moment.
+            self._reload()
+            named = [own for own in self._keys if own.id == id]
+        return named
 
     def _look(self) -> None:
-        now = time.monotonic()
-        if self._path is None or now < self._looked + _LOOK_SECONDS:
+        if time.monotonic() >= self._looked + _LOOK_SECONDS:
+            self._reload()
+
+    def _reload(self) -> None:
+        if self._path is None:
             return
-        self._looked = now
+        self._looked = time.monotonic()
         change = self._change()
         # A file that is gone for a moment takes no key away.
         if change is not None and change != self._changed:

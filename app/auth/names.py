@@ -7,6 +7,7 @@ from urllib.parse import quote
 from app.core import keys
 
 _LONGEST = 150
+_MARK_LENGTH = 13
 
 
 def user_id(name: str) -> str:
@@ -22,12 +23,22 @@ def outsider_id(namespace: str, subject: str) -> str:
 
     It has a `!`, which no plain id has, so that no issuer's `alice` is ours, or another issuer's.
     """
-    return _short(f"{keys.digest(namespace)[:12]}!{quote(subject, safe='@')}")
+    return _short(f"{_mark(namespace)}{quote(subject, safe='@')}")
 
 
 def is_outsider(id: str) -> bool:
     """Whether this is the id of somebody whom another issuer vouches for, and no plain name."""
-    return "!" in id
+    # A plain name that was too long has the mark further on.
+    return id[_MARK_LENGTH - 1 : _MARK_LENGTH] == "!"
+
+
+def issued_by(id: str, namespace: str) -> bool:
+    """Whether this is the id of somebody whom the issuer of this namespace vouches for."""
+    return bool(namespace) and id.startswith(_mark(namespace))
+
+
+def _mark(namespace: str) -> str:
+    return f"{keys.digest(namespace)[: _MARK_LENGTH - 1]}!"
 
 
 def _short(id: str) -> str:

@@ -6,12 +6,13 @@ import json
 import secrets
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from app.auth.access import Access
+from app.auth.names import is_outsider, issued_by
 from app.core import keys
 from app.core.errors import NotFound, Unauthenticated
 from app.core.models import compact
@@ -20,7 +21,7 @@ from app.core.settings import Settings
 
 _MOST = 100
 _COARSE_SECONDS = 600.0
-_LONGEST_AGENT = 120
+_LONGEST_AGENT = 200
 _ID_LENGTH = 20
 
 
@@ -31,6 +32,7 @@ class Session:
     Args:
         digest: of the cookie.
         agent: what the browser calls itself, in short.
+        address: where it was last used from, as of then.
         hint: the provider's token for signing out there too, where one signed in there; sealed with the cookie.
     """
 
@@ -42,6 +44,7 @@ class Session:
     expires: float
     agent: str = ""
     hint: str = ""
+    address: str = ""
 
     @property
     def id(self) -> str:
@@ -63,22 +66,31 @@ class Sessions:
         return int(self._settings.session_hours * 3600)
 
     async def start(
-        self, user: str, *, name: str | None = None, agent: str = "", token: str = "", hint: str = ""
+        self,
+        user: str,
+        *,
+        name: str | None = None,
+        agent: str = "",
+        token: str = "",
+        hint: str = "",
+        address: str = "",
     ) -> str:
         """A new sign-in; the cookie for it: `token`, or one that is made here."""
         token, now = token or secrets.token_urlsafe(32), time.time()
-        session = Session(keys.digest(token), user, name or user, now, now, now + self.seconds, _short(agent), hint)
+        times = (now, now, now + self.seconds)
+        session = Session(keys.digest(token), user, name or user, *times, _short(agent), hint, address)
         await self._redis.set(keys.session(session.digest), compact(asdict(session)), ex=self.seconds)
         await self._list(session)
         return token
 
-    async def find(self, token: str) -> Session:
-        """The session of a cookie. Raises Unauthenticated (`signed_out`, `account_disabled`)."""
+    async def find(self, token: str, address: str = "") -> Session:
+        """The session of a cookie, used now from `address`. Raises Unauthenticated (`signed_out`,
+        `account_disabled`)."""
         session = await self._get(keys.digest(token))
-        if session is None:
+        if session is None or not self._vouched(session):
             raise Unauthenticated("You are signed out; sign in again.", code="signed_out")
         await self._access.check(session.user, session.created)
-        await self._touch(session)
+        await self._touch(session, address)
         return session
 
     async def all(self, user: str) -> list[Session]:
@@ -102,6 +114,13 @@ class Sessions:
                 return session
         raise NotFound("There is no such session.")
 
+    async def end_others(self, user: str, present: str | None) -> int:
+        """Signs all of the user's browsers out but the one whose cookie has the digest `present`; how many."""
+        others = [session for session in await self.all(user) if session.digest != present]
+        for session in others:
+            await self._end(session)
+        return len(others)
+
     async def end_all(self, user: str) -> None:
         """Forgets all sign-ins of a user, whose credentials were revoked."""
         for digest in names(await self._redis.zrange(keys.sessions(user), 0, -1)):
@@ -111,20 +130,38 @@ class Sessions:
     async def link(self, user: str) -> str:
         """A token that signs `user` in once, within `link_minutes`."""
         token = secrets.token_urlsafe(24)
-        await self._redis.set(keys.link(token), user, ex=int(self._settings.link_minutes * 60))
+        made = f"{time.time()!r} {user}"
+        await self._redis.set(keys.link(token), made, ex=int(self._settings.link_minutes * 60))
         return token
 
-    async def redeem(self, token: str) -> str:
-        """Whom a link signs in; it is spent by this. Raises Unauthenticated (`link_used`, `account_disabled`)."""
-        user = await self._redis.getdel(keys.link(token))
-        if not isinstance(user, bytes):
-            raise Unauthenticated("This sign-in link was used already, or is too old.", code="link_used")
-        await self._access.let_in(user.decode())
-        return user.decode()
+    async def redeem(self, token: str) -> None:
+        """Spend a link. Raises Unauthenticated (`link_used`) where somebody else was quicker."""
+        if not await self._redis.delete(keys.link(token)):
+            raise _link_used()
+
+    async def whom(self, token: str) -> str:
+        """Whom a link signs in, once it is redeemed. Raises Unauthenticated (`link_used`, `account_disabled`)."""
+        kept = await self._redis.get(keys.link(token))
+        made, _, user = (kept.decode() if isinstance(kept, bytes) else "").partition(" ")
+        if not user:
+            raise _link_used()
+        try:
+            await self._access.check(user, float(made))
+        except Unauthenticated as error:
+            # A link that was made before all was revoked is no way around that.
+            raise _link_used() if error.code == "signed_out" else error from error
+        return user
 
     async def _get(self, digest: str) -> Session | None:
         kept = await self._redis.get(keys.session(digest))
-        return None if kept is None else Session(**json.loads(kept))
+        if kept is None:
+            return None
+        # Of another version it may say more.
+        return Session(**{name: value for name, value in json.loads(kept).items() if name in _FIELDS})
+
+    def _vouched(self, session: Session) -> bool:
+        """False where the provider that vouched for the user is no longer in the settings."""
+        return not is_outsider(session.user) or issued_by(session.user, self._settings.oidc_issuer)
 
     async def _end(self, session: Session) -> None:
         await self._redis.delete(keys.session(session.digest))
@@ -140,15 +177,22 @@ class Sessions:
             if oldest := await self._get(digest):
                 await self._end(oldest)
 
-    async def _touch(self, session: Session) -> None:
+    async def _touch(self, session: Session, address: str) -> None:
         """Notes that it is used, now and then; where that cannot be, it is used all the same."""
         now = time.time()
         if now - session.used < _COARSE_SECONDS:
             return
-        used = compact(asdict(replace(session, used=now)))
+        used = compact(asdict(replace(session, used=now, address=address or session.address)))
         # Only if it is still there: a session that has ended meanwhile stays ended.
         with suppress(RedisError, OSError):
             await self._redis.set(keys.session(session.digest), used, xx=True, keepttl=True)
+
+
+_FIELDS = {field.name for field in fields(Session)}
+
+
+def _link_used() -> Unauthenticated:
+    return Unauthenticated("This sign-in link was used already, or is too old.", code="link_used")
 
 
 def _short(agent: str) -> str:

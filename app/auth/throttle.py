@@ -33,6 +33,8 @@ ACCOUNT_AND_ADDRESS = Rate(5, 60)
 ADDRESS = Rate(30, 10)
 ACCOUNT = Rate(20, 30)
 BEGUN = Rate(30, 5)
+CODE = Rate(10, 600)
+CODE_AND_DEVICE = Rate(5, 300)
 
 
 class Charge(NamedTuple):
@@ -57,6 +59,13 @@ def by_password(name: str, address: str, device: str | None) -> list[Charge]:
         Charge("address", place, ADDRESS),
         Charge("account", name, ACCOUNT),
     ]
+
+
+def by_code(user: str, address: str, device: str | None) -> list[Charge]:
+    """What an attempt at a code of the second factor counts for, by somebody who has the password."""
+    if device is not None:
+        return [Charge("code-device", device, CODE_AND_DEVICE)]
+    return [Charge("code", user, CODE), Charge("address", network(address), ADDRESS)]
 
 
 def by_link(address: str) -> list[Charge]:

@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 
 from app.auth.access import Access
 from app.auth.credential import Credential, Identity
+from app.auth.tokens import Tokens
 from app.core import keys
 from app.core.errors import Unauthenticated
 from app.core.models import compact
@@ -31,8 +32,9 @@ class Ticket(NamedTuple):
 class Tickets:
     """The tickets of all users in one Redis; only digests are kept."""
 
-    def __init__(self, redis: Redis, settings: Settings) -> None:
+    def __init__(self, redis: Redis, settings: Settings, tokens: Tokens) -> None:
         self._redis = redis
+        self._tokens = tokens
         self._settings = settings
         self._access = Access(redis)
 
@@ -57,7 +59,7 @@ class Tickets:
         found = json.loads(kept)
         credential = Credential(*found["credential"])
         [holds] = await self._access.holding([credential])
-        if not holds or found["expires"] <= time.time():
+        if not holds or found["expires"] <= time.time() or not self._tokens.vouched(credential):
             raise Unauthenticated("What this ticket was got with holds no longer.", code="signed_out")
         projects = frozenset(found["projects"])
         return Identity(credential.user, found["name"], found["expires"], credential, checked, projects)

@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 from joserfc import jwt
 from joserfc.jwt import JWTClaimsRegistry
 
+from app.auth.credential import Credential
 from app.auth.issuer import Issuer
 from app.auth.jwt import LEEWAY_SECONDS, BadToken, Head, claims_by_hmac, claims_of, head_of
 from app.auth.keyring import Keyring, Own
-from app.auth.names import outsider_id, user_id
+from app.auth.names import is_outsider, issued_by, outsider_id, user_id
 from app.core.errors import Unauthenticated
 
 _ALGORITHM = "HS256"
@@ -23,12 +24,13 @@ _END_OF_TIME = 253402300799.0  # the last second of the year 9999
 
 
 class Bearer(NamedTuple):
-    """Whom a token stands for; `expires` and `issued` are in seconds of Unix time."""
+    """Whom a token stands for; `expires` and `issued` are in seconds of Unix time; `key`: ours that signed it."""
 
     user: str
     name: str
     expires: float
     issued: float
+    key: str | None = None
 
 
 class Tokens:
@@ -63,6 +65,17 @@ class Tokens:
         except BadToken as error:
             raise Unauthenticated("The token is not valid, or no longer.", code="bad_token") from error
 
+    def vouched(self, credential: Credential) -> bool:
+        """Whether the key that signed this token is still one of ours, or its issuer is still in the settings.
+
+        Of a credential that was no token it is true.
+        """
+        if credential.key is not None:
+            return bool(self._ring.called(credential.key))
+        if credential.session is not None or not is_outsider(credential.user):
+            return True
+        return self._issuer is not None and issued_by(credential.user, self._issuer.namespace)
+
     async def close(self) -> None:
         if self._issuer is not None:
             await self._issuer.close()
@@ -73,8 +86,8 @@ class Tokens:
         for own in keys:
             try:
                 if head.plain:
-                    return _bearer(claims_by_hmac(token, own.key, self._claims))
-                return _bearer(claims_of(token, own.key, _ALGORITHM, self._claims))
+                    return _bearer(claims_by_hmac(token, own.key, self._claims), own.id)
+                return _bearer(claims_of(token, own.key, _ALGORITHM, self._claims), own.id)
             except BadToken:
                 if head.key is not None:
                     raise
@@ -108,10 +121,10 @@ def _digest(token: str) -> bytes:
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
 
 
-def _bearer(claims: dict[str, Any]) -> Bearer:
+def _bearer(claims: dict[str, Any], key: str) -> Bearer:
     subject = _subject(claims)
     # A token that does not say when it was issued counts as older than anything.
-    return Bearer(user_id(subject), subject, _expires(claims), float(max(0, claims.get("iat", 0))))
+    return Bearer(user_id(subject), subject, _expires(claims), float(max(0, claims.get("iat", 0))), key)
 
 
 def _outsider(claims: dict[str, Any], namespace: str) -> Bearer:

@@ -135,6 +135,30 @@ def user_enable(name: str) -> None:
     errors.print(f"[green]Enabled[/] {name}." if changed else f"{name} was not disabled.")
 
 
+@users.command("remove")
+def user_remove(
+    name: str, yes: Annotated[bool, typer.Option("--yes", help="Do not ask whether it is meant.")] = False
+) -> None:
+    """Removes an account, and deletes all projects of its user with their files."""
+    from app.cli.users import projects_of, remove
+
+    settings = _settings()
+    found = _run(projects_of(settings, name))
+    if not yes:
+        typer.confirm(f"Remove {name} and delete {found} projects for good?", abort=True, err=True)
+    _run(remove(settings, name))
+    errors.print(f"[green]Removed[/] {name} and {found} projects.")
+
+
+@users.command("reset-second-factor")
+def user_reset_second_factor(name: str) -> None:
+    """Takes the second factor away from who has lost it, and signs them out everywhere."""
+    from app.cli.users import reset_second_factor
+
+    removed = _run(reset_second_factor(_settings(), name))
+    errors.print(f"[green]Taken away[/]; {name} is signed out everywhere." if removed else f"{name} has none.")
+
+
 @users.command("list")
 def user_list() -> None:
     """Shows all local accounts."""

@@ -11,24 +11,32 @@ from redis.exceptions import RedisError
 from app.auth import audit
 from app.auth.access import Access
 from app.auth.accounts import Account, Accounts, check_name
+from app.auth.keyring import Keyring
 from app.auth.names import is_outsider, user_id
+from app.auth.removal import Removal
+from app.auth.second_factor import SecondFactor
 from app.auth.sessions import Sessions
 from app.core.errors import Unavailable
+from app.core.eventlog import EventLog
+from app.core.jobs import Jobs
+from app.core.projects import Projects
+from app.core.queue import WorkQueue
 from app.core.redis import connect, prepare
 from app.core.settings import Settings
+from app.core.storage import Storage
 
 
 async def add(settings: Settings, name: str, password: str) -> None:
     """A new account. Raises Problem, which says what is wrong."""
     async with _redis(settings) as redis:
-        await Accounts(redis).add(name, password)
+        await Accounts(redis, settings).add(name, password)
     _note("account_added", name)
 
 
 async def set_password(settings: Settings, name: str, password: str) -> None:
     """Another password for an account, which ends all that its user has come in with. Raises Problem."""
     async with _redis(settings) as redis:
-        await Accounts(redis).set_password(name, password)
+        await Accounts(redis, settings).set_password(name, password)
         await Sessions(redis, settings).end_all(user_id(name))
     _note("password_changed", name)
 
@@ -39,7 +47,7 @@ async def disable(settings: Settings, name: str) -> bool:
         user = _user(name)
         await Access(redis).disable(user)
         await Sessions(redis, settings).end_all(user)
-        known = name in {account.name for account in await Accounts(redis).all()}
+        known = name in {account.name for account in await Accounts(redis, settings).all()}
     _note("account_disabled", name)
     return known
 
@@ -52,10 +60,40 @@ async def enable(settings: Settings, name: str) -> bool:
     return changed
 
 
+async def projects_of(settings: Settings, name: str) -> int:
+    """How many projects `remove` would delete. Raises Problem."""
+    async with _redis(settings) as redis, _removal(settings, redis) as removal:
+        return await removal.projects_of(_user(name))
+
+
+async def remove(settings: Settings, name: str) -> None:
+    """Removes a user with all that is theirs. Raises Problem."""
+    async with _redis(settings) as redis, _removal(settings, redis) as removal:
+        user = _user(name)
+        await removal.projects_of(user)
+        await removal.remove(user)
+    _note("account_removed", name)
+
+
+async def reset_second_factor(settings: Settings, name: str) -> bool:
+    """Lets a user in without a second factor, and ends all that they have come in with; False where there was none.
+    Raises Problem."""
+    async with _redis(settings) as redis:
+        user = _user(name)
+        # No key is needed to forget a secret; there may be none on this machine.
+        removed = await SecondFactor(redis, Keyring([])).remove(user)
+        if removed:
+            await Access(redis).revoke(user)
+            await Sessions(redis, settings).end_all(user)
+    if removed:
+        _note("second_factor_reset", name)
+    return removed
+
+
 async def all_accounts(settings: Settings) -> list[Account]:
     """All accounts, by name. Raises Problem."""
     async with _redis(settings) as redis:
-        return await Accounts(redis).all()
+        return await Accounts(redis, settings).all()
 
 
 async def link(settings: Settings, name: str) -> str:
@@ -77,6 +115,16 @@ async def _redis(settings: Settings) -> AsyncIterator[Redis]:
         raise Unavailable(f"Redis cannot be reached at {settings.redis}; is `smartvoice up` running here?") from error
     finally:
         await redis.aclose()
+
+
+@asynccontextmanager
+async def _removal(settings: Settings, redis: Redis) -> AsyncIterator[Removal]:
+    queue, store = WorkQueue(settings.queue), Storage.of(settings)
+    projects = Projects(redis, store, Jobs(redis, EventLog(redis, settings), settings, queue), settings)
+    try:
+        yield Removal(redis, store, projects, Accounts(redis, settings), Sessions(redis, settings))
+    finally:
+        await queue.aclose()
 
 
 def _user(name: str) -> str:

@@ -43,6 +43,11 @@ BELL = "sv:bell"
 """Channel, on the broker's Redis: a message was put into the queue that is named."""
 
 
+def all_of_user(user: str) -> str:
+    """Pattern of all keys of one user, for `SCAN`: an id has no character that means something there."""
+    return f"sv:{{u:{user}}}:*"
+
+
 def log(user: str) -> str:
     """Stream: all that the user can see happening. Trimmed to `log_length`, dropped after `log_days` of silence."""
     return f"sv:{{u:{user}}}:log"
@@ -149,6 +154,27 @@ def access(user: str) -> str:
     return f"sv:{{u:{user}}}:access"
 
 
+def second_factor(user: str) -> str:
+    """Hash: the second factor of a local account: `secret`, sealed, after the id of the key that opens it; `since`,
+    Unix time. No expiry."""
+    return f"sv:{{u:{user}}}:second-factor"
+
+
+def second_factor_pending(user: str) -> str:
+    """String: the sealed secret of a second factor that is not yet enabled. Dropped after ten minutes."""
+    return f"sv:{{u:{user}}}:second-factor-pending"
+
+
+def recovery_codes(user: str) -> str:
+    """Set: digests of the codes that are good once in place of the second factor; no expiry."""
+    return f"sv:{{u:{user}}}:recovery-codes"
+
+
+def code_used(user: str, step: int) -> str:
+    """String: the code of this step of time (RFC 6238) was used. Dropped when it would not hold any more."""
+    return f"sv:{{u:{user}}}:code:{step}"
+
+
 def sessions(user: str) -> str:
     """Sorted set: digests of the cookies of the user's sign-ins, by when they end (Unix time); no expiry."""
     return f"sv:{{u:{user}}}:sessions"
@@ -189,7 +215,8 @@ def throttle(kind: str, whom: str) -> str:
 
 
 def link(token: str) -> str:
-    """String: whom this one-time link signs in. Dropped when used or after `link_minutes`."""
+    """String: when this one-time link was made (Unix time), and whom it signs in. Dropped when used or after
+    `link_minutes`."""
     return f"sv:link:{digest(token)}"
 
 

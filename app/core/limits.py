@@ -53,6 +53,7 @@ class Limits(BaseSettings):
     max_projects: int = Field(1000, ge=1, description="most projects of a user")
     max_changes_per_minute: int = Field(600, ge=1, description="requests of a user that change something, a minute")
     max_uploads_per_minute: int = Field(60, ge=1, description="projects that a user may create, a minute")
+    min_password_characters: int = Field(12, ge=8, le=64, description="fewest characters of a new password")
     max_open_jobs: int = Field(5000, ge=1, description="most jobs of a user that are waiting or active")
     max_bodies_at_once: int = Field(
         8, ge=1, description="manuscripts and texts of a user that one web process receives at once"

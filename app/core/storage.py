@@ -169,6 +169,11 @@ def project_prefix(user: str, project: str) -> str:
     return f"u-{user}/projects/{project}"
 
 
+def user_prefixes(user: str) -> tuple[str, str]:
+    """Where all of a user lies."""
+    return f"u-{user}", f"{SEGMENTS}/u-{user}"
+
+
 def manuscript_path(user: str, project: str) -> str:
     """The manuscript as it was uploaded."""
     return f"{project_prefix(user, project)}/manuscript"

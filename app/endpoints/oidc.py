@@ -16,6 +16,7 @@ from app.auth.seal import seal, unseal
 from app.auth.signin import Caller
 from app.core.errors import Forbidden, NotFound, Problem
 from app.core.models import Model
+from app.endpoints.browser import begin_session
 from app.endpoints.replies import reply
 from app.openapi.operation import Answer, Operation, Operations, Parameter
 from app.openapi.parameters import location
@@ -109,12 +110,10 @@ async def logout(request: Request[State]) -> Response:
 
 
 async def _signed_in(request: Request[State], person: Person) -> Response:
-    sessions, token = request.state["sessions"], secrets.token_urlsafe(32)
+    token = secrets.token_urlsafe(32)
     hint = seal(token, person.hint) if len(person.hint) <= _LARGEST_HINT else ""
-    agent = request.headers.get("user-agent", "")
-    await sessions.start(person.user, name=person.name, agent=agent, token=token, hint=hint)
     response = RedirectResponse(person.target, 303, headers={"Cache-Control": "no-store"})
-    cookies.put(request, response, cookies.SESSION, token, sessions.seconds)
+    await begin_session(request, response, person.user, name=person.name, token=token, hint=hint)
     cookies.clear(request, response, _COOKIE)
     return response
 

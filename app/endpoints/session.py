@@ -6,12 +6,12 @@ from pydantic import ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.auth import audit, cookies, devices
+from app.auth import audit, cookies
 from app.auth.identity import check_origin, identity_of
-from app.auth.signin import Caller
 from app.core.errors import Unprocessable
 from app.core.models import Model
 from app.endpoints.body import Body, absent, read_json
+from app.endpoints.browser import begin_session, caller_of, remember
 from app.endpoints.replies import reply
 from app.openapi.operation import Answer, Operation, Operations, Parameter
 from app.openapi.problems import REDIS
@@ -19,7 +19,7 @@ from app.state import State
 
 
 class SignIn(Body):
-    """Name and password, or the token of a one-time link."""
+    """Name and password, or the token of a one-time link; with a second factor its `code`, too."""
 
     model_config = ConfigDict(
         json_schema_extra={"anyOf": [{"required": ["username", "password"]}, {"required": ["link"]}]}
@@ -28,6 +28,7 @@ class SignIn(Body):
     username: str = Field(default_factory=absent, min_length=1)
     password: str = Field(default_factory=absent, min_length=1)
     link: str = Field(default_factory=absent, min_length=1)
+    code: str = Field(default_factory=absent, min_length=1, max_length=64)
 
 
 class Who(Model):
@@ -41,18 +42,16 @@ class Who(Model):
 async def sign_in(request: Request[State]) -> Response:
     check_origin(request)
     asked = await read_json(request, SignIn)
-    caller = Caller(audit.address_of(request), cookies.read(request, cookies.DEVICE))
+    caller = caller_of(request)
     if asked.link:
-        user = await request.state["sign_in"].by_link(asked.link, caller)
+        user = await request.state["sign_in"].by_link(asked.link, caller, asked.code)
     elif asked.username and asked.password:
-        user = await request.state["sign_in"].by_password(asked.username, asked.password, caller)
+        user = await request.state["sign_in"].by_password(asked.username, asked.password, caller, asked.code)
     else:
         raise Unprocessable("Send `username` and `password`, or `link`.")
     response = Response(status_code=204)
-    sessions = request.state["sessions"]
-    token = await sessions.start(user, agent=request.headers.get("user-agent", ""))
-    cookies.put(request, response, cookies.SESSION, token, sessions.seconds)
-    cookies.put(request, response, cookies.DEVICE, await request.state["devices"].remember(user), devices.SECONDS)
+    await begin_session(request, response, user)
+    await remember(request, response, user)
     return response
 
 
@@ -81,7 +80,7 @@ OPERATIONS: Operations = {
         body=SignIn,
         answers={204: Answer("Signed in.", headers=(_COOKIE,))},
         problems={
-            401: ["account_disabled", "bad_password", "link_used"],
+            401: ["account_disabled", "bad_code", "bad_password", "link_used", "second_factor_required"],
             403: ["foreign_origin"],
             429: ["too_many_sign_ins"],
             503: ["too_busy", *REDIS],

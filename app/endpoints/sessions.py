@@ -24,6 +24,7 @@ class SignedIn(Model):
     last_used_at: str
     expires_at: str
     user_agent: str
+    address: str
     current: bool
 
 
@@ -34,7 +35,8 @@ class SignIns(Model):
 
 
 async def all_of_user(request: Request[State]) -> Response:
-    """`{sessions: [{id, createdAt, lastUsedAt, expiresAt, userAgent, current}]}`, the one that ends last first."""
+    """`{sessions: [{id, createdAt, lastUsedAt, expiresAt, userAgent, address, current}]}`, the one that ends last
+    first."""
     identity = identity_of(request)
     found = await request.state["sessions"].all(identity.user)
     return reply({"sessions": [_told(session, identity.credential.session) for session in found]})
@@ -50,6 +52,14 @@ async def end(request: Request[State]) -> Response:
     return response
 
 
+async def end_others(request: Request[State]) -> Response:
+    """Signs all of one's other browsers out, and ends their streams: 204."""
+    identity = identity_of(request)
+    if await request.state["sessions"].end_others(identity.user, identity.credential.session):
+        audit.record("signed_out", audit.address_of(request), user=identity.user, reason="other_sessions_ended")
+    return Response(status_code=204)
+
+
 def _told(session: Session, current: str | None) -> dict[str, Any]:
     return {
         "id": session.id,
@@ -57,6 +67,7 @@ def _told(session: Session, current: str | None) -> dict[str, Any]:
         "lastUsedAt": moment(session.used),
         "expiresAt": moment(session.expires),
         "userAgent": session.agent,
+        "address": session.address,
         "current": session.digest == current,
     }
 
@@ -65,5 +76,6 @@ OPERATIONS: Operations = {
     all_of_user: Operation(
         "The browsers one is signed in with", answers={200: Answer("The one that ends last first.", SignIns)}
     ),
+    end_others: Operation("Sign all other browsers out, and end their streams", answers={204: Answer("Signed out.")}),
     end: Operation("Sign a browser out, and end its streams", answers={204: Answer("Signed out.")}),
 }

@@ -6,6 +6,7 @@ Flows:
   end: its own for good, the others with `goodbye`, for whoever still has a credential that holds to come back. Where
   it is a user, the streams are looked up.
 - *gap*: a subscription that is made anew may have missed a message: every stream is looked up, many in one round trip.
+- *key*: a key of ours was removed from its file. Every stream that a token signed with it has opened ends.
 - *between*: whatever was told after a credential was checked and before its stream is held, is looked up as well.
 - *Redis away*: looking up waits; nothing can be delivered meanwhile, and nobody new is let in.
 """
@@ -17,8 +18,8 @@ import json
 import random
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from itertools import islice
 
 import structlog
@@ -26,6 +27,7 @@ from redis.exceptions import RedisError
 
 from app.auth.access import Access
 from app.auth.credential import Credential, Identity
+from app.auth.keyring import Keyring
 from app.core import keys
 from app.core.errors import Unauthenticated
 from app.core.tasks import end
@@ -34,6 +36,7 @@ from app.events.hub import Hub
 logger = structlog.get_logger()
 
 _BATCH = 200
+_KEYS_SECONDS = 0.5
 _REMEMBERED_SECONDS = 60.0
 _MOST_REMEMBERED = 10_000
 
@@ -91,6 +94,16 @@ class Guard:
         finally:
             self.release(lease)
 
+    @asynccontextmanager
+    async def watching(self, keyring: Keyring) -> AsyncIterator[None]:
+        """Ends what a removed key has signed, for as long as the context is open."""
+        watching = asyncio.create_task(self._watch(keyring)) if keyring.changes else None
+        try:
+            yield
+        finally:
+            if watching is not None:
+                await end(watching)
+
     def heard(self, channel: bytes, message: bytes) -> None:
         """A credential has ended, or all of a user's."""
         try:
@@ -121,6 +134,17 @@ class Guard:
     async def close(self) -> None:
         if self._looking is not None:
             await end(self._looking)
+
+    async def _watch(self, keyring: Keyring) -> None:
+        while True:
+            await asyncio.sleep(_KEYS_SECONDS)
+            # Each time all of them: a stream may begin with what was verified before the key went.
+            held = {own.id for own in keyring.all()} | {None}
+            self._end([lease for leases in self._leases.values() for lease in leases if self._unsigned(lease, held)])
+
+    @staticmethod
+    def _unsigned(lease: Lease, held: set[str | None]) -> bool:
+        return lease.credential.key not in held and not lease.over
 
     def _remember(self, user: str) -> None:
         """For as long as a request may take from its check to its stream."""

@@ -11,6 +11,8 @@ from structlog.testing import capture_logs
 from app.auth.access import Access
 from app.auth.accounts import Accounts
 from app.auth.devices import Devices
+from app.auth.keyring import Keyring
+from app.auth.second_factor import SecondFactor
 from app.auth.sessions import Sessions
 from app.auth.signin import Caller, SignIn
 from app.auth.throttle import ACCOUNT, ACCOUNT_AND_ADDRESS, ADDRESS, Rate, Throttle, network
@@ -25,8 +27,8 @@ PASSWORD = "correct horse battery staple"
 class QuickAccounts(Accounts):
     """Checks without an argon2 hash, and counts how often it was asked to."""
 
-    def __init__(self, redis: Redis) -> None:
-        super().__init__(redis)
+    def __init__(self, redis: Redis, settings: Settings) -> None:
+        super().__init__(redis, settings)
         self.checks = 0
 
     async def check(self, name: str, password: str) -> str:
@@ -37,13 +39,18 @@ class QuickAccounts(Accounts):
 
 
 @pytest.fixture
-def accounts(redis: Redis) -> QuickAccounts:
-    return QuickAccounts(redis)
+def accounts(redis: Redis, settings: Settings) -> QuickAccounts:
+    return QuickAccounts(redis, settings)
 
 
 @pytest.fixture
-def sign_in(redis: Redis, settings: Settings, accounts: QuickAccounts) -> SignIn:
-    return SignIn(accounts, Sessions(redis, settings), Access(redis), Devices(redis), Throttle(redis))
+def factor(redis: Redis, settings: Settings) -> SecondFactor:
+    return SecondFactor(redis, Keyring.of(settings))
+
+
+@pytest.fixture
+def sign_in(redis: Redis, settings: Settings, accounts: QuickAccounts, factor: SecondFactor) -> SignIn:
+    return SignIn(accounts, Sessions(redis, settings), Access(redis), Devices(redis), Throttle(redis), factor)
 
 
 async def tried(sign_in: SignIn, name: str, address: str, password: str = "wrong", device: str | None = None) -> str:
@@ -153,8 +160,8 @@ async def test_attempts_are_in_the_audit_log_without_what_was_tried(sign_in: Sig
     assert "guess" not in str(lines)
 
 
-async def test_flood_of_sign_ins_from_everywhere_waits_in_a_short_line(redis: Redis) -> None:
-    accounts = Accounts(redis)
+async def test_flood_of_sign_ins_from_everywhere_waits_in_a_short_line(redis: Redis, settings: Settings) -> None:
+    accounts = Accounts(redis, settings)
     results = await asyncio.gather(
         *(accounts.check(f"nobody-{number}", PASSWORD) for number in range(200)), return_exceptions=True
     )
@@ -165,13 +172,15 @@ async def test_flood_of_sign_ins_from_everywhere_waits_in_a_short_line(redis: Re
     assert await accounts.check("alice", PASSWORD) == "alice"
 
 
-async def test_who_was_turned_away_by_the_line_has_not_failed(sign_in: SignIn, redis: Redis) -> None:
+async def test_who_was_turned_away_by_the_line_has_not_failed(
+    sign_in: SignIn, redis: Redis, settings: Settings
+) -> None:
     class Busy(QuickAccounts):
         async def check(self, name: str, password: str) -> str:
             raise Unavailable("Busy.", code="too_busy", retry_after=2)
 
     with pytest.raises(Unavailable):
-        await sign_in._replace(accounts=Busy(redis)).by_password("alice", PASSWORD, Caller("192.0.2.1", None))
+        await sign_in._replace(accounts=Busy(redis, settings)).by_password("alice", PASSWORD, Caller("192.0.2.1", None))
     assert not await redis.keys("sv:throttle:*")
 
 

@@ -123,6 +123,14 @@ async def test_rotated_file_of_keys_is_seen_by_who_runs_already(
     assert (await running.verify(after)).user == "alice"
 
 
+async def test_token_of_a_key_that_was_made_this_moment_holds_at_once(settings: Settings) -> None:
+    running = Tokens(Keyring.of(settings))
+    before = running.sign("alice", 60)
+    assert (await running.verify(before)).user == "alice"
+    keyfile.rotate(settings.key_file)
+    assert (await running.verify(Tokens(Keyring.of(settings)).sign("alice", 60))).user == "alice"
+
+
 async def test_file_of_keys_that_is_gone_takes_no_key_away(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keyring, "_LOOK_SECONDS", 0.0)
     running = Tokens(Keyring.of(settings))

@@ -118,9 +118,9 @@ def test_everything_stops_on_ctrl_c_and_leaves_nothing() -> None:
 def _check_running(stack: Stack) -> None:
     _wait_for_voices(stack)
     assert "✗" not in stack.command("doctor")
-    stack.command("user", "add", "bob", "--password-stdin", stdin="correct horse\n")
+    stack.command("user", "add", "bob", "--password-stdin", stdin="correct horse!\n")
     with httpx.Client(base_url=stack.address, trust_env=False) as client:
-        answer = client.post("/api/session", json={"username": "bob", "password": "correct horse"})
+        answer = client.post("/api/session", json={"username": "bob", "password": "correct horse!"})
         assert answer.status_code == httpx.codes.NO_CONTENT
         _check_accounts(stack, client)
     second = smartvoice("up", folder=stack.folder.parent, SMARTVOICE_PORT=str(free_port()))

@@ -44,7 +44,14 @@ FOREIGN = {
     ("GET", "/books/{book}.m4b"): 404,
     ("GET", "/books/{book}.zip"): 404,
     ("DELETE", "/api/sessions/{session}"): 404,
-    # These name nothing: each shows a user's own.
+    # These name nothing: each shows a user's own, or wants a body.
+    ("GET", "/api/account"): 200,
+    ("POST", "/api/account/password"): 415,
+    ("POST", "/api/account/second-factor"): 409,
+    ("POST", "/api/account/second-factor/enable"): 415,
+    ("POST", "/api/account/second-factor/disable"): 415,
+    ("POST", "/api/account/second-factor/recovery-codes"): 415,
+    ("DELETE", "/api/sessions"): 204,
     ("GET", "/api/sessions"): 200,
     ("GET", "/api/session"): 200,
     ("DELETE", "/api/session"): 204,

@@ -17,8 +17,8 @@ PASSWORD = "correct horse battery staple"
 
 
 @pytest.fixture
-async def account(redis: Redis) -> None:
-    await Accounts(redis).add("bob", PASSWORD)
+async def account(redis: Redis, settings: Settings) -> None:
+    await Accounts(redis, settings).add("bob", PASSWORD)
 
 
 async def test_password_signs_in_and_out(anyone: httpx.AsyncClient, account: None) -> None:
@@ -72,8 +72,8 @@ async def test_change_that_another_site_asks_for_is_refused(
     assert (await anyone.post("/api/projects", json={"text": "Hello."}, headers=own)).status_code == 201
 
 
-async def test_account_is_made_once_and_only_with_a_usable_name_and_password(redis: Redis) -> None:
-    accounts = Accounts(redis)
+async def test_account_is_made_once_and_only_with_a_usable_name_and_password(redis: Redis, settings: Settings) -> None:
+    accounts = Accounts(redis, settings)
     for name, password in [
         ("", PASSWORD),
         ("a b", PASSWORD),

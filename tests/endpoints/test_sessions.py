@@ -51,7 +51,7 @@ async def test_sign_ins_are_listed_and_ended_one_by_one(address: str, redis: Red
         [other] = [session for session in listed if not session["current"]]
         [mine] = [session for session in listed if session["current"]]
         assert mine["userAgent"] == "Firefox on a desk"
-        assert len(other["userAgent"]) == 120
+        assert len(other["userAgent"]) == 200
         assert {"id", "createdAt", "lastUsedAt", "expiresAt"} < mine.keys()
         cookies = [*desk.http.cookies.values(), *phone.http.cookies.values()]
         assert not any(cookie in str(listed) for cookie in cookies)
@@ -84,7 +84,7 @@ async def test_session_that_was_used_long_ago_is_noted_as_used_unless_it_ended_m
     assert (await sessions.find(token)).used > before.used
     assert 0 < await redis.ttl(keys.session(before.digest)) <= sessions.seconds
     await sessions.end(token)
-    await sessions._touch(before)
+    await sessions._touch(before, "192.0.2.1")
     assert not await redis.exists(keys.session(before.digest))
 
 
@@ -118,7 +118,7 @@ async def test_signing_out_ends_the_users_streams_in_every_process(
 async def test_new_password_and_disablement_end_all_that_the_user_has_open(
     addresses: list[str], redis: Redis, settings: Settings, what: str
 ) -> None:
-    await Accounts(redis).add("alice", PASSWORD)
+    await Accounts(redis, settings).add("alice", PASSWORD)
     async with (
         browser(addresses[0], redis, settings, "alice") as page,
         signed_in(addresses[1], settings, "alice") as script,
@@ -232,3 +232,50 @@ async def test_changes_of_accounts_are_in_the_audit_log(redis: Redis, settings: 
     ]
     assert PASSWORD not in str(lines)
     assert link.partition("#link=")[2] not in str(lines)
+
+
+async def test_signing_in_again_ends_the_browsers_former_session(
+    addresses: list[str], redis: Redis, settings: Settings
+) -> None:
+    async with browser(addresses[0], redis, settings, "mallory") as page, page.stream() as stream:
+        await stream.next("ready")
+        former = page.http.cookies["smartvoice_session"]
+        link = await Sessions(redis, settings).link("alice")
+        with capture_logs() as lines:
+            assert (await page.http.post("/api/session", json={"link": link})).status_code == httpx.codes.NO_CONTENT
+        await stream.ends()
+        assert (await page.http.get("/api/session")).json()["user"] == "alice"
+        assert page.http.cookies["smartvoice_session"] != former
+        async with httpx.AsyncClient(base_url=addresses[1], trust_env=False) as thief:
+            answer = await thief.get("/api/session", headers={"Cookie": f"smartvoice_session={former}"})
+            assert answer.json()["code"] == "signed_out"
+    told = [(line["event"], line["user"], line["reason"]) for line in lines if line.get("logger") == "audit"]
+    assert told == [("signed_in", "alice", "link"), ("signed_out", "mallory", "signed_in_again")]
+
+
+async def test_failing_to_sign_in_again_ends_nothing(address: str, redis: Redis, settings: Settings) -> None:
+    async with browser(address, redis, settings, "alice") as page:
+        answer = await page.http.post("/api/session", json={"username": "alice", "password": "wrong"})
+        assert answer.status_code == httpx.codes.UNAUTHORIZED
+        assert (await page.http.get("/api/session")).json()["user"] == "alice"
+
+
+async def test_all_other_browsers_are_signed_out_at_once(
+    addresses: list[str], redis: Redis, settings: Settings
+) -> None:
+    async with (
+        browser(addresses[0], redis, settings, "alice") as mine,
+        browser(addresses[1], redis, settings, "alice") as second,
+        browser(addresses[1], redis, settings, "alice") as third,
+        browser(addresses[1], redis, settings, "mallory") as mallory,
+        second.stream() as stream,
+    ):
+        await stream.next("ready")
+        listed = (await mine.http.get("/api/sessions")).json()["sessions"]
+        assert {session["address"] for session in listed} == {"127.0.0.1"}
+        assert (await mine.http.delete("/api/sessions")).status_code == httpx.codes.NO_CONTENT
+        await stream.ends()
+        for client in (second, third):
+            assert (await client.http.get("/api/session")).status_code == httpx.codes.UNAUTHORIZED
+        assert [one["current"] for one in (await mine.http.get("/api/sessions")).json()["sessions"]] == [True]
+        assert (await mallory.http.get("/api/session")).status_code == httpx.codes.OK

@@ -29,7 +29,7 @@ SAMPLES = 8
 @pytest.fixture
 async def web(rig: Rig) -> Web:
     async with connect(rig.redis.url) as redis:
-        await Accounts(redis).add("alice", PASSWORD)
+        await Accounts(redis, rig.settings).add("alice", PASSWORD)
     return await rig.web(trusted_proxies="127.0.0.1")
 
 
