@@ -145,7 +145,7 @@ def _codes_of(call: ast.Call) -> set[str]:
 
 def test_every_command_and_option_is_documented() -> None:
     page = (ROOT / "docs/commands.md").read_text()
-    sections = dict(re.findall(r"^## `smartvoice ([\w ]+?)`\n(.*?)(?=^## |\Z)", page, re.M | re.S))
+    sections = dict(re.findall(r"^## `smartvoice ([\w -]+?)`\n(.*?)(?=^## |\Z)", page, re.M | re.S))
     commands = dict(_commands(typer.main.get_command(cli), ""))
     assert sections.keys() == commands.keys()
     for name, options in commands.items():

@@ -95,9 +95,9 @@ class OwnAccount:
         try:
             yield
         except Unauthenticated as error:
-            code = {"bad_password": "wrong_password", "bad_code": "wrong_code"}.get(error.code, error.code)
-            audit.record(event, caller.address, user=user, reason=code)
-            raise Forbidden(_WRONG.get(code, error.detail), code=code) from error
+            refused = _forbidden(error)
+            audit.record(event, caller.address, user=user, reason=refused.code)
+            raise refused from error
         except Problem as problem:
             audit.record(event, caller.address, user=user, reason=problem.code)
             raise
@@ -118,4 +118,7 @@ class OwnAccount:
         return await self._sign_in.accounts.has(user)
 
 
-_WRONG = {"wrong_password": "The present password is wrong.", "wrong_code": "The code is wrong, or was used already."}
+def _forbidden(error: Unauthenticated) -> Forbidden:
+    if error.code == "bad_password":
+        return Forbidden("The present password is wrong.", code="wrong_password")
+    return Forbidden(error.detail, code="wrong_code")
