@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import sys
 from collections.abc import Awaitable, Callable
 from importlib.util import find_spec
 
@@ -34,6 +36,7 @@ async def examine(settings: Settings) -> bool:
         ("storage", _storage),
         ("key", _key),
         ("voice", _voice),
+        ("sandbox", _sandbox),
         ("worker", _worker),
         ("web", _web),
     ]
@@ -131,6 +134,18 @@ def _piper(settings: Settings) -> str:
         return f"engine piper with {count} files of voices in {settings.piper_dir}"
     fetch = f"python -m piper.download_voices --download-dir {settings.piper_dir} en_US-lessac-medium"
     raise Wrong(f"there is no voice in {settings.piper_dir}; `{fetch}` fetches one.")
+
+
+async def _sandbox(settings: Settings) -> str:
+    # By name: the web side never imports the workers.
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-P", "-m", "workers.sandbox.examine", stdout=asyncio.subprocess.PIPE
+    )
+    printed, _ = await process.communicate()
+    said = printed.decode().strip()
+    if process.returncode:
+        raise Wrong(said or "cannot be looked at; see above.")
+    return said
 
 
 async def _worker(settings: Settings) -> str:

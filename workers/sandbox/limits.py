@@ -25,7 +25,7 @@ class Limits:
     cpu_seconds: int | None = None
     output: int = 0
     open_files: int = 64
-    processes: int = 64
+    processes: int = 256
     fork: bool = False
     exhausted: Sequence[int] = ()
 

@@ -1,7 +1,8 @@
 """Runs a module of ours as a program that can read our packages and nothing beside them.
 
-`module.py PACKAGE_FOLDERS MODULE ARGUMENTS …`, folders separated by `:`. The folder in which our packages lie may hold
-data as well, and cannot be listed from within a sandbox. So `sys.path` does not find them: they are loaded by path.
+`module.py PACKAGE_FOLDERS SITE_FOLDERS MODULE ARGUMENTS …`, folders separated by `:`. The folder in which our packages
+lie may hold data as well, and cannot be listed from within a sandbox. So `sys.path` does not find them: they are loaded
+by path.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ def load(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    _, folders, name, *arguments = sys.argv
+    _, folders, sites, name, *arguments = sys.argv
+    sys.path += [site for site in sites.split(":") if site and site not in sys.path]
     for one in folders.split(":"):
         load(Path(one))
     sys.argv = [name, *arguments]

@@ -11,15 +11,21 @@ _OURS = (_PACKAGES / "app", _PACKAGES / "workers")
 
 
 def command(module: str, *arguments: str) -> list[str]:
-    """The command that runs `module` as `python -m` does, with UTF-8 and without environment or user's packages."""
-    folders = ":".join(map(str, _OURS))
-    return [sys.executable, "-I", "-X", "utf8", str(Path(__file__).with_name("module.py")), folders, module, *arguments]
+    """The command that runs `module` as `python -m` does, with UTF-8 and without environment."""
+    folders, sites = (":".join(map(str, paths)) for paths in (_OURS, _sites()))
+    file = Path(__file__).with_name("module.py")
+    return [sys.executable, "-I", "-X", "utf8", str(file), folders, sites, module, *arguments]
 
 
 @cache
 def readable() -> tuple[Path, ...]:
     """Python, what is installed with it, our packages, and the libraries that this process has loaded."""
-    return (*dict.fromkeys(map(Path, (sys.prefix, sys.base_prefix))), *_OURS, *_libraries())
+    return (*dict.fromkeys(map(Path, (sys.prefix, sys.base_prefix))), *_OURS, *_sites(), *_libraries())
+
+
+def _sites() -> list[Path]:
+    """Folders of installed packages, which may also be a user's own or named by the environment."""
+    return [Path(path) for path in sys.path if path.endswith(("/site-packages", "/dist-packages"))]
 
 
 @cache
