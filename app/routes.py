@@ -25,6 +25,7 @@ from app.endpoints import (
     static,
     status,
     tickets,
+    usage,
     voices,
 )
 from app.openapi.operation import Endpoint
@@ -98,6 +99,7 @@ PRIVATE: list[Route] = [
     _private("GET", "/books/{book}.zip", books.zip),
     _private("GET", "/api/voices", voices.voices),
     _private("GET", "/api/status", status.status),
+    _private("GET", "/api/usage", usage.usage),
 ]
 
 ROUTES: list[BaseRoute] = [*PRIVATE, *PUBLIC]

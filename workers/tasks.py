@@ -17,10 +17,11 @@ from structlog.contextvars import bind_contextvars
 from app.core import books, storage, tracing
 from app.core.archive import Bounds
 from app.core.errors import JobError, NotFound, Problem, Refused, Unavailable
+from app.core.estimate import estimate
 from app.core.jobs import Claim
 from app.core.messages import Language
 from app.core.metrics import JOB_SECONDS, JOBS_ACTIVE, labelled
-from app.core.models import Project, audio_url, compact, ways_of
+from app.core.models import Chapter, Project, audio_url, compact, ways_of
 from app.core.projects import ParsedChapter, audio_record
 from app.core.settings import Settings
 from app.core.text import language_of
@@ -198,7 +199,7 @@ async def parse_manuscript(runtime: Runtime, claim: Claim, report: Report) -> Ma
             bounds=Bounds(settings.max_archive_entries, settings.max_inflated_bytes),
         )
     if parsed.cover:
-        await runtime.storage.put(storage.cover_path(user, id), parsed.cover)
+        await runtime.projects.files.put(user, id, storage.cover_path(user, id), parsed.cover)
     chapters = [ParsedChapter(chapter.title, chapter.text, chapter.confidence) for chapter in parsed.chapters]
     left_out = [{"reason": reason, "characters": count} for reason, count in parsed.left_out.items()]
     records = await runtime.projects.add_chapters(
@@ -258,15 +259,24 @@ async def narrate_chapter(runtime: Runtime, claim: Claim, report: Report) -> Mad
 
     async def save(file: Path, report: dict[str, Any]) -> None:
         # The report first: there is no audio without one.
-        await runtime.storage.put(storage.report_path(user, name), compact(report).encode())
-        await runtime.storage.put(storage.audio_path(user, name), file, "audio/mpeg")
+        files = runtime.projects.files
+        await files.put(user, id, storage.report_path(user, name), compact(report).encode())
+        await files.put(user, id, storage.audio_path(user, name), file, "audio/mpeg")
 
-    kept = ProjectSegments(runtime.storage, user, id)
+    # Before anything is voiced, which may cost money.
+    await runtime.projects.usage.check(user, _expected_bytes(chapter, project, runtime.settings))
+    kept = ProjectSegments(runtime.storage, user, id, runtime.projects.usage)
     seconds = round(await narrate(script, runtime.engine, kept, save, report), 3)
     return Made(
         {"audioUrl": audio_url(name), "durationSeconds": seconds},
         audio_record(user, chapter_id, name, seconds, text_digest, ways_of(project, chapter)),
     )
+
+
+def _expected_bytes(chapter: Chapter, project: Project, settings: Settings) -> int:
+    """About how large a chapter's audio will be."""
+    expected = estimate(chapter.characters, project.language, settings, chapter.speed or project.speed)
+    return int(expected.seconds * settings.audio_kilobits * 1000 / 8)
 
 
 def _sound(settings: Settings) -> Sound:
@@ -315,7 +325,8 @@ async def assemble_book(runtime: Runtime, claim: Claim, report: Report) -> Made:
             for one in there
         ]
         edition = Edition(format, project.title, project.author, project.language, project.cover_type, tracks)
-        size = await assemble(edition, ProjectShelf(runtime.storage, user, id, name, format), report)
+        shelf = ProjectShelf(runtime.projects.files, user, id, name, format)
+        size = await assemble(edition, shelf, report)
     result = books.result_of(name, format, size, chapters)
     return Made(result, books.record(user, id, format, result))
 
@@ -329,5 +340,5 @@ def _recorded(user: str, record: Mapping[str, str]) -> list[str]:
 async def _clear_away(runtime: Runtime, claim: Claim, wanted: Collection[str]) -> None:
     """Deletes books that nothing names any more. The one before goes with the next, so that it is there until then."""
     prefix = storage.books_prefix(claim.user, claim.job.project_id)
-    found = [file.path async for file in runtime.storage.files(prefix)]
-    await runtime.storage.delete([path for path in found if path not in wanted])
+    found = [file async for file in runtime.storage.files(prefix) if file.path not in wanted]
+    await runtime.projects.files.delete(claim.user, claim.job.project_id, found)

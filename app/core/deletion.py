@@ -15,6 +15,7 @@ from app.core.jobs import Jobs
 from app.core.redis import names
 from app.core.settings import Settings
 from app.core.storage import Storage
+from app.core.usage import Usage
 
 _AGAIN_AFTER_LEASES = 2
 _MOST_DUE = 100
@@ -28,6 +29,7 @@ class Deletion:
         self._store = store
         self._jobs = jobs
         self._settings = settings
+        self._usage = Usage(redis, settings)
 
     async def delete(self, user: str, project: str) -> None:
         """Deletes a project with its jobs and files. Raises Unavailable, RedisError: a sweep then does the rest."""
@@ -62,6 +64,7 @@ class Deletion:
                 with suppress(NotFound):
                     await self._jobs.cancel(user, job.queue, job.id)
         await self.remove_files(user, project)
+        await self._usage.forget(user, project)
         chapters = names(await self._redis.zrange(keys.chapters(user, project), 0, -1))
         async with self._redis.pipeline(transaction=False) as pipe:
             for name in (*(keys.chapter(user, id) for id in chapters), *(keys.job(user, id) for id in jobs)):

@@ -121,6 +121,16 @@ def deleted(user: str, project: str) -> str:
     return f"sv:{{u:{user}}}:deleted:{project}"
 
 
+def usage(user: str) -> str:
+    """Hash: what the user's projects have, and what is reserved for more of it (see `app.core.usage`); no expiry."""
+    return f"sv:{{u:{user}}}:usage"
+
+
+def reserved(user: str) -> str:
+    """Sorted set: ids of what is reserved, by when it lapses (ms of Redis' clock); no expiry."""
+    return f"sv:{{u:{user}}}:reserved"
+
+
 def answers(user: str) -> str:
     """Hash: by the digest of an `Idempotency-Key`, the digest of the request and the answer it got, or who is at it
     (see `app.core.answers`); `bytes`, how many the answers have. Each goes after a day, the oldest sooner where there

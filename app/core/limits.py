@@ -51,6 +51,13 @@ class Limits(BaseSettings):
         4 * 1024 * 1024, ge=1024, description="most bytes of these answers, compressed"
     )
     max_projects: int = Field(1000, ge=1, description="most projects of a user")
+    max_chapters_per_user: int = Field(20_000, ge=1, description="most chapters of a user, in all projects together")
+    max_storage_bytes_per_user: int = Field(
+        20 * 1024**3, ge=1024, description="space for one user's manuscripts, texts, audio and books"
+    )
+    max_segment_bytes_per_user: int = Field(
+        5 * 1024**3, ge=0, description="space for the sound of one user's segments; beyond it none is kept"
+    )
     max_changes_per_minute: int = Field(600, ge=1, description="requests of a user that change something, a minute")
     max_uploads_per_minute: int = Field(60, ge=1, description="projects that a user may create, a minute")
     min_password_characters: int = Field(12, ge=8, le=64, description="fewest characters of a new password")

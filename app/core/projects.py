@@ -23,6 +23,8 @@ from app.core.models import Chapter, Job, Project, compact, new_id, now
 from app.core.redis import decoded, fields, names
 from app.core.settings import Settings
 from app.core.storage import Storage
+from app.core.usage import Usage
+from app.core.userfiles import UserFiles, size_of
 
 _ADD_CHAPTERS = files("app.core").joinpath("add_chapters.lua").read_text()
 _BATCH = 100
@@ -60,35 +62,39 @@ class Projects:
         self._store = store
         self._jobs = jobs
         self._settings = settings
+        self.usage = Usage(redis, settings)
+        self.files = UserFiles(store, self.usage)
         self._deletion = Deletion(redis, store, jobs, settings)
         self._rearranging = rearrange.Rearranging(redis, jobs.log, settings)
         self._add_chapters = redis.register_script(_ADD_CHAPTERS)
 
     async def create(self, user: str, manuscript: Manuscript) -> tuple[Project, Job]:
-        """Stores a manuscript and starts its parsing. Raises TooMany (`too_many_projects`), Unavailable; RedisError."""
-        if await self._redis.zcard(keys.projects(user)) >= self._settings.max_projects:
-            raise TooMany("You have too many projects; delete some first.", code="too_many_projects")
-        project = _fresh(manuscript)
-        await self._store.put(storage.manuscript_path(user, project.id), manuscript.content)
-        try:
-            job = await self._create(user, project, manuscript.unsaid)
-        except BaseException:
-            await asyncio.shield(self._store.delete_all(storage.project_prefix(user, project.id)))
-            raise
+        """Stores a manuscript and starts its parsing.
+
+        Raises TooMany (`too_many_projects`, `storage_full`, `too_many_jobs`), Unavailable; RedisError.
+        """
+        project, size = _fresh(manuscript), size_of(manuscript.content)
+        async with self.usage.room(user, projects=1, bytes=size) as room:
+            try:
+                await self._store.put(storage.manuscript_path(user, project.id), manuscript.content)
+                record = _record(project) | {"unsaid": " ".join(manuscript.unsaid)}
+                await room.create(project.id, record, int(time.time() * 1000), size)
+                job = await self._begin(user, project)
+            except BaseException:
+                await asyncio.shield(self._store.delete_all(storage.project_prefix(user, project.id)))
+                raise
         return project, job
 
-    async def _create(self, user: str, project: Project, unsaid: Sequence[str]) -> Job:
-        """Hash, place in the list, then the job: a snapshot whose cursor is past the job's event has the job."""
-        key = keys.project(user, project.id)
+    async def _begin(self, user: str, project: Project) -> Job:
+        """The parse job comes last: a snapshot whose cursor is past the job's event has the job."""
         try:
-            await self._redis.hset(key, mapping=fields(_record(project) | {"unsaid": " ".join(unsaid)}))
-            await self._redis.zadd(keys.projects(user), {project.id: int(time.time() * 1000)})
             job, _ = await self._jobs.create(user, Order(PARSING, project.id, project.language))
         except (TooMany, RedisError, OSError):
             # Nothing half-made stays, as far as Redis can be told.
             with suppress(RedisError, OSError):
                 await self._redis.zrem(keys.projects(user), project.id)
-                await self._redis.delete(key)
+                await self._redis.delete(keys.project(user, project.id))
+                await self.usage.forget(user, project.id)
             raise
         return job
 
@@ -160,9 +166,15 @@ class Projects:
 
     async def text(self, user: str, project: str, chapter: str) -> tuple[Chapter, str, str]:
         """A chapter, its text, and the digest that names this text."""
-        record = await self._chapter(user, project, chapter)
-        owner = await self.get(user, project)
-        return Chapter.from_record(record, owner), await self._text(user, record), record["text"]
+        while True:
+            record = await self._chapter(user, project, chapter)
+            owner = await self.get(user, project)
+            try:
+                return Chapter.from_record(record, owner), await self._text(user, record), record["text"]
+            except NotFound:
+                # A text that was replaced in this moment may be swept in the next; the record names the new one then.
+                if (await self._chapter(user, project, chapter))["text"] == record["text"]:
+                    raise
 
     async def change_chapter(
         self, user: str, project: str, chapter: str, changes: Mapping[str, str], *, text: str | None = None
@@ -199,7 +211,9 @@ class Projects:
             # The order is that of the project's chapters; earlier versions, side by side with this one, look here.
             second["position"] = str(int(before["position"]) + 1)
             second |= await self._store_text(user, project, new, found.second)
-            await self._rearranging.split(user, before, first, second)
+            async with self.usage.room(user, chapters=1) as room:
+                await self._rearranging.split(user, before, first, second)
+                await room.settle(project, chapters=1)
         return await self.chapter(user, project, chapter), await self.chapter(user, project, new)
 
     async def merge_chapter(self, user: str, project: str, chapter: str) -> Chapter:
@@ -219,6 +233,7 @@ class Projects:
         ]
         text = rearrange.together(texts[0].decode(), before["title"], gone["title"], texts[1].decode())
         await self._rearranging.merge(user, before, gone, await self._store_text(user, project, id, text))
+        await self.usage.add(user, project, chapters=-1)
         if gone.get("audio"):
             # Nothing names it any more; where this fails it goes with the project.
             with suppress(Unavailable):
@@ -249,11 +264,22 @@ class Projects:
 
         `found` is what else it found, as fields of the project; a title and a language are the project's only where
         nobody said one. Ids follow from project and position, so that a parser that is run again writes the same
-        chapters again. Raises Refused: `gone` where the project is, `stale` where the job is no longer this parser's.
+        chapters again. Raises Refused: `gone` where the project is, `stale` where the job is no longer this parser's;
+        TooMany (`too_many_chapters_in_all`, `storage_full`).
         """
         user, project = claim.user, claim.job.project_id
+        size = sum(len(one.text.encode()) for one in parsed)
+        async with self.usage.room(user, chapters=len(parsed), bytes=size) as room:
+            records = await self._write_chapters(claim, parsed, found or {})
+            await room.exact(project, chapters=len(parsed), bytes=await self.files.measure(user, project))
+        return records
+
+    async def _write_chapters(
+        self, claim: Claim, parsed: Sequence[ParsedChapter], found: Mapping[str, str]
+    ) -> dict[str, dict[str, str]]:
+        user, project = claim.user, claim.job.project_id
         ids = [keys.digest(f"{project}/{position}")[:20] for position in range(1, len(parsed) + 1)]
-        texts = [await self._store_text(user, project, id, found.text) for id, found in zip(ids, parsed, strict=True)]
+        texts = [await self._put_text(user, project, id, one.text) for id, one in zip(ids, parsed, strict=True)]
         records = [
             {
                 "id": id,
@@ -269,7 +295,7 @@ class Projects:
             await self._add(claim, records[start : start + _BATCH])
         totals = {"chapterCount": str(len(parsed)), "characters": str(sum(len(found.text) for found in parsed))}
         unsaid = decoded(await self._redis.hgetall(keys.project(user, project))).get("unsaid", "").split()
-        told = {**(found or {})}
+        told = {**found}
         told |= {name: shortened(told[name], most) for name, most in _LONGEST.items() if name in told}
         own = {name: said for name, said in told.items() if name not in _SAYABLE or name in unsaid}
         return {keys.project(user, project): own | totals | {"updatedAt": now()}}
@@ -293,7 +319,13 @@ class Projects:
     async def _store_text(self, user: str, project: str, chapter: str, text: str) -> dict[str, str]:
         if len(text) > self._settings.max_characters:
             raise Unprocessable("The text is too long for one chapter.", code="too_many_characters")
-        digest = keys.digest(text)[:20]
+        digest = _digest(text)
+        await self.files.put(user, project, storage.text_path(user, project, chapter, digest), text.encode())
+        return {"text": digest, "characters": str(len(text))}
+
+    async def _put_text(self, user: str, project: str, chapter: str, text: str) -> dict[str, str]:
+        """The same for a text whose bytes are counted with others'."""
+        digest = _digest(text)
         await self._store.put(storage.text_path(user, project, chapter, digest), text.encode())
         return {"text": digest, "characters": str(len(text))}
 
@@ -330,6 +362,11 @@ def audio_record(
     """What changes in a chapter when its audio `name`, made from the text with digest `text` in `ways`, is there."""
     told = {"audio": name, "durationSeconds": f"{seconds:.3f}", "audioText": text, "audioWays": ways}
     return {keys.chapter(user, chapter): told}
+
+
+def _digest(text: str) -> str:
+    """What names a chapter's text."""
+    return keys.digest(text)[:20]
 
 
 def _fresh(manuscript: Manuscript) -> Project:

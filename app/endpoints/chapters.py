@@ -241,7 +241,11 @@ OPERATIONS: Operations = {
         description="Audio of an earlier text, or made in another way, stays, and is `outdated`.",
         body=ChapterChanges,
         answers={200: Answer("The chapter as it is now.", EstimatedChapter)},
-        problems={422: ["empty_text", "too_many_characters"], 503: ["storage_unavailable"]},
+        problems={
+            422: ["empty_text", "too_many_characters"],
+            429: ["storage_full"],
+            503: ["storage_unavailable"],
+        },
     ),
     split: Operation(
         "Split a chapter in two",
@@ -254,6 +258,7 @@ OPERATIONS: Operations = {
             400: ["bad_idempotency_key"],
             409: ["chapter_busy", "chapter_changed", "idempotency_in_progress", "nothing_to_split"],
             422: ["idempotency_mismatch", "too_many_chapters", "too_many_characters"],
+            429: ["storage_full", "too_many_chapters_in_all"],
             503: ["storage_unavailable"],
         },
     ),
@@ -267,6 +272,7 @@ OPERATIONS: Operations = {
             400: ["bad_idempotency_key"],
             409: ["chapter_busy", "chapter_changed", "idempotency_in_progress", "nothing_to_merge"],
             422: ["idempotency_mismatch", "too_many_characters"],
+            429: ["storage_full"],
             503: ["storage_unavailable"],
         },
     ),

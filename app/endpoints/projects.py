@@ -303,7 +303,7 @@ OPERATIONS: Operations = {
                 *("bad_archive", "empty_text", "encrypted", "nested_archive"),
                 *("no_file", "not_text", "unsafe_name", "unsafe_xml"),
             ],
-            429: ["too_many_jobs", "too_many_projects"],
+            429: ["storage_full", "too_many_jobs", "too_many_projects"],
             503: ["storage_unavailable"],
         },
     ),

@@ -102,6 +102,8 @@ export const api = {
   /** @returns {Promise<{oidc: {name: string, url: string} | null}>} */
   signInOptions: () => request("GET", "/api/sign-in-options"),
 
+  /** @returns {Promise<Record<"projects" | "storageBytes", {used: number, limit: number}>>} */
+  usage: () => request("GET", "/api/usage"),
   projects: async () => (await request("GET", "/api/projects")).projects,
   project: (id) => request("GET", projectPath(id)),
   /** @param {{title?: string, text: string, language?: string}} text */

@@ -87,7 +87,12 @@ function writers() {
 
 /** @param {number} bytes */
 export function formatSize(bytes) {
-  const [value, unit] = bytes < 1e6 ? [Math.max(1, bytes / 1e3), "kilobyte"] : [bytes / 1e6, "megabyte"];
+  const [value, unit] =
+    bytes < 1e6
+      ? [Math.max(1, bytes / 1e3), "kilobyte"]
+      : bytes < 1e9
+        ? [bytes / 1e6, "megabyte"]
+        : [bytes / 1e9, "gigabyte"];
   return new Intl.NumberFormat(current, { style: "unit", unit, maximumFractionDigits: value < 10 ? 1 : 0 }).format(
     value,
   );

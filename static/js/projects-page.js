@@ -5,7 +5,7 @@ import { PaintQueue } from "./components/paint-queue.js";
 import { byId } from "./components/parts.js";
 import { ProjectItem } from "./components/project-item.js";
 import { goToSignIn } from "./components/topbar.js";
-import { describeError, t } from "./i18n.js";
+import { describeError, formatSize, t } from "./i18n.js";
 import { isNewer } from "./progress/cursor.js";
 import { applyToJob } from "./progress/reducer.js";
 
@@ -25,6 +25,8 @@ export class ProjectsPage {
   /** @type {{again: boolean} | null} */
   #loading = null;
   #failure = null;
+  /** @type {Awaited<ReturnType<typeof api.usage>> | null} */
+  #usage = null;
   #queue = new PaintQueue((ids) => ids.forEach((id) => this.#paint(id)));
 
   /** @param {{edit: (project: any) => void, delete: (project: any) => void}} actions */
@@ -49,6 +51,7 @@ export class ProjectsPage {
     try {
       this.#take(await api.projects());
       this.#failure = null;
+      this.#loadUsage();
     } catch (error) {
       if (error.status === 401) return goToSignIn();
       this.#failure = error;
@@ -95,7 +98,30 @@ export class ProjectsPage {
     this.#filter.hidden = this.#projects.size < WORTH_SEARCHING;
     for (const id of this.#items.keys()) if (!this.#projects.has(id)) this.#items.delete(id);
     for (const id of this.#projects.keys()) this.#paint(id);
+    this.#showUsage();
     this.#show([...this.#projects.values()].filter((project) => this.#isWanted(project)));
+  }
+
+  /** What one has is told where it can be; the list does not wait for it. */
+  async #loadUsage() {
+    try {
+      this.#usage = await api.usage();
+    } catch {
+      this.#usage = null;
+    }
+    this.#showUsage();
+  }
+
+  #showUsage() {
+    const usage = this.#usage;
+    byId("usage").hidden = !usage || this.#projects.size === 0;
+    if (!usage) return;
+    byId("usage").textContent = t("projects.usage", {
+      projects: usage.projects.used,
+      mostProjects: usage.projects.limit,
+      bytes: formatSize(usage.storageBytes.used),
+      mostBytes: formatSize(usage.storageBytes.limit),
+    });
   }
 
   #take(list) {

@@ -59,6 +59,7 @@ FOREIGN = {
     ("POST", "/api/projects"): 415,
     ("GET", "/api/events"): 200,
     ("POST", "/api/events/tickets"): 201,
+    ("GET", "/api/usage"): 200,
     ("GET", "/api/voices"): 503,
     # Only administrators have one.
     ("GET", "/api/status"): 403,

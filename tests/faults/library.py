@@ -17,6 +17,8 @@ import pytest
 
 from app.core import storage
 from app.core.storage import Storage
+from app.core.usage import Usage
+from app.core.userfiles import UserFiles
 from tests.faults.rig import Worker
 from tests.faults.scene import USER, Scene, check_progress, paragraphs, staged
 from tests.support import until
@@ -129,8 +131,12 @@ class Library:
 
     async def keep_long_parts(self, seconds: float) -> None:
         """Parts of so many seconds are kept for each chapter, as if a book had been made of such."""
-        shelf = ProjectShelf(Storage(self.scene.rig.settings.storage), USER, self.id, f"{self.id}-", "m4b")
-        chapters = await self.chapters()
+        settings, chapters = self.scene.rig.settings, await self.chapters()
+        async with self.scene.rig.client as redis:
+            files = UserFiles(Storage(settings.storage), Usage(redis, settings))
+            await self._keep_long_parts(ProjectShelf(files, USER, self.id, f"{self.id}-", "m4b"), chapters, seconds)
+
+    async def _keep_long_parts(self, shelf: ProjectShelf, chapters: list[dict[str, Any]], seconds: float) -> None:
         with tempfile.TemporaryDirectory() as name:
             short, long = Path(name, "short.m4a"), Path(name, "long.m4a")
             _run(part.encode(self._sound(chapters[-1]), short))

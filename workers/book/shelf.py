@@ -10,7 +10,7 @@ from typing import Protocol
 from app.core import storage
 from app.core.errors import NotFound
 from app.core.models import BookFormat
-from app.core.storage import Storage
+from app.core.userfiles import UserFiles
 from workers.book.part import BIT_RATE, EDITION, RATE
 from workers.report import Report
 
@@ -45,8 +45,9 @@ class Shelf(Protocol):
 class ProjectShelf:
     """The shelf of one project, for the book called `name`."""
 
-    def __init__(self, store: Storage, user: str, project: str, name: str, format: BookFormat) -> None:
-        self._store = store
+    def __init__(self, files: UserFiles, user: str, project: str, name: str, format: BookFormat) -> None:
+        self._store = files.store
+        self._files = files
         self._user = user
         self._project = project
         self._path = storage.book_path(user, name, format)
@@ -62,7 +63,9 @@ class ProjectShelf:
         return True
 
     async def keep_part(self, sound: str, part: Path) -> None:
-        await self._store.put(self._part(sound), part)
+        """Keeps it as long as there is room, as for a segment."""
+        if await self._files.usage.add_segment(self._user, (await asyncio.to_thread(part.stat)).st_size):
+            await self._store.put(self._part(sound), part)
 
     async def fetch_cover(self, target: Path) -> bool:
         try:
@@ -75,7 +78,7 @@ class ProjectShelf:
         size = (await asyncio.to_thread(book.stat)).st_size
         await report("upload", 0, size)
         with book.open("rb", buffering=0) as file:
-            saving = asyncio.create_task(self._store.put(self._path, file))
+            saving = asyncio.create_task(self._files.put(self._user, self._project, self._path, file))
             try:
                 while not (await asyncio.wait([saving], timeout=_LOOK_SECONDS))[0]:
                     await report("upload", min(file.tell(), size), size)

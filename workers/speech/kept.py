@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 
 from app.core.errors import NotFound
 from app.core.storage import Storage, segment_path
+from app.core.usage import Usage
 from workers.audio.flac import packed, unpacked
 from workers.speech.engine import Engine, Pcm
 
@@ -54,8 +55,10 @@ def name_of(spoken: Spoken, engine: Engine) -> str:
 class ProjectSegments:
     """The kept segments of one project: they are its own, and go with it."""
 
-    def __init__(self, store: Storage, user: str, project: str) -> None:
+    def __init__(self, store: Storage, user: str, project: str, usage: Usage) -> None:
         self._store = store
+        self._user = user
+        self._usage = usage
         self._path = partial(segment_path, user, project)
 
     async def known(self, names: Iterable[str]) -> set[str]:
@@ -72,7 +75,10 @@ class ProjectSegments:
             return None
 
     async def put(self, name: str, pcm: Pcm) -> None:
-        await self._store.put(self._path(name), await asyncio.to_thread(packed, pcm))
+        """Keeps it as long as there is room for the user's; else it is voiced anew where it is wanted again."""
+        content = await asyncio.to_thread(packed, pcm)
+        if await self._usage.add_segment(self._user, len(content)):
+            await self._store.put(self._path(name), content)
 
     def _has(self, name: str) -> Callable[[], Awaitable[bool]]:
         return lambda: self._store.has(self._path(name))
