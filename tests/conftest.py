@@ -28,7 +28,8 @@ from app.core.redis import connect
 from app.core.settings import Settings
 from app.core.storage import Storage
 from app.main import create_app
-from app.protocol import Protocol
+from app.server.connections import ConnectionLimits
+from app.server.uvicorn_protocol import ProtocolFactory
 from tests.leaks import leaks
 from tests.s3 import S3Server, running_s3
 from tests.stack import Stack, running
@@ -152,7 +153,7 @@ async def serve(settings: Settings) -> AsyncIterator[str]:
         listener.bind(("127.0.0.1", 0))
         config = uvicorn.Config(
             create_app(settings),
-            http=Protocol,
+            http=ProtocolFactory(ConnectionLimits.of(settings)),  # type: ignore[arg-type] # it is called, as a class is
             log_level="warning",
             timeout_graceful_shutdown=5,
             lifespan="on",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import resource
 import signal
 import socket
+from contextlib import suppress
 
 import uvicorn
 from starlette.applications import Starlette
@@ -12,9 +14,11 @@ from uvicorn.supervisors import Multiprocess
 from app.core import garbage
 from app.core.addresses import bound
 from app.core.settings import Settings
-from app.protocol import Protocol
+from app.server.connections import ConnectionLimits
+from app.server.uvicorn_protocol import ProtocolFactory
 
 _CLOSE_SECONDS = 5
+_OTHER_FILES = 1000  # besides connections: Redis, files that are sent, the program itself
 _BACKLOG = 4096
 _AT_ONCE = 16  # more than that gain nothing, and each is asked in vain where a client comes alone
 # A peer that is gone without a word is found after a minute: 30 s of silence, then three questions 10 s apart.
@@ -26,7 +30,8 @@ def serve_web(settings: Settings) -> None:
     config = uvicorn.Config(
         "app.cli.serve:application",
         factory=True,
-        http=Protocol,
+        http=ProtocolFactory(ConnectionLimits.of(settings)),  # type: ignore[arg-type] # it is called, as a class would be
+        timeout_keep_alive=round(settings.idle_seconds),
         ws="none",
         workers=settings.web_processes,
         log_level="warning",
@@ -41,11 +46,21 @@ def serve_web(settings: Settings) -> None:
     # uvicorn raises the signal again when it has stopped; by then there is nothing left to do.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
+    _allow_files(settings.max_streams + settings.max_connections + _OTHER_FILES)
     with listening(settings.host, settings.port) as listener:
         if settings.web_processes > 1:
             Multiprocess(config, sockets=doors(listener)).run()
         else:
             uvicorn.Server(config).run(sockets=doors(listener))
+
+
+def _allow_files(wanted: int) -> None:
+    """Raises this process's limit of open files as far as it may: many systems begin with 1024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        with suppress(ValueError):  # macOS calls more unlimited than it allows
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def application() -> Starlette:

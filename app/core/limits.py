@@ -65,3 +65,19 @@ class Limits(BaseSettings):
     max_bodies_at_once: int = Field(
         8, ge=1, description="manuscripts and texts of a user that one web process receives at once"
     )
+
+    head_seconds: float = Field(20, gt=0, description="time in which the head of a request must have come")
+    body_seconds: float = Field(20, gt=0, description="time over which the rate of a body is looked at")
+    min_body_rate: int = Field(
+        500, ge=0, description="bytes a second at which a body must come, over any `SMARTVOICE_BODY_SECONDS`"
+    )
+    idle_seconds: float = Field(60, ge=1, description="time after which a connection without a request is closed")
+    max_connections: int = Field(
+        10_000, ge=10, description="connections of one web process, besides the streams that it holds"
+    )
+    max_connections_per_address: int = Field(
+        200, ge=0, description="of these, from one address that is no trusted proxy's; 0: any number"
+    )
+    max_streams_per_address: int = Field(
+        1000, ge=0, description="streams from one such address in one web process; 0: any number"
+    )

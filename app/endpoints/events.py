@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 from app.auth.credential import Identity
 from app.auth.identity import identity_of
 from app.core.cursor import Cursor, parse
-from app.core.errors import BadRequest, NotFound
+from app.core.errors import BadRequest, NotFound, TooMany
 from app.core.metrics import COUNTS
 from app.endpoints.status import check_admin
 from app.events.admission import admit, admitted
@@ -28,7 +28,7 @@ from app.events.sse import Stream
 from app.observed import REQUEST_ID
 from app.openapi.operation import JSON, STREAM, Answer, Operation, Operations, Parameter, Setting
 from app.openapi.parameters import CURSOR, ID
-from app.protocol import hand_over
+from app.server.handover import connection_of
 from app.state import State
 
 _WAIT_SECONDS = 25.0
@@ -53,6 +53,7 @@ async def events(request: Request[State]) -> Response:
         return Response(media_type="text/event-stream", headers=HEADERS)
     watches = _watches(request)
     admit(request.state)
+    _check_room(request)
     stream = await request.state["streams"].open(identity, after, projects)
     stream.request, stream.watches = request.scope.get(REQUEST_ID, ""), watches
     return StreamResponse(stream)
@@ -75,7 +76,7 @@ class StreamResponse(EventSourceResponse):
         taken = False
         try:
             await send({"type": "http.response.start", "status": self.status_code, "headers": _HEAD})
-            taken = hand_over(scope, self._stream)
+            taken = connection_of(scope).detach(self._stream)
         finally:
             if not taken:
                 self._stream.release()
@@ -87,8 +88,14 @@ async def _nothing() -> AsyncIterator[bytes]:
     yield b""
 
 
-# A stream that has ended leaves nothing on its connection to go on with.
-_HEAD = EventSourceResponse(_nothing(), headers={**HEADERS, "Connection": "close"}, ping=0).raw_headers
+def _head() -> list[tuple[bytes, bytes]]:
+    """A stream that has ended leaves nothing on its connection to go on with; the class itself says `keep-alive`."""
+    response = EventSourceResponse(_nothing(), headers=HEADERS, ping=0)
+    response.headers["Connection"] = "close"
+    return response.raw_headers
+
+
+_HEAD = _head()
 
 
 async def _poll(
@@ -99,7 +106,7 @@ async def _poll(
         return answer([], await request.state["log"].top(identity.user))
     with request.state["guard"].held(identity) as lease:
         async with admitted(request.state, identity.user) as reader, _polling():
-            return await _answered(request, poll(request.state, lease, reader, after, wait, projects))
+            return await _answered(request, after, poll(request.state, lease, reader, after, wait, projects))
 
 
 @asynccontextmanager
@@ -111,17 +118,26 @@ async def _polling() -> AsyncIterator[None]:
         COUNTS.polls -= 1
 
 
-async def _answered(request: Request[State], polling: Coroutine[Any, Any, Response]) -> Response:
-    """The poll's answer, unless the client goes before."""
+async def _answered(request: Request[State], after: Cursor, polling: Coroutine[Any, Any, Response]) -> Response:
+    """The poll's answer, unless the client goes before.
+
+    One that sends nothing more may have gone: it is not kept waiting, nor its place.
+    """
     answering = asyncio.create_task(polling)
     leaving = asyncio.create_task(_left(request))
+    half_closed = asyncio.Event()
+    connection_of(request.scope).on_half_close(half_closed.set)
+    closing = asyncio.create_task(half_closed.wait())
     try:
-        await asyncio.wait([answering, leaving], return_when=asyncio.FIRST_COMPLETED)
-        return answering.result() if answering.done() else Response(status_code=204)
+        await asyncio.wait([answering, leaving, closing], return_when=asyncio.FIRST_COMPLETED)
+        if answering.done():
+            return answering.result()
+        return Response(status_code=204) if leaving.done() else answer([], after)
     finally:
         # Who left holds no place any longer.
         answering.cancel()
         leaving.cancel()
+        closing.cancel()
 
 
 async def _left(request: Request[State]) -> None:
@@ -135,11 +151,17 @@ def _wants_json(request: Request[State]) -> bool:
     return "application/json" in accept and "text/event-stream" not in accept
 
 
+def _check_room(request: Request[State]) -> None:
+    if not connection_of(request.scope).has_stream_room():
+        raise TooMany("There are too many streams from this address.", code="too_many_streams", retry_after=5)
+
+
 def _after(request: Request[State]) -> Cursor | None:
-    """What a reconnecting EventSource says in its header is newer than what stood in its URL from the start."""
-    told = request.headers.get("last-event-id")
+    """What a reconnecting EventSource says, in its header or, as event-source-polyfill does, in `lastEventId`, is newer
+    than what stood in its URL from the start. An empty id is none (WHATWG HTML, server-sent events)."""
+    told = request.headers.get("last-event-id") or None
     if told is None and request.scope["query_string"]:
-        told = request.query_params.get("after")
+        told = request.query_params.get("lastEventId") or request.query_params.get("after")
     return None if told is None else parse(told)
 
 
@@ -192,6 +214,9 @@ OPERATIONS: Operations = {
         parameters=(
             Parameter("after", CURSOR, "The last event seen; what comes after it is told.", "query"),
             Parameter("Last-Event-ID", CURSOR, "The same, as an EventSource says it; it goes before `after`."),
+            Parameter(
+                "lastEventId", CURSOR, "The same, as event-source-polyfill says it; it goes before `after`.", "query"
+            ),
             Parameter("project", {"type": "array", "items": ID}, "Only what concerns these projects.", "query"),
             Parameter(
                 "status",

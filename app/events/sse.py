@@ -103,30 +103,10 @@ class Stream(asyncio.Protocol):
     """One stream."""
 
     __slots__ = (
-        "_catching",
-        "_closed",
-        "_connections",
-        "_cursor",
-        "_ends",
-        "_lease",
-        "_leaves",
-        "_opened",
-        "_paused",
-        "_projects",
-        "_reader",
-        "_reason",
-        "_resetting",
-        "_resumes",
-        "_spoke",
-        "_streams",
-        "_told",
-        "_transport",
-        "_unread",
-        "live",
-        "request",
-        "slot",
-        "watches",
-    )
+        "_catching", "_closed", "_connections", "_cursor", "_ends", "_lease", "_leaves", "_opened", "_paused",
+        "_projects", "_reader", "_reason", "_resetting", "_resumes", "_spoke", "_streams", "_told",
+        "_transport", "_unread", "live", "request", "slot", "watches",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -265,6 +245,15 @@ class Stream(asyncio.Protocol):
         if self._unread > _MOST_UNREAD:
             self._cut()
 
+    def eof_received(self) -> bool:
+        """The client sends nothing more, or has gone; to tell which, it is written to twice: for one that has gone the
+        first is answered with a reset, of which the second learns."""
+        if not self._closed and self._paused is None:
+            self._write(HEARTBEAT)
+            self._spoke -= self._streams.heartbeat
+            self._streams.wheel.put(self, self._spoke)
+        return True
+
     def connection_lost(self, exc: Exception | None) -> None:
         self.release()
 
@@ -302,6 +291,8 @@ class Stream(asyncio.Protocol):
         self._reason = reason
         if self._transport is not None and self._paused is None:
             self._transport.write(LAST_CHUNK)
+            if self._transport.get_write_buffer_size():
+                self._streams.loop.call_later(self._streams.patience, self._transport.abort)
             self._transport.close()
             self.release()
         else:

@@ -12,7 +12,8 @@ import uvloop
 from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, Scope
 
 from app.cli.serve import doors, listening
-from app.protocol import Protocol
+from app.server.connections import ConnectionLimits
+from app.server.uvicorn_protocol import ProtocolFactory
 
 _CLIENTS = 160
 
@@ -41,6 +42,7 @@ async def _turns(server: uvicorn.Server) -> int:
 
 
 def test_many_are_let_in_in_one_turn_of_the_loop_and_nobody_after_the_end() -> None:
-    config = uvicorn.Config(_app, http=Protocol, ws="none", lifespan="off", log_level="warning", timeout_keep_alive=1)
+    http = ProtocolFactory(ConnectionLimits())
+    config = uvicorn.Config(_app, http=http, ws="none", lifespan="off", log_level="warning", timeout_keep_alive=1)  # type: ignore[arg-type] # called as a class
     turns = uvloop.run(_turns(uvicorn.Server(config)))
     assert turns <= _CLIENTS // 8

@@ -94,9 +94,9 @@ class Proxy:
         changes = {f"127.0.0.1:{8001 + number}": f"127.0.0.1:{port}" for number, port in enumerate(ports)}
         certificate = f"tls {self._folder}/cert.pem {self._folder}/cert.key"
         changes[f"\n{_NAME} {{"] = f"\n{self.address} {{\n\t{certificate}"
-        general = "{\n\tadmin off\n\tauto_https disable_redirects\n\tskip_install_trust\n}\n"
+        changes["{\n\tservers {"] = "{\n\tadmin off\n\tauto_https disable_redirects\n\tskip_install_trust\n\tservers {"
         file = self._folder / "Caddyfile"
-        file.write_text(general + changed(DEPLOY / "caddy" / "Caddyfile", changes))
+        file.write_text(changed(DEPLOY / "caddy" / "Caddyfile", changes))
         return [str(found), "run", "--adapter", "caddyfile", "--config", str(file)]
 
 

@@ -276,9 +276,13 @@ async def test_stream_too_many_is_refused_and_the_others_stay(settings: Settings
                 assert full.json()["code"] == "too_many_streams"
             await alice.create()
             assert (await first.next()).event == (await second.next()).event == "parse:progress"
+
         # A place that was let go is free again.
-        async with alice.stream() as again:
-            await again.next("ready")
+        async def lets_in() -> bool:
+            async with alice.http.stream("GET", "/api/events") as answer:
+                return answer.status_code == httpx.codes.OK
+
+        await until(lets_in)
 
 
 async def test_long_poll_that_is_given_up_gives_its_place_back(alice: Client, redis: Redis) -> None:
@@ -352,6 +356,27 @@ async def test_malformed_cursor_is_refused(alice: Client, cursor: str) -> None:
     for options in ({"headers": {"Last-Event-ID": cursor}}, {"params": {"after": cursor}}):
         answer = await alice.http.get("/api/events", **options)  # type: ignore[arg-type] # two kinds of options
         assert (answer.status_code, answer.json()["code"]) == (400, "bad_cursor")
+
+
+async def test_cursor_is_told_in_three_ways_and_an_empty_one_is_none(alice: Client) -> None:
+    first = (await alice.poll())["cursor"]
+    await alice.create()
+    last = (await alice.poll())["cursor"]
+    assert first != last
+    header, other = {"Last-Event-ID": first}, {"Last-Event-ID": ""}
+    for options, cursor in [
+        ({"headers": header}, first),
+        ({"params": {"lastEventId": first}}, first),
+        ({"params": {"after": last, "lastEventId": first}}, first),
+        ({"headers": header, "params": {"after": last, "lastEventId": last}}, first),
+        ({"headers": other, "params": {"lastEventId": "", "after": first}}, first),
+        ({"headers": other}, last),
+        ({"params": {"lastEventId": ""}}, last),
+    ]:
+        async with alice.stream(**options) as stream:
+            assert data(await stream.next("ready"))["cursor"] == cursor
+    refused = await alice.http.get("/api/events", params={"lastEventId": "$"})
+    assert (refused.status_code, refused.json()["code"]) == (400, "bad_cursor")
 
 
 @pytest.mark.parametrize("wait", ["abc", "-1", "1e9", "nan", "inf"])

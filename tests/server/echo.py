@@ -16,7 +16,8 @@ import uvicorn
 import uvloop
 from starlette.types import Message, Receive, Scope, Send
 
-from app.protocol import Protocol
+from app.server.connections import ConnectionLimits
+from app.server.uvicorn_protocol import Protocol, ProtocolFactory
 
 _SECONDS = 20.0
 
@@ -46,6 +47,8 @@ class Echo:
     """Bytes that the server has read from all connections."""
     lost: int = 0
     """Connections that have ended."""
+    sockets: list[socket.socket] = field(default_factory=list)
+    """The clients' ends of all connections."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"]
@@ -89,11 +92,12 @@ class Talk:
         self._echo = echo
         self._lost = echo.lost
         self._socket = socket.create_connection(("127.0.0.1", echo.port), _SECONDS)
+        echo.sockets.append(self._socket)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def send(self, data: bytes, piece: int = 0) -> None:
         """Sends; in pieces of that size, each once the server has read the one before it, until it reads no more."""
-        for begin in range(0, len(data), piece or len(data)):
+        for begin in range(0, len(data), piece or len(data) or 1):
             part = data[begin : begin + (piece or len(data))]
             upto = self._echo.received + len(part)
             with suppress(ConnectionError):
@@ -145,10 +149,10 @@ def wait(condition: Any, seconds: float = _SECONDS) -> bool:
 
 
 @contextmanager
-def serving(echo: Echo, protocol: Any = Protocol, **options: Any) -> Iterator[Echo]:
+def serving(echo: Echo, limits: ConnectionLimits | None = None, **options: Any) -> Iterator[Echo]:
     """The application on a server in a thread of its own; `options` are uvicorn's."""
 
-    class Counting(protocol):  # type: ignore[misc] # what it is, is only known when it runs
+    class Counting(Protocol):
         def data_received(self, data: bytes) -> None:
             super().data_received(data)
             echo.received += len(data)
@@ -161,7 +165,8 @@ def serving(echo: Echo, protocol: Any = Protocol, **options: Any) -> Iterator[Ec
         listener.bind(("127.0.0.1", 0))
         listener.listen(128)
         echo.port = listener.getsockname()[1]
-        config = uvicorn.Config(echo, http=Counting, ws="none", lifespan="off", log_level="error", **options)
+        http: Any = ProtocolFactory(limits or ConnectionLimits(), Counting)
+        config = uvicorn.Config(echo, http=http, ws="none", lifespan="off", log_level="error", **options)
         server = uvicorn.Server(config)
         thread = threading.Thread(target=lambda: uvloop.run(server.serve([listener])))
         thread.start()
@@ -169,5 +174,7 @@ def serving(echo: Echo, protocol: Any = Protocol, **options: Any) -> Iterator[Ec
             assert wait(lambda: server.started)
             yield echo
         finally:
+            for client in echo.sockets:
+                client.close()
             server.should_exit = True
             thread.join(_SECONDS)
