@@ -6,10 +6,14 @@ from typing import NamedTuple, Protocol
 
 
 class Pace(NamedTuple):
-    """Work of the kind that takes time, in any one unit: `done` of `total`. What is there already is no work."""
+    """Work of the kind that takes time, in any one unit: `done` of `total`. What is there already is no work.
+
+    `kept` is whether some of what this attempt did is kept, and need not be done again if its worker is lost.
+    """
 
     done: int
     total: int
+    kept: bool = False
 
 
 class Report(Protocol):

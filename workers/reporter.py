@@ -21,6 +21,7 @@ class _Point:
     done: int
     total: int
     eta_seconds: float | None = None
+    kept: bool = False
 
 
 class Reporter:
@@ -48,7 +49,8 @@ class Reporter:
             self._clock = _Clock(self._loop.time)
             await self._send(_Point(stage, done, total))
             return
-        point = _Point(stage, done, total, self._clock.left(pace or Pace(done, total)))
+        pace = pace or Pace(done, total)
+        point = _Point(stage, done, total, self._clock.left(pace), pace.kept)
         if self._timer is not None and self._lock.locked():
             # Its answer may be that the job is another's by now, and what comes next would be paid for twice.
             await asyncio.wait({self._timer})
@@ -101,7 +103,7 @@ class Reporter:
                 total=point.total,
                 eta_seconds=point.eta_seconds,
             )
-            await self._jobs.report(self._claim, told, thin=thin)
+            await self._jobs.report(self._claim, told, thin=thin, kept=point.kept)
 
     def _raise_if_refused(self) -> None:
         """What went wrong in the timer is raised where the pipeline can stop for it."""

@@ -153,7 +153,7 @@ class Jobs:
             raise Refused("gone")
         claim = _claim(user, record, first)
         if claim.losses >= self._settings.max_losses:
-            said = f"{claim.losses} workers died while they were at it; it is not tried again by itself."
+            said = f"{claim.losses} workers in a row died while they were at it; it is not tried again by itself."
             await self._end(transitions.given_up(claim, "worker_lost", said), claim)
             _count_failure(claim, "worker_lost")
             raise Refused("lost")
@@ -163,12 +163,14 @@ class Jobs:
             labelled(JOB_WAIT, claim.job.queue).observe(max(0.0, time.time() - moment_of(claim.job.created_at)))
         return claim
 
-    async def report(self, claim: Claim, progress: Progress, *, thin: bool) -> str:
+    async def report(self, claim: Claim, progress: Progress, *, thin: bool, kept: bool = False) -> str:
         """Tells how far the job is, and renews the lease. `thin`: within a stage. Returns the event's id.
+
+        `kept`: some of what this attempt did need not be done again; workers lost before that do not count any more.
 
         Raises Refused: `gone`, `final`, `stale`.
         """
-        write = transitions.reported(claim, progress, self._settings.lease_seconds, thin=thin)
+        write = transitions.reported(claim, progress, self._settings.lease_seconds, thin=thin, kept=kept)
         return (await self._log.append(write)).version
 
     async def renew(self, claim: Claim) -> bool:

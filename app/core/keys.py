@@ -82,7 +82,7 @@ def out_of_line(user: str, queue: Queue) -> str:
 
 def job(user: str, job: str) -> str:
     """Hash: one job, with `lease`: until when nobody else may take it, in ms; `failures` and `losses`: attempts that
-    went wrong, and attempts whose worker was lost. Dropped `job_days` after its end."""
+    went wrong, and attempts whose worker was lost since something was kept. Dropped `job_days` after its end."""
     return f"sv:{{u:{user}}}:job:{job}"
 
 

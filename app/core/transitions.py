@@ -39,8 +39,9 @@ class Order:
 class Claim:
     """A worker's hold on a job: what it writes with an attempt that is no longer the job's is refused.
 
-    `stage` is the one that the job entered by being taken; `failures` and `losses` are the attempts before this one
-    that went wrong, and those whose worker was lost; `trace` is that of whoever asked for it (`app.core.tracing`).
+    `stage` is the one that the job entered by being taken; `failures` are the attempts before this one that went wrong,
+    `losses` those whose worker was lost since something was kept; `trace` is that of whoever asked for it
+    (`app.core.tracing`).
     """
 
     user: str
@@ -103,11 +104,12 @@ def claimed(claim: Claim, lease: float) -> Write:
     return _write(claim.user, job, "claim", _seen(job), [event], fields, lease)
 
 
-def reported(claim: Claim, progress: Progress, lease: float, *, thin: bool) -> Write:
-    """How far the job is; `thin`: within a stage."""
+def reported(claim: Claim, progress: Progress, lease: float, *, thin: bool, kept: bool = False) -> Write:
+    """How far the job is; `thin`: within a stage; `kept`: further than before, whoever goes on with it."""
     at, told = now(), _json(progress)
     event = _progressed(claim.job, told, claim.attempt, at, thin=thin)
-    return _held(claim, [event], {"progress": told, "updatedAt": at}, lease)
+    fields = {"progress": told, "updatedAt": at} | ({"losses": "0"} if kept else {})
+    return _held(claim, [event], fields, lease)
 
 
 def completed(claim: Claim, result: Mapping[str, Any], records: Mapping[str, Mapping[str, str]]) -> Write:

@@ -11,7 +11,7 @@ from app.core import keys
 from app.core.errors import Refused
 from app.core.eventlog import EventLog
 from app.core.jobs import Claim, Jobs, Order
-from app.core.messages import NARRATION
+from app.core.messages import NARRATION, progress
 from app.core.settings import Settings
 from tests.support import NoHands, until
 
@@ -118,6 +118,27 @@ async def test_lease_is_renewed_for_its_own_worker_only(jobs: Jobs) -> None:
     assert await jobs.renew(taken)
     await jobs.cancel("alice", job.queue, job.id)
     assert not await jobs.renew(taken)
+
+
+async def lost(jobs: Jobs, job: str, *, kept: bool) -> int:
+    """How many losses the job has when the worker is lost that takes it now, after it `kept` something or not."""
+    claim = await jobs.claim("alice", job, "start")
+    told = progress(NARRATION, "synthesis", "en", done=1, total=9)
+    await jobs.report(claim, told, thin=False, kept=kept)
+    await until(jobs.overdue)
+    return claim.losses
+
+
+async def test_only_losses_without_progress_in_between_are_counted(jobs: Jobs) -> None:
+    job, _ = await jobs.create("alice", ORDER)
+    counted = [await lost(jobs, job.id, kept=True) for _ in range(5)]
+    assert counted == [0, 1, 1, 1, 1]
+    assert [await lost(jobs, job.id, kept=False) for _ in range(2)] == [1, 2]
+    with pytest.raises(Refused, match="lost"):
+        await jobs.claim("alice", job.id, "start")
+    ended = await jobs.get("alice", NARRATION, job.id)
+    assert ended.error is not None
+    assert ended.error.code == "worker_lost"
 
 
 async def test_of_many_reapers_one_finds_a_job(jobs: Jobs) -> None:

@@ -66,6 +66,28 @@ async def test_job_that_costs_three_workers_their_lives_fails(hasty: Scene) -> N
     assert hasty.tts.requests == 3
 
 
+async def test_job_that_goes_on_is_not_given_up_however_often_it_loses_its_worker(hasty: Scene) -> None:
+    worker = await hasty.worker(max_losses=2)
+    project, chapter = await hasty.book(TEXTS)
+    fatal = TEXTS[1:8:2]
+    hasty.tts.hold(fatal[0].__eq__)
+    job = await hasty.narrate(project, chapter)
+    for at, following in zip(fatal, [*fatal[1:], ""], strict=True):
+        await until(lambda: hasty.tts.held)
+
+        async def told(at: str = at) -> bool:
+            # The title is a segment, too.
+            return int((await hasty.job(job))["progress"]["unitsDone"] or 0) >= TEXTS.index(at) + 1
+
+        await until(told)
+        worker.kill()
+        hasty.tts.hold(following.__eq__)
+        await worker.restart()
+    ended = await hasty.ended(job)
+    assert (ended["state"], ended["attempt"]) == ("completed", 5)
+    await hasty.check_one_good_end(project, job, TEXTS)
+
+
 @pytest.mark.parametrize(
     ("pattern", "moment"),
     [

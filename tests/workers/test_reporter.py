@@ -28,7 +28,7 @@ class Told(Jobs):
     def __init__(self) -> None:
         self.told: list[Progress] = []
 
-    async def report(self, claim: Claim, progress: Progress, *, thin: bool) -> str:
+    async def report(self, claim: Claim, progress: Progress, *, thin: bool, kept: bool = False) -> str:
         self.told.append(progress)
         return "1-1"
 
@@ -40,12 +40,12 @@ class Refusing(Told):
         super().__init__()
         self.asked, self.answer = asyncio.Event(), asyncio.Event()
 
-    async def report(self, claim: Claim, progress: Progress, *, thin: bool) -> str:
+    async def report(self, claim: Claim, progress: Progress, *, thin: bool, kept: bool = False) -> str:
         if thin:
             self.asked.set()
             await self.answer.wait()
             raise Refused("stale")
-        return await super().report(claim, progress, thin=thin)
+        return await super().report(claim, progress, thin=thin, kept=kept)
 
 
 async def test_work_waits_for_the_answer_to_a_report_that_is_under_way(claim: Claim) -> None:

@@ -90,6 +90,7 @@ class _Encoding:
         self._done = [0.0] * len(tracks)
         self._encoded = [0.0] * len(tracks)
         self._kept = 0.0
+        self._has_kept = False
 
     async def parts(self) -> list[Path]:
         """The files of all parts, in order."""
@@ -130,10 +131,12 @@ class _Encoding:
         self._encoded[number] = track.seconds
         source.unlink()
         await self._shelf.keep_part(track.name, path)
+        self._has_kept = True
 
     async def _tell(self) -> None:
         total = sum(track.seconds for track in self._tracks)
-        pace = Pace(int(sum(self._encoded)), max(int(total - self._kept), int(sum(self._encoded))))
+        encoded = int(sum(self._encoded))
+        pace = Pace(encoded, max(int(total - self._kept), encoded), kept=self._has_kept)
         await self._report("chapters", int(sum(self._done)), max(int(total), 1), pace)
 
     def _path(self, number: int) -> Path:
