@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import Any, NamedTuple
 
 import dramatiq
+from dramatiq import Message
 from dramatiq.asyncio import get_event_loop_thread
 from dramatiq.errors import BrokerConnectionError
 from dramatiq.middleware import Middleware
+from redis.exceptions import RedisError
 
-from workers.desk import Desk, on_loop
+from app.core.queue import waiting_messages
+from workers.desk import Desk, Told, on_loop
 
 logger = logging.getLogger(__name__)
 
@@ -36,10 +41,12 @@ class Delivered(Middleware):
         worker.work_queue = self._door  # type: ignore[assignment] # as much of a queue as Dramatiq asks of it
         worker.worker_threads = 0
         worker.queue_prefetch = self._at_once
+        thread.loop.call_soon_threadsafe(self._door.desk.open)
 
     def before_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
         if self._door is not None:
             on_loop(self._door.desk.close(self._patience))
+            self._door.close()
 
 
 class _Door:
@@ -50,7 +57,11 @@ class _Door:
         self._loop = loop
         self._worker = worker
         self._left: SimpleQueue[dramatiq.MessageProxy] = SimpleQueue()
-        self.desk = Desk(worker.broker, at_once, ended=self._tell, unbegun=self._left.put)
+        told = Told(self._tell, self._left.put, self._return, self._invite, self._count)
+        self.desk = Desk(worker.broker, at_once, told)
+        # Its own thread, for a client that blocks and has a connection for each.
+        self._asking = ThreadPoolExecutor(1, "queue-length")
+        self._acknowledged: set[str] = set()
 
     def put(self, item: Any) -> None:
         """A message, from a consumer's thread."""
@@ -62,8 +73,39 @@ class _Door:
         asyncio.run_coroutine_threadsafe(asyncio.sleep(0), self._loop).result()
         return _Item(self._left.get_nowait())
 
+    def close(self) -> None:
+        self._asking.shutdown(wait=False, cancel_futures=True)
+
+    def _invite(self, queue: str, begun: Sequence[dramatiq.MessageProxy]) -> None:
+        """A broker brings one more when the end of one is told. Should this worker die before that, the reaper finds
+        the job, whose lease nobody renews."""
+        early = next((message for message in begun if message.message_id not in self._acknowledged), None)
+        if early is not None:
+            self._tell(early)
+            self._acknowledged.add(early.message_id)
+
+    def _return(self, message: dramatiq.MessageProxy) -> None:
+        """Puts the message behind all others: there is no other way than to send it anew."""
+        again = Message.decode(message.encode())
+
+        def send() -> None:
+            try:
+                self._worker.broker.enqueue(again)
+            except (BrokerConnectionError, RedisError) as error:
+                # The reaper finds the job.
+                logger.warning("Message %s was not put back: %s", message, error)
+            self._loop.call_soon_threadsafe(self._tell, message)
+
+        self._asking.submit(send)
+
+    async def _count(self, queue: str) -> int:
+        return await self._loop.run_in_executor(self._asking, waiting_messages, self._worker.broker, queue)
+
     def _tell(self, message: dramatiq.MessageProxy) -> None:
         """RabbitMQ's consumer leaves it to its own thread, and so does not block the loop."""
+        if message.message_id in self._acknowledged:
+            self._acknowledged.discard(message.message_id)
+            return
         consumer = self._worker.consumers[message.queue_name].consumer
         assert consumer is not None, "the message came from one"
         try:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import dramatiq
 import structlog
@@ -30,7 +30,7 @@ from app.core.pipe import ask_all
 from app.core.queue import ACTORS, AwaitedBroker
 from app.core.subscriber import Subscriptions
 from app.core.tasks import end
-from workers.desk import Desk, on_loop
+from workers.desk import Desk, Told, on_loop
 
 logger = structlog.get_logger()
 
@@ -55,7 +55,8 @@ class Fetched(Middleware):
         broker.redis.set_retry(Retry(NoBackoff(), 0))
         self._broker = broker
         self._patience = patience
-        self._desk = Desk(broker, at_once, ended=self._tell_ended, unbegun=self._tell_unbegun)
+        told = Told(self._tell_ended, self._tell_unbegun, self._tell_unbegun, self._invite, broker.waiting)
+        self._desk = Desk(broker, at_once, told)
         self._bell = Doorbell(broker.url)
         self._intakes = {queue: Intake(broker, queue, at_once, self._bell, self._desk.put) for queue in ACTORS}
         self._tasks: list[asyncio.Task[None]] = []
@@ -73,6 +74,7 @@ class Fetched(Middleware):
 
     async def _open(self) -> None:
         self._bell.open()
+        self._desk.open()
         self._tasks = [asyncio.create_task(intake.run()) for intake in self._intakes.values()]
 
     async def _close(self) -> None:
@@ -89,6 +91,9 @@ class Fetched(Middleware):
 
     def _tell_unbegun(self, message: dramatiq.MessageProxy) -> None:
         self._intakes[_queue_of(message)].tell("requeue", message)
+
+    def _invite(self, queue: str, begun: Sequence[dramatiq.MessageProxy]) -> None:
+        next(intake for name, intake in self._intakes.items() if name == queue).invite()
 
 
 class Intake:
@@ -111,7 +116,7 @@ class Intake:
         self._told: deque[tuple[str, str]] = deque()
         # Whether there may be messages that were fetched and did not arrive.
         self._doubtful = False
-        self._rung = False
+        self._rung = self._invited = False
         self._waiter: asyncio.Future[None] | None = None
         self._pause = _FIRST_PAUSE
         self._maintained = 0.0
@@ -128,6 +133,11 @@ class Intake:
         id = message.options["redis_message_id"]
         self._held.discard(id)
         self._told.append((how, id))
+        self.ring()
+
+    def invite(self) -> None:
+        """Has it fetch one more than may be processed at once."""
+        self._invited = True
         self.ring()
 
     async def run(self) -> None:
@@ -163,7 +173,8 @@ class Intake:
     async def _look(self) -> None:
         """One look for messages, and a pause, should nobody ring."""
         rang, self._rung = self._rung, False
-        room = self._at_once - len(self._held)
+        invited, self._invited = self._invited, False
+        room = max(self._at_once - len(self._held), int(invited))
         # A ring may be for others; a look that is due is a sign of life.
         found = await self._exchange(room) if room or self._told or not rang else []
         if found:

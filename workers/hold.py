@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 import structlog
@@ -20,11 +20,19 @@ T = TypeVar("T")
 _LOOK_SECONDS = 1.0
 
 
-async def while_ours(jobs: Jobs, claim: Claim, work: Coroutine[Any, Any, T], *, lease: float, longest: float) -> T:
+async def while_ours(
+    jobs: Jobs,
+    claim: Claim,
+    work: Coroutine[Any, Any, T],
+    *,
+    lease: float,
+    longest: float,
+    parked: Callable[[], float] = lambda: 0.0,
+) -> T:
     """What `work` returns. It is ended, wherever it waits, within a second or two of the job being cancelled.
 
     Raises Refused (`stale`) where the job is no longer this claim's, JobError (`took_too_long`) after `longest`
-    seconds, and what `work` raises.
+    seconds, those not counted that it was `parked`, and what `work` raises.
     """
     loop = asyncio.get_running_loop()
     over = loop.create_future()
@@ -39,12 +47,20 @@ async def while_ours(jobs: Jobs, claim: Claim, work: Coroutine[Any, Any, T], *, 
         task.add_done_callback(wake)
         return task
 
+    began = loop.time()
+
+    def look() -> None:
+        if (left := began + longest + parked() - loop.time()) > 0:
+            timers[1] = loop.call_later(left, look)
+        else:
+            wake()
+
     tasks = [started(work)]
     # Most jobs end before their lease is to be renewed for the first time.
-    timers = (
+    timers = [
         loop.call_later(pause, lambda: tasks.append(started(_keep(jobs, claim, pause)))),
-        loop.call_later(longest, wake),
-    )
+        loop.call_later(longest, look),
+    ]
     try:
         await over
         working, *keeping = tasks

@@ -13,6 +13,7 @@ from app.core.messages import progress
 from app.core.metrics import STAGE_SECONDS, labelled
 from app.core.tasks import end
 from workers.report import Pace
+from workers.scheduler import Slot
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,9 @@ class Reporter:
     What comes too soon after the last report waits for its time, and is overtaken by what comes later.
     """
 
-    def __init__(self, jobs: Jobs, claim: Claim, per_second: float) -> None:
+    def __init__(self, jobs: Jobs, claim: Claim, per_second: float, slot: Slot | None = None) -> None:
+        """`slot`: where the job may have to let others go first, after each report."""
+        self._slot = slot
         self._jobs = jobs
         self._claim = claim
         self._pause = 1 / per_second
@@ -43,6 +46,11 @@ class Reporter:
         self._timer: asyncio.Task[None] | None = None
 
     async def __call__(self, stage: str, done: int, total: int, pace: Pace | None = None) -> None:
+        await self._report(stage, done, total, pace)
+        if self._slot is not None:
+            await self._slot.checkpoint(new_work=bool(pace and pace.done))
+
+    async def _report(self, stage: str, done: int, total: int, pace: Pace | None) -> None:
         if stage != self._last.stage:
             self._waiting = None
             self._stage_ends()

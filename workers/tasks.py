@@ -36,6 +36,7 @@ from workers.parsing import Parsed, parse
 from workers.report import Report
 from workers.reporter import Reporter
 from workers.runtime import Runtime
+from workers.scheduler import GaveWay, current_slot
 from workers.speech.kept import ProjectSegments
 from workers.speech.pauses import Pauses
 from workers.workplace import workplace
@@ -91,6 +92,9 @@ async def _carry_out(runtime: Runtime, claim: Claim, task: Task) -> None:
     except Refused as refused:
         _tell("left_alone", reason=refused.reason)
         await _tidy(runtime, claim)
+    except GaveWay:
+        _tell("handed_back", reason="gave_way")
+        await _hand_back(runtime, claim)
     except asyncio.CancelledError:
         _tell("handed_back", reason="leaving")
         await _hand_back(runtime, claim)
@@ -109,7 +113,7 @@ def _tell(outcome: str, level: int = logging.INFO, **more: Any) -> None:
 async def _attempt(runtime: Runtime, claim: Claim, task: Task) -> None:
     try:
         made = await _made(runtime, claim, task)
-    except (Refused, RedisError):
+    except (Refused, RedisError, GaveWay):
         raise
     except JobError as raised:
         error = raised
@@ -135,10 +139,16 @@ async def _attempt(runtime: Runtime, claim: Claim, task: Task) -> None:
 
 async def _made(runtime: Runtime, claim: Claim, task: Task) -> Made:
     settings = runtime.settings
-    async with Reporter(runtime.jobs, claim, settings.progress_per_second) as reporter:
+    slot = current_slot()
+    async with Reporter(runtime.jobs, claim, settings.progress_per_second, slot) as reporter:
         work = task(runtime, claim, reporter)
         return await while_ours(
-            runtime.jobs, claim, work, lease=settings.lease_seconds, longest=settings.job_hours * 3600
+            runtime.jobs,
+            claim,
+            work,
+            lease=settings.lease_seconds,
+            longest=settings.job_hours * 3600,
+            parked=lambda: slot.parked_seconds if slot else 0.0,
         )
 
 

@@ -77,6 +77,13 @@ class AwaitedBroker(RedisBroker):
         found: Any = await self.redis.smembers(f"{self.namespace}:__acks__.{self.broker_id}.{queue}")
         return names(found)
 
+    async def waiting(self, queue: str) -> int:
+        """How many messages of a queue nobody has fetched; 0 where that cannot be told."""
+        try:
+            return int(await self.redis.llen(f"{self.namespace}:{queue}"))
+        except (RedisError, OSError):
+            return 0
+
     async def load(self) -> None:
         """Gives the server the script, which it may have lost. Raises RedisError."""
         await self.redis.script_load(self.scripts["dispatch"].script)
@@ -122,6 +129,23 @@ def rabbitmq_broker(url: str) -> Broker:
         raise ValueError("RabbitMQ needs its client: pip install 'smartvoice[rabbitmq]'") from error
     # Whoever enqueues is told that the message is kept, and a queue that got lost is made anew.
     return RabbitmqBroker(url=url, middleware=[], confirm_delivery=True)
+
+
+def waiting_messages(broker: Broker, queue: str) -> int:
+    """How many messages of a queue nobody has fetched; 0 where that cannot be told. Blocks: call it in one thread."""
+    if isinstance(broker, RedisBroker):
+        return int(broker.do_qsize(queue))
+    from dramatiq.brokers.rabbitmq import RabbitmqBroker
+    from pika.exceptions import AMQPError
+
+    assert isinstance(broker, RabbitmqBroker), "there is no other"
+    try:
+        return int(broker.get_queue_message_counts(queue)[0])
+    except (AMQPError, OSError) as error:
+        logger.info("queue_length_unknown", queue=queue, error=str(error))
+        # The next look makes a new one: this thread's own, which nothing keeps alive between looks.
+        del broker.connection
+        return 0
 
 
 def is_rabbitmq(url: str) -> bool:

@@ -32,3 +32,20 @@ async def test_book_is_narrated_though_rabbitmq_and_a_worker_are_killed() -> Non
                 log = await logged(redis, "alice")
                 check_log(log)
                 await check_readers(readers, log)
+
+
+async def test_short_job_begins_though_another_user_s_long_one_has_the_only_place() -> None:
+    with running_rabbitmq() as rabbit:
+        async with rigged() as rig:
+            web = await rig.web(queue_url=rabbit.url)
+            await rig.worker(queue_url=rabbit.url, worker_threads=1)
+            async with rig.client_of(web, "alice") as alice, rig.client_of(web, "bob") as bob:
+                long, short = Book(alice, sentences=2000), Book(bob, sentences=1)
+                await long.make()
+                await long.narrate()
+                await short.make()
+                await short.narrate()
+                await short.done()
+                assert not any(chapter["audioUrl"] for chapter in await long.chapters())
+                first = (await long.chapters())[0]["job"]
+                assert (first["state"], first["attempt"]) == ("active", 1)

@@ -4,6 +4,7 @@ others."""
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
@@ -18,9 +19,10 @@ from app.core import keys
 from app.core.messages import NARRATION
 from app.core.queue import ACTORS, AwaitedBroker, WorkQueue
 from app.core.settings import Settings
-from tests.support import until
+from tests.support import PATIENCE_SECONDS, until
 from workers.delivered import Delivered
 from workers.fetched import Fetched
+from workers.scheduler import current_slot
 
 LOOK_MS = 250
 QUEUE = f"{keys.QUEUE_NAMESPACE}:{NARRATION}"
@@ -68,10 +70,10 @@ def _delivered(settings: Settings, at_once: int, patience: float) -> tuple[drama
     return broker, Delivered(at_once, patience)
 
 
-async def enqueue(settings: Settings, *jobs: str) -> None:
+async def enqueue(settings: Settings, *jobs: str, user: str = "alice") -> None:
     queue = WorkQueue(settings.queue)
     for job in jobs:
-        await queue.enqueue(NARRATION, "alice", job)
+        await queue.enqueue(NARRATION, user, job)
     await queue.aclose()
 
 
@@ -185,6 +187,74 @@ async def test_no_more_of_a_queue_is_done_at_once_than_is_set(worker: Work, sett
         free.set()
         await until(lambda: done == 8)
     assert most == 2
+
+
+async def test_long_job_gives_way_to_one_of_another_user(worker: Work, settings: Settings, redis: Redis) -> None:
+    """Its place is lent: it is not handed back, and what it has done stays."""
+    steps, done, free = 0, [], threading.Event()
+
+    async def act(job: str) -> None:
+        nonlocal steps
+        slot = current_slot()
+        assert slot is not None
+        while job == "long" and not free.is_set():
+            steps += 1
+            await slot.checkpoint()
+            await asyncio.sleep(0.01)
+        done.append(job)
+
+    async with worker(act, at_once=1):
+        await enqueue(settings, "long")
+        await until(lambda: steps)
+        for short in ("j1", "j2"):
+            await enqueue(settings, short, user="bob")
+            await until(lambda short=short: short in done)
+        before = steps
+        await until(lambda: steps > before)
+        free.set()
+        await until(lambda: done == ["j1", "j2", "long"])
+    assert await queued(redis) == []
+
+
+async def test_job_begins_though_a_long_one_of_another_user_never_pauses(worker: Work, settings: Settings) -> None:
+    free, done = threading.Event(), []
+
+    async def act(job: str) -> None:
+        await _past(free, job)
+        done.append(job)
+
+    async with worker(act, at_once=1):
+        await enqueue(settings, "long")
+        await enqueue(settings, "short", user="bob")
+        await until(lambda: done == ["short"])
+        free.set()
+
+
+async def test_job_that_a_worker_has_no_place_for_is_put_back_for_others(
+    worker: Work, settings: Settings, redis: Redis
+) -> None:
+    free, done = threading.Event(), []
+
+    async def act(job: str) -> None:
+        await _past(free, job)
+        done.append(job)
+
+    async def waits(*jobs: str) -> bool:
+        return await queued(redis) == list(jobs)
+
+    async with worker(act, at_once=1):
+        await enqueue(settings, "long", "next")
+        await until(lambda: waits("next"))
+        await until(lambda: waits())  # it is taken beside the long one of the same user …
+        await until(lambda: waits("next"))  # … which has all the places that there are
+        free.set()
+        await until(lambda: done == ["long", "next"])
+
+
+async def _past(free: threading.Event, job: str) -> None:
+    """Returns at once but for the `long` job, which takes until it is free."""
+    if job == "long":
+        await asyncio.to_thread(free.wait, PATIENCE_SECONDS)
 
 
 async def _left(redis: Redis, most: int) -> bool:

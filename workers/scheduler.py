@@ -1,0 +1,217 @@
+"""Which of a worker's jobs of one queue go on, so that a long job does not keep another user's short one waiting.
+
+A worker has so many places. Beyond them it takes a few jobs as guests when messages wait in the queue. Of those that
+want a place, one of the user who has the fewest gets it; who has more than another that waits gives its place up at its
+next checkpoint, which is after each segment, and waits in the same process: its lease, its attempt and all that it has
+made so far stay. A guest that nobody makes room for within two seconds begins all the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from contextvars import ContextVar
+
+SLICE_SECONDS = 1.0
+"""How long a job goes on before it gives its place to one that was begun before."""
+
+PATIENCE_SECONDS = 2.0
+"""How long a job that is to begin waits for others to reach a checkpoint."""
+
+_HAND_BACK_SECONDS = 5.0
+
+
+class GaveWay(Exception):
+    """The job is to be handed back to the queue: more users wait than this worker can keep jobs for."""
+
+
+class Slot:
+    """A job's right to go on, as its `user`'s. Given by `Scheduler.acquire`."""
+
+    def __init__(self, scheduler: Scheduler, user: str, now: float) -> None:
+        self.user = user
+        self.begun = False
+        self.since = now
+        """When it got its place, or lost it."""
+        self._parked = 0.0
+        self._scheduler = scheduler
+        self._go = asyncio.Event()
+        self._handed_back = False
+        self._ran = 0.0
+        self._caught_up: float | None = None
+
+    @property
+    def is_going(self) -> bool:
+        """Whether it has a place."""
+        return self._go.is_set() and not self._handed_back
+
+    @property
+    def parked_seconds(self) -> float:
+        """How long it has waited since it began."""
+        is_parked = self.begun and not self._go.is_set()
+        return self._parked + (self._scheduler.now() - self.since if is_parked else 0.0)
+
+    async def checkpoint(self, *, new_work: bool = True) -> None:
+        """Returns when the job may go on, often at once; any number of a job's tasks may call it.
+
+        `new_work`: whether it is past what an earlier attempt had done. Raises GaveWay.
+        """
+        if self._caught_up is None and new_work:
+            self._caught_up = self._ran + self._scheduler.now() - self.since
+        if self._go.is_set() and self._scheduler.must_yield(self):
+            self._scheduler.park(self)
+        await self.wait()
+
+    async def wait(self) -> None:
+        """Returns when the job has a place. Raises GaveWay."""
+        await self._go.wait()
+        if self._handed_back:
+            raise GaveWay
+
+    def go(self, now: float) -> None:
+        """It gets a place."""
+        if self.begun:
+            self._parked += now - self.since
+        self.begun, self.since = True, now
+        self._go.set()
+
+    def stop(self, now: float) -> None:
+        """It has no place any more."""
+        self._ran += now - self.since
+        self.since = now
+        self._go.clear()
+
+    def hand_back(self) -> None:
+        self._handed_back = True
+        self._go.set()
+
+    def may_be_handed_back(self, now: float) -> bool:
+        """Whether it has done as much as it took to come to where an earlier attempt was: else it would never end."""
+        new = self._ran - self._caught_up if self._caught_up is not None else 0.0
+        waited = now - self.since
+        enough = max(self._caught_up or 0.0, _HAND_BACK_SECONDS)
+        return self.begun and not self._handed_back and new >= enough and waited >= _HAND_BACK_SECONDS
+
+
+class Scheduler:
+    """The jobs of one queue in one worker; it belongs to the event loop.
+
+    Args:
+        places: how many go on at once, as a rule.
+        guests: how many more are kept, of which as many may begin without a place.
+    """
+
+    def __init__(
+        self, places: int, guests: int, *, slice_seconds: float = SLICE_SECONDS, patience: float = PATIENCE_SECONDS
+    ) -> None:
+        self.places = places
+        self.guests = guests
+        self._slice = slice_seconds
+        self._patience = patience
+        self._running: list[Slot] = []
+        self._waiting: list[Slot] = []
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether all places are taken."""
+        return len(self._running) >= self.places
+
+    def now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    async def acquire(self, user: str) -> Slot | None:
+        """A slot with a place, once there is one; None where the worker has none for this user soon: another may.
+
+        What is acquired is to be released.
+        """
+        slot = Slot(self, user, self.now())
+        self._waiting.append(slot)
+        self._grant()
+        try:
+            while not slot.begun:
+                await self._soon(slot)
+                if not slot.begun and not self._insist(slot):
+                    self._waiting.remove(slot)
+                    return None
+        except BaseException:
+            self.release(slot)
+            raise
+        return slot
+
+    def release(self, slot: Slot) -> None:
+        """The job has ended."""
+        for slots in (self._running, self._waiting):
+            if slot in slots:
+                slots.remove(slot)
+        self._grant()
+
+    def must_yield(self, slot: Slot) -> bool:
+        """Whether `slot` is to give its place up: to a user with fewer, or because more go on than there are places."""
+        users = self._users()
+        mine, ran = users[slot.user], self.now() - slot.since
+        for other in self._waiting:
+            fewer = other.user != slot.user and users[other.user] < mine
+            if fewer and (not other.begun or ran >= self._slice):
+                return True
+        return len(self._running) > self.places and ran >= self._slice and mine == max(users.values())
+
+    def park(self, slot: Slot) -> None:
+        """Takes the place of `slot` for another."""
+        self._running.remove(slot)
+        slot.stop(self.now())
+        self._waiting.append(slot)
+        self._grant()
+
+    def hand_one_back(self) -> bool:
+        """Has one that waits, of the user with the most, handed back to the queue; whether there is one for that."""
+        now = self.now()
+        kept = Counter(slot.user for slot in [*self._running, *self._waiting])
+        fit = [slot for slot in self._waiting if slot.may_be_handed_back(now)]
+        if not fit:
+            return False
+        chosen = max(fit, key=lambda slot: (kept[slot.user], now - slot.since))
+        self._waiting.remove(chosen)
+        chosen.hand_back()
+        return True
+
+    def _users(self) -> Counter[str]:
+        return Counter(slot.user for slot in self._running)
+
+    def _grant(self) -> None:
+        while self._waiting and len(self._running) < self.places:
+            users = self._users()
+            # Of equals the first has waited longest.
+            self._begin(min(self._waiting, key=lambda slot: users[slot.user]))
+
+    def _begin(self, slot: Slot) -> None:
+        self._waiting.remove(slot)
+        self._running.append(slot)
+        slot.go(self.now())
+
+    async def _soon(self, slot: Slot) -> None:
+        try:
+            async with asyncio.timeout(self._patience):
+                await slot.wait()
+        except TimeoutError:
+            pass
+
+    def _insist(self, slot: Slot) -> bool:
+        """Has `slot` begin without a place where others have more than its user; whether it did."""
+        users = self._users()
+        if len(self._running) >= self.places + self.guests or users[slot.user] >= max(users.values(), default=0):
+            return False
+        self._begin(slot)
+        return True
+
+
+_slot: ContextVar[Slot | None] = ContextVar("slot", default=None)
+
+
+def current_slot() -> Slot | None:
+    """The slot of the job that this task works at; None where nobody shares the worker with it."""
+    return _slot.get()
+
+
+def set_slot(slot: Slot) -> None:
+    """Makes `slot` that of this task and of those that it starts."""
+    _slot.set(slot)
