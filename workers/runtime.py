@@ -25,6 +25,7 @@ from app.core.redis import connect, prepare
 from app.core.settings import Settings
 from app.core.storage import Storage
 from app.core.tasks import end
+from workers.leftovers import Leftovers
 from workers.reaper import reap_for_ever
 from workers.scraped import scraped
 from workers.speech.engine import Engine, Voice
@@ -65,7 +66,7 @@ async def opened(settings: Settings) -> AsyncIterator[Runtime]:
     tasks = [
         asyncio.create_task(_tell_voices(runtime)),
         asyncio.create_task(reap_for_ever(jobs, queue, settings.lease_seconds)),
-        asyncio.create_task(sweep_for_ever(redis, deletion, storage, settings)),
+        asyncio.create_task(sweep_for_ever(redis, deletion, storage, Leftovers(redis, storage, projects), settings)),
     ]
     try:
         # Here, not when the broker is set up: Dramatiq forks in between.

@@ -113,6 +113,16 @@ class Storage:
         except (BaseError, OSError) as error:
             raise _unavailable(error) from error
 
+    async def folders(self, prefix: str = "") -> list[str]:
+        """The folders right below `prefix`, as whole paths."""
+        try:
+            found = await obstore.list_with_delimiter_async(self._store, prefix or None)
+        except FileNotFoundError:
+            return []
+        except (BaseError, OSError) as error:
+            raise _unavailable(error) from error
+        return list(found["common_prefixes"])
+
     async def delete(self, paths: Sequence[str]) -> None:
         """Deletes these objects; one that is not there is no matter."""
         try:
@@ -164,9 +174,19 @@ class Storage:
             pass
 
 
+def user_of(folder: str) -> str | None:
+    """The user whose folder this is, of those that `Storage.folders` tells; None where it is nobody's."""
+    return folder.removeprefix("u-") if folder.startswith("u-") else None
+
+
+def projects_prefix(user: str) -> str:
+    """Where a user's projects lie, each in a folder that is called by its id."""
+    return f"u-{user}/projects"
+
+
 def project_prefix(user: str, project: str) -> str:
     """Where all of a project lies."""
-    return f"u-{user}/projects/{project}"
+    return f"{projects_prefix(user)}/{project}"
 
 
 def user_prefixes(user: str) -> tuple[str, str]:

@@ -1,14 +1,15 @@
 -- What one user has, and what is being made and counts already, so that many at once cannot go past a bound.
 --
--- KEYS  1 the user's projects  2 usage: hash of `b:<project>` bytes, `c:<project>` chapters, `s` bytes of segments,
---         `n` how often it changed, and `r:<id>` = `<projects> <chapters> <bytes>` of what is reserved
+-- KEYS  1 the user's projects  2 usage: hash of `b:<project>` bytes, `c:<project>` chapters, `s:<project>`
+--         bytes of segments, `n` how often it changed, and `r:<id>` = `<projects> <chapters> <bytes>` of what is reserved
 --       3 ids of what is reserved, by when that lapses (ms of this server's clock)   4 the project that it is about
 -- ARGV  1 verb  2 id of the reservation
 --       "reserve": 3 projects  4 chapters  5 bytes  6 lease, ms  7 to 9 the most of each    "renew": 3 lease, ms
 --       "settle", "exact": 3 project  4 chapters  5 bytes: so many more, or so many in all
+--       "segment": 3 project  4 bytes more  5 most in all    "segments": 3 project  4 bytes in all
 --       "recount": as "exact", 6 what `n` was when it was begun to count    "forget": 3 project
 --       "create": 3 project  4 bytes  5 its place in the list of projects  6.. its fields: name, value, …
--- Returns "reserve": "ok", or which bound is reached: "projects", "chapters", "bytes". "of": {projects, chapters, bytes,
+-- Returns "segment": "ok" or "full". "reserve": "ok", or which bound is reached: "projects", "chapters", "bytes". "of": {projects, chapters, bytes,
 -- bytes of segments, n}. Others: "ok", or "gone" where there is no such project.
 
 local projects, usage, reserved, project = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
@@ -22,7 +23,7 @@ local function release(one)
 end
 
 local function sums(with_reserved)
-  local chapters, bytes, more = 0, 0, 0
+  local chapters, bytes, more, segments = 0, 0, 0, 0
   local all = redis.call('HGETALL', usage)
   for i = 1, #all, 2 do
     local kind = string.sub(all[i], 1, 2)
@@ -30,18 +31,32 @@ local function sums(with_reserved)
       bytes = bytes + all[i + 1]
     elseif kind == 'c:' then
       chapters = chapters + all[i + 1]
+    elseif kind == 's:' then
+      segments = segments + all[i + 1]
     elseif kind == 'r:' and with_reserved then
       local p, c, b = string.match(all[i + 1], '^(%d+) (%d+) (%d+)$')
       more, chapters, bytes = more + p, chapters + c, bytes + b
     end
   end
-  return redis.call('ZCARD', projects) + more, chapters, bytes
+  return redis.call('ZCARD', projects) + more, chapters, bytes, segments
 end
 
 if verb == 'of' then
-  local count, chapters, bytes = sums(false)
-  local found = redis.call('HMGET', usage, 's', 'n')
-  return { count, chapters, bytes, tonumber(found[1] or 0), tonumber(found[2] or 0) }
+  local count, chapters, bytes, segments = sums(false)
+  return { count, chapters, bytes, segments, tonumber(redis.call('HGET', usage, 'n') or 0) }
+elseif verb == 'segment' then
+  local _, _, _, segments = sums(false)
+  if segments + ARGV[4] > tonumber(ARGV[5]) then
+    return 'full'
+  elseif redis.call('EXISTS', project) == 1 then
+    redis.call('HINCRBY', usage, 's:' .. ARGV[3], ARGV[4])
+  end
+  return 'ok'
+elseif verb == 'segments' then
+  if redis.call('EXISTS', project) == 1 then
+    redis.call('HSET', usage, 's:' .. ARGV[3], ARGV[4])
+  end
+  return 'ok'
 elseif verb == 'reserve' then
   local more = { tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]) }
   local lease = tonumber(ARGV[6])
@@ -69,7 +84,7 @@ release(id)
 if verb == 'release' then
   return 'ok'
 elseif verb == 'forget' then
-  redis.call('HDEL', usage, 'b:' .. ARGV[3], 'c:' .. ARGV[3])
+  redis.call('HDEL', usage, 'b:' .. ARGV[3], 'c:' .. ARGV[3], 's:' .. ARGV[3])
   return 'ok'
 elseif verb == 'create' then
   redis.call('HSET', project, unpack(ARGV, 6))

@@ -89,17 +89,14 @@ class Usage:
         """What the user has."""
         return Used(*(await self.run(user, "", "of", "-")))
 
-    async def add_segment(self, user: str, bytes: int) -> bool:
+    async def add_segment(self, user: str, project: str, bytes: int) -> bool:
         """Counts the sound of a segment that is to be kept; False where the user's have no room for it."""
-        total = int(await self._redis.hincrby(keys.usage(user), "s", bytes))
-        if total <= self._most_segments:
-            return True
-        await self._redis.hincrby(keys.usage(user), "s", -bytes)
-        return False
+        told = ("segment", "-", project, bytes, self._most_segments)
+        return bool(await self.run(user, project, *told) == b"ok")
 
-    async def set_segments(self, user: str, bytes: int) -> None:
-        """Sets how many bytes the user's segments were found to have."""
-        await self._redis.hset(keys.usage(user), "s", str(bytes))
+    async def set_segments(self, user: str, project: str, bytes: int) -> None:
+        """Sets how many bytes a project's segments were found to have."""
+        await self.run(user, project, "segments", "-", project, bytes)
 
     async def run(self, user: str, project: str, *told: str | int) -> Any:
         """Runs the script (see `usage.lua`)."""

@@ -90,10 +90,10 @@ async def test_oldest_segments_of_a_bucket_make_room(s3: S3Server, settings: Any
         # Its clock tells whole seconds: the next one must be younger.
         put = datetime.now(UTC)
         await until(lambda put=put: datetime.now(UTC) > put.replace(microsecond=0) + timedelta(seconds=1))
-    assert await sweep_segments(storage, settings) == 0
-    assert await sweep_segments(storage, settings.model_copy(update={"max_segment_bytes": 250})) == 1
+    assert (await sweep_segments(storage, settings))[0] == 0
+    assert (await sweep_segments(storage, settings.model_copy(update={"max_segment_bytes": 250})))[0] == 1
     assert sorted([file.path[-6:] async for file in storage.files(SEGMENTS)]) == ["1.flac", "2.flac"]
-    assert await sweep_segments(storage, settings.model_copy(update={"segment_days": 1e-9})) == 2
+    assert (await sweep_segments(storage, settings.model_copy(update={"segment_days": 1e-9})))[0] == 2
     assert await asyncio.wait_for(anext(storage.files(SEGMENTS), None), 10) is None
 
 

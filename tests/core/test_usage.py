@@ -163,7 +163,10 @@ async def test_create_that_fails_leaves_nothing_and_counts_nothing(
     assert await projects.ids(USER) == []
 
 
-async def test_segments_beyond_their_room_are_not_kept(redis: Redis, settings: Settings) -> None:
+async def test_segments_beyond_their_room_are_not_kept(redis: Redis, projects: Projects, settings: Settings) -> None:
+    project, _ = await projects.create(USER, Manuscript(b"x", "txt", "A book", "en"))
     used = Usage(redis, settings.model_copy(update={"max_segment_bytes_per_user": 100}))
-    assert [await used.add_segment(USER, 60) for _ in range(3)] == [True, False, False]
+    assert [await used.add_segment(USER, project.id, 60) for _ in range(3)] == [True, False, False]
     assert (await used.of(USER)).segment_bytes == 60
+    await projects.delete(USER, project.id)
+    assert (await used.of(USER)).segment_bytes == 0

@@ -33,16 +33,16 @@ async def keep(store: Storage, settings: Settings, name: str, size: int, age: fl
 async def test_old_segments_go(storage: Storage, settings: Settings) -> None:
     old = await keep(storage, settings, "old", 10, 31 * DAY)
     new = await keep(storage, settings, "new", 10, 29 * DAY)
-    assert await sweep_segments(storage, settings) == 1
+    assert (await sweep_segments(storage, settings))[0] == 1
     assert (old.exists(), new.exists()) == (False, True)
 
 
 async def test_oldest_segments_make_room(storage: Storage, settings: Settings) -> None:
     files = [await keep(storage, settings, f"s{number}", 100, (20 - number) * 60) for number in range(20)]
     few = settings.model_copy(update={"max_segment_bytes": 1000})
-    assert await sweep_segments(storage, few) == 11
+    assert (await sweep_segments(storage, few))[0] == 11
     assert [file.exists() for file in files] == [False] * 11 + [True] * 9
-    assert await sweep_segments(storage, few) == 0
+    assert (await sweep_segments(storage, few))[0] == 0
 
 
 async def test_upload_that_was_never_finished_goes_after_a_day(storage: Storage, settings: Settings) -> None:
@@ -56,7 +56,7 @@ async def test_upload_that_was_never_finished_goes_after_a_day(storage: Storage,
 
 
 async def test_nothing_kept_is_nothing_to_sweep(storage: Storage, settings: Settings) -> None:
-    assert await sweep_segments(storage, settings) == 0
+    assert (await sweep_segments(storage, settings))[0] == 0
 
 
 @pytest.fixture

@@ -64,7 +64,8 @@ class ProjectShelf:
 
     async def keep_part(self, sound: str, part: Path) -> None:
         """Keeps it as long as there is room, as for a segment."""
-        if await self._files.usage.add_segment(self._user, (await asyncio.to_thread(part.stat)).st_size):
+        size = (await asyncio.to_thread(part.stat)).st_size
+        if await self._files.usage.add_segment(self._user, self._project, size):
             await self._store.put(self._part(sound), part)
 
     async def fetch_cover(self, target: Path) -> bool:

@@ -57,7 +57,7 @@ class ProjectSegments:
 
     def __init__(self, store: Storage, user: str, project: str, usage: Usage) -> None:
         self._store = store
-        self._user = user
+        self._user, self._project = user, project
         self._usage = usage
         self._path = partial(segment_path, user, project)
 
@@ -77,7 +77,7 @@ class ProjectSegments:
     async def put(self, name: str, pcm: Pcm) -> None:
         """Keeps it as long as there is room for the user's; else it is voiced anew where it is wanted again."""
         content = await asyncio.to_thread(packed, pcm)
-        if await self._usage.add_segment(self._user, len(content)):
+        if await self._usage.add_segment(self._user, self._project, len(content)):
             await self._store.put(self._path(name), content)
 
     def _has(self, name: str) -> Callable[[], Awaitable[bool]]:
