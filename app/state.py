@@ -32,7 +32,7 @@ from app.core.projects import Projects
 from app.core.queue import WorkQueue
 from app.core.rates import InFlight, Rates
 from app.core.readiness import Readiness
-from app.core.redis import connect, prepare
+from app.core.redis import connect, fault_of, prepare
 from app.core.settings import Settings
 from app.core.status import status_of
 from app.core.storage import Storage
@@ -105,7 +105,7 @@ async def opened(settings: Settings) -> AsyncIterator[State]:
             places.running(),
             capacity.running(),
             guard.watching(keyring),
-            exposed(settings, "web"),
+            exposed(settings, "web", partial(fault_of, redis)),
         ):
             with drain.on_signals():
                 yield State(

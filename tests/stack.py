@@ -85,7 +85,7 @@ def running(**settings: str) -> Iterator[Stack]:
     )
     try:
         link = _wait_for_link(process, folder / "up.log")
-        yield Stack(f"http://127.0.0.1:{port}", link, folder / "data", process, settings)
+        yield Stack(link.partition("/signin")[0], link, folder / "data", process, settings)
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGINT)

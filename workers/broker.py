@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from types import FrameType
 
@@ -44,13 +45,13 @@ def setup() -> None:
         # … on which actors run, …
         taking,
         # … and on which the connections live, so it comes after and goes before.
-        OpenRuntime(settings),
+        OpenRuntime(settings, taking.fault),
     ):
         broker.add_middleware(middleware)
     dramatiq.set_broker(broker)
 
 
-def _taking(settings: Settings) -> tuple[Broker, Middleware]:
+def _taking(settings: Settings) -> tuple[Broker, Delivered | Fetched]:
     """The broker, and what takes messages from it."""
     if is_rabbitmq(settings.queue):
         return rabbitmq_broker(settings.queue), Delivered(settings.worker_threads)
@@ -61,13 +62,14 @@ def _taking(settings: Settings) -> tuple[Broker, Middleware]:
 class OpenRuntime(Middleware):
     """Opens the worker's runtime on the event loop before it takes work, and closes it after the last."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, fault: Callable[[], str] = str) -> None:
         self._settings = settings
+        self._fault = fault
         self._opened: AbstractAsyncContextManager[runtime.Runtime] | None = None
 
     def before_worker_boot(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
         _leave_once()
-        self._opened = runtime.opened(self._settings)
+        self._opened = runtime.opened(self._settings, self._fault)
         runtime.set_current(on_loop(self._opened.__aenter__()))
         garbage.settle()
 

@@ -43,6 +43,10 @@ class Delivered(Middleware):
         worker.queue_prefetch = self._at_once
         thread.loop.call_soon_threadsafe(self._door.desk.open)
 
+    def fault(self) -> str:
+        """Nothing: Dramatiq's consumers connect anew by themselves."""
+        return ""
+
     def before_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
         if self._door is not None:
             on_loop(self._door.desk.close(self._patience))

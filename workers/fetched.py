@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
@@ -40,6 +41,7 @@ _LONGEST_PAUSE = 3.0
 _DEAF_PAUSE = 0.25
 _MAINTENANCE_SECONDS = 1.0
 _LEAVING_SECONDS = 1.0
+_SILENT_SECONDS = 15.0
 _AGAIN_SECONDS = (0.1, 0.5)
 
 
@@ -72,13 +74,19 @@ class Fetched(Middleware):
     def before_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
         on_loop(self._close())
 
+    def fault(self) -> str:
+        """Why no jobs are taken, in words; nothing where they are, or would be if there were room."""
+        silent = [intake.queue for intake in self._intakes.values() if intake.silent_seconds > _SILENT_SECONDS]
+        return f"it asks for no jobs of {', '.join(silent)}" if self._tasks and silent else ""
+
     async def _open(self) -> None:
         self._bell.open()
         self._desk.open()
         self._tasks = [asyncio.create_task(intake.run()) for intake in self._intakes.values()]
 
     async def _close(self) -> None:
-        await end(*self._tasks)
+        leaving, self._tasks = self._tasks, []
+        await end(*leaving)
         await self._desk.close(self._patience)
         closing = [asyncio.create_task(intake.close()) for intake in self._intakes.values()]
         await asyncio.wait(closing, timeout=_LEAVING_SECONDS)
@@ -108,7 +116,8 @@ class Intake:
         put: Callable[[dramatiq.MessageProxy], None],
     ) -> None:
         self._broker = broker
-        self._queue = queue
+        self.queue = queue
+        self._asked = time.monotonic()
         self._at_once = at_once
         self._bell = bell
         self._put = put
@@ -121,6 +130,11 @@ class Intake:
         self._pause = _FIRST_PAUSE
         self._maintained = 0.0
         bell.hang(queue, self.ring)
+
+    @property
+    def silent_seconds(self) -> float:
+        """How long ago the broker last answered. It is asked every three seconds, also where there is no room."""
+        return time.monotonic() - self._asked
 
     def ring(self) -> None:
         """Has it look now."""
@@ -152,12 +166,12 @@ class Intake:
                 lost = False
             except (RedisError, OSError) as error:
                 if not lost:
-                    logger.warning("queue_lost", queue=self._queue, error=str(error))
+                    logger.warning("queue_lost", queue=self.queue, error=str(error))
                 lost = True
                 await asyncio.sleep(random.uniform(*_AGAIN_SECONDS))
             except Exception:
                 # Whatever it was: a worker that goes on, but fetches no more of a queue, would be seen by nobody.
-                logger.exception("intake_broke", queue=self._queue)
+                logger.exception("intake_broke", queue=self.queue)
                 await asyncio.sleep(random.uniform(*_AGAIN_SECONDS))
 
     async def close(self) -> None:
@@ -168,7 +182,7 @@ class Intake:
             # What came without a ring, because this worker would look for it, is theirs as well.
             await self._exchange(0, ring=True)
         except (RedisError, OSError) as error:
-            logger.warning("queue_lost", queue=self._queue, error=str(error))
+            logger.warning("queue_lost", queue=self.queue, error=str(error))
 
     async def _look(self) -> None:
         """One look for messages, and a pause, should nobody ring."""
@@ -193,10 +207,10 @@ class Intake:
         now = asyncio.get_running_loop().time()
         maintain = now > self._maintained + _MAINTENANCE_SECONDS
         telling = list(self._told)
-        commands = [self._broker.command(how, self._queue, id) for how, id in telling]
+        commands = [self._broker.command(how, self.queue, id) for how, id in telling]
         if ring or any(how == "requeue" for how, _ in telling):
-            commands.append(("PUBLISH", keys.BELL, self._queue))
-        commands.append(self._broker.command("fetch", self._queue, room, maintain=maintain))
+            commands.append(("PUBLISH", keys.BELL, self.queue))
+        commands.append(self._broker.command("fetch", self.queue, room, maintain=maintain))
         self._told.clear()
         try:
             *_, fetched = await ask_all(self._broker.redis, commands)
@@ -204,6 +218,7 @@ class Intake:
             self._doubtful = True
             self._told.extendleft(reversed(telling))
             raise
+        self._asked = time.monotonic()
         if maintain:
             self._maintained = now
         return fetched  # type: ignore[no-any-return] # as the script has it
@@ -211,7 +226,7 @@ class Intake:
     async def _settle(self) -> None:
         """Gives back what was fetched for this worker and did not arrive. Raises RedisError, OSError."""
         known = self._held | {id for _, id in self._told}
-        fetched = await self._broker.fetched(self._queue)
+        fetched = await self._broker.fetched(self.queue)
         self._told.extend(("requeue", id) for id in fetched if id not in known)
         self._doubtful = False
 
@@ -222,7 +237,7 @@ class Intake:
             message = Message.decode(data)
             id = message.options["redis_message_id"]
         except (DecodeError, TypeError, KeyError):
-            logger.exception("message_unreadable", queue=self._queue)
+            logger.exception("message_unreadable", queue=self.queue)
             return
         self._held.add(id)
         self._put(MessageProxy(message))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -21,7 +21,7 @@ from app.core.jobs import Jobs
 from app.core.models import compact
 from app.core.projects import Projects
 from app.core.queue import WorkQueue
-from app.core.redis import connect, prepare
+from app.core.redis import connect, fault_of, prepare
 from app.core.settings import Settings
 from app.core.storage import Storage
 from app.core.tasks import end
@@ -51,8 +51,15 @@ class Runtime:
 
 
 @asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[Runtime]:
-    """Opens everything, tells the voices, and looks after what got lost, until the context ends."""
+async def opened(settings: Settings, fault: Callable[[], str] = str) -> AsyncIterator[Runtime]:
+    """Opens everything, tells the voices, and looks after what got lost, until the context ends.
+
+    `fault`: why this worker takes no jobs, in words; nothing where it does.
+    """
+
+    async def examine() -> str:
+        return await fault_of(redis) or fault()
+
     await asyncio.to_thread(clear_away)
     redis = connect(settings.redis, patient=True)
     await prepare(redis)
@@ -71,7 +78,7 @@ async def opened(settings: Settings) -> AsyncIterator[Runtime]:
     try:
         # Here, not when the broker is set up: Dramatiq forks in between.
         with tracing.running("smartvoice-worker"):
-            async with capacity.running(), exposed(settings, "worker"), scraped(settings, redis):
+            async with capacity.running(), exposed(settings, "worker", examine), scraped(settings, redis):
                 yield runtime
     finally:
         await end(*tasks)

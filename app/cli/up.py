@@ -24,6 +24,7 @@ from app.auth.accounts import check_name
 from app.auth.sessions import Sessions
 from app.cli import embedded, private
 from app.cli.sample import add_sample
+from app.cli.watching import Watch
 from app.core.addresses import address_of, bound
 from app.core.errors import Problem
 from app.core.logs import configure_logs
@@ -49,16 +50,28 @@ class Child:
     output: Path | None = None
     pause: float = _FIRST_PAUSE
     process: asyncio.subprocess.Process | None = field(default=None, repr=False)
+    began: float = 0.0
+
+    @property
+    def pid(self) -> int | None:
+        """The process' id, which is that of its group; None while it does not run."""
+        running = self.process is not None and self.process.returncode is None
+        return self.process.pid if running and self.process else None
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was started."""
+        return asyncio.get_running_loop().time() - self.began
 
     async def keep_running(self) -> None:
         """Starts it, and starts it again whenever it ends; ever more slowly if it ends at once."""
         loop = asyncio.get_running_loop()
         while True:
-            began = loop.time()
+            self.began = loop.time()
             await self.start()
             assert self.process is not None
             status = await self.process.wait()
-            if loop.time() - began > _HEALTHY_SECONDS:
+            if self.age > _HEALTHY_SECONDS:
                 self.pause = _FIRST_PAUSE
             console.print(f"[yellow]{self.name} ended with status {status}; starting it again[/]")
             self.kill()
@@ -84,15 +97,15 @@ class Child:
             with suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
 
-    async def stop(self) -> None:
-        """Tells it to end, and after a while makes it."""
+    async def stop(self, seconds: float = _STOP_SECONDS) -> None:
+        """Tells it to end, and after so many seconds makes it."""
         if self.process is None:
             return
         # To the process alone, which tells its own: Dramatiq takes a second signal for "at once".
         with suppress(ProcessLookupError):
             self.process.terminate()
         try:
-            await asyncio.wait_for(self.process.wait(), _STOP_SECONDS)
+            await asyncio.wait_for(self.process.wait(), seconds)
         except TimeoutError:
             console.print(f"[yellow]{self.name} does not end; killing it[/]")
         self.kill()
@@ -123,6 +136,7 @@ class Stack:
         self._settings = settings
         self._output = output
         self._keepers: list[tuple[Child, asyncio.Task[None]]] = []
+        self._watches: list[asyncio.Task[None]] = []
         self.redis = connect(settings.redis, patient=True)
 
     async def start(self) -> bool:
@@ -136,14 +150,17 @@ class Stack:
         self._keep("web", _smartvoice("web"))
         for worker in range(1, settings.worker_processes + 1):
             self._keep(f"worker {worker}", _smartvoice("worker", "--processes", "1"))
+        watch = Watch(settings, [child for child, _ in self._keepers])
+        self._watches.append(asyncio.create_task(watch.run()))
         return await _serving(settings)
 
     async def stop(self) -> None:
         """The web side and the workers at once, then Redis, which they need to the last."""
         await self.redis.aclose()
-        for _, task in self._keepers:
+        tasks = [*self._watches, *(task for _, task in self._keepers)]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*(task for _, task in self._keepers), return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         children = [child for child, _ in self._keepers]
         await asyncio.gather(*(child.stop() for child in children if child.name != "Redis"))
         await asyncio.gather(*(child.stop() for child in children if child.name == "Redis"))

@@ -3,6 +3,8 @@
 A port that several processes share answers from one of them, whichever it is; so that one gathers. The sockets lie in a
 folder that belongs to this installation on this machine and that nobody else may look into. A process that was killed
 leaves a socket that refuses: it is taken away. One that does not answer within a second is left out, and counted.
+
+By the same sockets each process tells its health (`GET /health`), which `smartvoice up` asks for.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import re
 import stat
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -37,6 +40,8 @@ Side = Literal["web", "worker"]
 SILENT = ("smartvoice_silent_processes", "Processes of this machine that did not tell their metrics in time.")
 
 _PATIENCE_SECONDS = 1.0
+_HEALTH_SECONDS = 5.0
+_PID = re.compile(r"-(\d+)")
 _HEAD = b"HTTP/1.0 200 OK\r\nContent-Type: " + CONTENT_TYPE.encode() + b"\r\nConnection: close\r\n\r\n"
 _REFUSAL = b"HTTP/1.0 401 Unauthorized\r\nWWW-Authenticate: Bearer\r\nConnection: close\r\n\r\n"
 
@@ -53,14 +58,25 @@ def folder_of(settings: Settings) -> Path:
     return Path(tempfile.gettempdir(), f"smartvoice-{os.getuid()}-{place}")
 
 
+Examine = Callable[[], Awaitable[str]]
+"""What is wrong with a process, in words; nothing where all is well."""
+
+
 @asynccontextmanager
-async def exposed(settings: Settings, side: Side) -> AsyncIterator[None]:
+async def exposed(settings: Settings, side: Side, examine: Examine) -> AsyncIterator[None]:
     """Answers on this process' socket while the context is open; where it cannot, the log says so and nothing else."""
+
+    async def tell(head: bytes) -> bytes:
+        return (await examine()).encode() if head.startswith(b"GET /health ") else generate_latest(REGISTRY)
+
+    async def answer_own(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await answer(reader, writer, tell)
+
     async with AsyncExitStack() as stack:
         try:
             folder = _prepared(folder_of(settings))
             path = folder / f"{side}-{os.getpid()}.{new_id()[:6]}"
-            server = await asyncio.start_unix_server(_answer_own, path)
+            server = await asyncio.start_unix_server(answer_own, path)
             stack.push_async_callback(_close, server, path)
         except (OSError, Unsafe) as error:
             logger.warning("metrics_unexposed", error=str(error))
@@ -79,7 +95,8 @@ async def families_of(settings: Settings) -> list[Metric]:
     """The same as families, by name. Samples have the label `process`, such as `web-4711`."""
     folder = folder_of(settings)
     sockets = {path.stem: path for path in sorted(folder.iterdir())} if folder.is_dir() else {}
-    texts = dict(zip(sockets, await asyncio.gather(*map(_ask, sockets.values())), strict=True))
+    asked = (_ask(path, "metrics") for path in sockets.values())
+    texts = dict(zip(sockets, await asyncio.gather(*asked), strict=True))
     families: dict[str, Metric] = {}
     for process, text in texts.items():
         for family in text_string_to_metric_families(text or ""):
@@ -89,6 +106,16 @@ async def families_of(settings: Settings) -> list[Metric]:
         text is None and path.exists() for (_, path), text in zip(sockets.items(), texts.values(), strict=True)
     )
     return [*families.values(), GaugeMetricFamily(*SILENT, silent)]
+
+
+async def health_of(settings: Settings) -> dict[int, str | None]:
+    """What each process of this machine says is wrong with it, by its id; None where it does not answer."""
+    folder = folder_of(settings)
+    sockets = sorted(folder.iterdir()) if folder.is_dir() else []
+    told = await asyncio.gather(*(_ask(path, "health", _HEALTH_SECONDS) for path in sockets))
+    # What refused is gone, and its socket with it.
+    found = {path: text for path, text in zip(sockets, told, strict=True) if text is not None or path.exists()}
+    return {int(number[1]): text for path, text in found.items() if (number := _PID.search(path.stem))}
 
 
 class _Fixed(Collector):
@@ -126,14 +153,6 @@ def _forget(path: Path) -> None:
         path.parent.rmdir()
 
 
-async def _answer_own(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await answer(reader, writer, _own)
-
-
-async def _own(head: bytes) -> bytes:
-    return generate_latest(REGISTRY)
-
-
 async def answer(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, tell: Callable[[bytes], Awaitable[bytes | None]]
 ) -> None:
@@ -148,13 +167,13 @@ async def answer(
     writer.close()
 
 
-async def _ask(path: Path) -> str | None:
-    """The metrics of the process at a socket; None where it does not answer."""
+async def _ask(path: Path, what: str, patience: float = _PATIENCE_SECONDS) -> str | None:
+    """The metrics or the health of the process at a socket; None where it does not answer."""
     try:
-        async with asyncio.timeout(_PATIENCE_SECONDS):
+        async with asyncio.timeout(patience):
             reader, writer = await asyncio.open_unix_connection(path)
             try:
-                writer.write(b"GET /metrics HTTP/1.0\r\n\r\n")
+                writer.write(f"GET /{what} HTTP/1.0\r\n\r\n".encode())
                 whole = await reader.read()
             finally:
                 writer.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any, cast
@@ -19,7 +20,7 @@ from redis.exceptions import (
     TimeoutError,
 )
 
-from app.core import cluster, sentinel
+from app.core import cluster, keys, sentinel
 from app.core.cluster import Cluster, is_cluster
 from app.core.errors import Problem, Unavailable
 from app.core.pipe import PipedRedis
@@ -61,6 +62,17 @@ async def prepare(redis: Redis | Cluster) -> None:
     if isinstance(redis, Cluster):
         with suppress(RedisError, OSError):
             await redis.initialize()
+
+
+async def fault_of(redis: Redis, seconds: float = 3.0) -> str:
+    """Why this client gets no answer from its Redis, in words; nothing where it does."""
+    try:
+        async with asyncio.timeout(seconds):
+            # Not PING, which the servers of a cluster that is down answer.
+            await redis.exists(keys.BUSY)
+    except (RedisError, OSError) as error:
+        return f"Redis does not serve it: {type(error).__name__} {error}".strip()
+    return ""
 
 
 def decoded(record: Mapping[Any, Any]) -> dict[str, str]:

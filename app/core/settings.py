@@ -78,6 +78,9 @@ class Settings(Limits):
     web_processes: int = Field(1, ge=1, description="web processes on that port")
     worker_processes: int = Field(2, ge=1, description="worker processes")
     worker_threads: int = Field(2, ge=1, description="jobs of each queue at once in each worker process")
+    watch_seconds: float = Field(
+        30, ge=1, description="seconds for which what `up` started may be unfit or silent before it is started anew"
+    )
     public_url: str = Field("", description="the address people use, where a proxy stands before SmartVoice")
     trusted_proxies: str = Field(
         "", description="addresses and networks of proxies whose `X-Forwarded-…` are believed, separated by commas"

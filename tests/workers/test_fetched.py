@@ -21,7 +21,7 @@ from tests.faults.proxy import Moment, RedisProxy
 from tests.stack import free_port
 from tests.support import until
 from workers import fetched
-from workers.fetched import Doorbell, Intake
+from workers.fetched import Doorbell, Fetched, Intake
 
 QUEUE = f"{keys.QUEUE_NAMESPACE}:{NARRATION}"
 NEVER = 3600.0
@@ -231,3 +231,16 @@ async def test_message_is_put_in_though_the_connection_breaks_meanwhile(settings
         await enqueue(proxy.url, "j1")
         assert proxy.sprung == 1
     assert await redis.llen(QUEUE) == 1
+
+
+async def test_worker_that_asks_for_no_more_jobs_says_so() -> None:
+    taking = Fetched(AwaitedBroker("unix:///nowhere/redis.sock"), 1)
+    await taking._open()
+    try:
+        assert taking.fault() == ""
+        for intake in taking._intakes.values():
+            intake._asked -= 20
+        assert taking.fault() == "it asks for no jobs of text-parsing, audio-generation, book-assembly"
+    finally:
+        await taking._close()
+    assert taking.fault() == ""  # one that leaves asks no more
