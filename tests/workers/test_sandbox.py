@@ -250,6 +250,17 @@ async def test_command_that_cannot_be_executed_is_status_125(tmp_path: Path) -> 
     assert said.startswith(b"sandbox: ")
 
 
+async def test_program_runs_where_the_machine_refuses_most_layers(tmp_path: Path) -> None:
+    # A sandbox in a sandbox: the outer filter refuses a session, namespaces, and being ended with the parent.
+    access = Access([*python.readable(), Path(__file__).parents[2]])
+    inner = launch([sys.executable, "-I", "-c", "print('runs')"], LIMITS, tmp_path, access, {})
+    process = await start(inner, limits=LIMITS, folder=tmp_path, access=access, stdout=PIPE, stderr=PIPE)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    printed, said = await asyncio.gather(process.stdout.read(), process.stderr.read())
+    assert (printed, said, (await process.end()).cause) == (b"runs\n", b"", Cause.FINISHED)
+
+
 async def test_program_ends_with_whoever_started_it(tmp_path: Path) -> None:
     code = (
         "import asyncio, sys\n"

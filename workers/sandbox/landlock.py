@@ -55,9 +55,13 @@ def ruleset(read: list[str], write: list[str]) -> int | None:
         rules = kernel.syscall(_CREATE_RULESET, attributes, len(attributes), 0)
     except OSError:
         return None
-    for allowed, paths in ((_READ, read), (_WRITE, write)):
-        for path in paths:
-            _allow(rules, path, allowed & rights)
+    try:
+        for allowed, paths in ((_READ, read), (_WRITE, write)):
+            for path in paths:
+                _allow(rules, path, allowed & rights)
+    except OSError:  # a filter lets rules be made and not filled
+        os.close(rules)
+        return None
     return rules
 
 

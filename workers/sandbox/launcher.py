@@ -17,6 +17,10 @@ import sys
 
 from workers.sandbox import identity, kernel, landlock, namespaces, seccomp
 
+TYPE_CHECKING = False  # `typing` takes longer to load than all else here
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 CANNOT_EXECUTE = 125
 SYSTEM = (
     "/usr",
@@ -70,7 +74,7 @@ def run() -> None:
 
 def become(order: Order) -> None:
     """Puts the layers around this process and executes the command in it. Raises OSError."""
-    os.setsid()
+    _try(os.setsid)
     os.closerange(3, _MOST_FILES)
     os.chdir(order.all("folder")[0])
     _set_signals()
@@ -101,10 +105,10 @@ def _bound(order: Order) -> None:
 
 
 def _limit(kind: int, soft: int, hard: int | None = None) -> None:
-    try:  # noqa: SIM105 # contextlib would have to be loaded
+    try:
         resource.setrlimit(kind, (soft, soft if hard is None else hard))
     except (OSError, ValueError):
-        pass  # macOS refuses the bound of addresses
+        return  # macOS refuses the bound of addresses
 
 
 def _enclose(order: Order) -> list[str]:
@@ -122,7 +126,7 @@ def _enclose(order: Order) -> list[str]:
     if "uid" in layers or counted:
         _limit(resource.RLIMIT_NPROC, order.number("processes"))
         layers.append("process limit")
-    namespaces.drop_capabilities()
+    _try(namespaces.drop_capabilities)
     # After whatever changes the user, which undoes it, and before the filter, which refuses to undo it.
     _die_with(order.number("parent"))
     return layers + _restrict(rules, "seccomp" not in without, fork=bool(order.number("fork")))
@@ -130,21 +134,25 @@ def _enclose(order: Order) -> list[str]:
 
 def _restrict(rules: int | None, filtered: bool, *, fork: bool) -> list[str]:
     layers = []
-    kernel.no_new_privileges()
-    if rules is not None:
-        landlock.restrict(rules)
+    _try(kernel.no_new_privileges)
+    if rules is not None and _try(lambda: landlock.restrict(rules)):
         layers.append("landlock")
-    if filtered and seccomp.available():
-        try:
-            seccomp.install(fork=fork)
-        except OSError:  # a kernel without filters
-            return layers
+    if filtered and seccomp.available() and _try(lambda: seccomp.install(fork=fork)):
         layers.append("seccomp")
     return layers
 
 
 def _die_with(parent: int) -> None:
     """Has the kernel end this process when its parent ends."""
-    kernel.prctl(_PR_SET_PDEATHSIG, _SIGKILL)
+    _try(lambda: kernel.prctl(_PR_SET_PDEATHSIG, _SIGKILL))
     if os.getppid() != parent:
         os._exit(CANNOT_EXECUTE)
+
+
+def _try(step: Callable[[], object]) -> bool:
+    """Whether a step could be taken: a container or a unit may refuse any call, and the program runs all the same."""
+    try:
+        step()
+    except OSError:
+        return False
+    return True
