@@ -14,7 +14,7 @@ from app.core.messages import Language
 from workers.manuscript import cover, splitter
 from workers.manuscript.convert import BOUNDS, safe_copy, to_markup
 from workers.manuscript.model import Chapter
-from workers.manuscript.program import Program, run
+from workers.manuscript.program import Program, produced, run
 from workers.report import Report
 from workers.sandbox import python
 from workers.sandbox.limits import Access, Limits
@@ -115,7 +115,7 @@ async def _split(text: Path, order: splitter.Order, folder: Path, timeout: float
     command = python.command(splitter.__name__, text.name, asked.name)
     program = Program(command, timeout, limits, access)
     await run(program, folder, output)
-    answer = json.loads(output.read_bytes())
+    answer = json.loads(produced(output, _LARGEST_OUTPUT))
     if "code" in answer:
         raise JobError(answer["code"], answer["message"])
     found: splitter.Found = answer
@@ -129,6 +129,6 @@ def _cover(name: str, folder: Path, source: Path, format: str, bounds: Bounds) -
     if format == "epub":
         picture = cover.from_archive(source, name, format, bounds)
     else:
-        file = folder / splitter.COVER
-        picture = file.read_bytes() if file.stat().st_size <= cover.LARGEST else b""
+        picture = produced(folder / splitter.COVER, _LARGEST_OUTPUT)
+        picture = picture if len(picture) <= cover.LARGEST else b""
     return picture if cover.type_of(picture) else b""

@@ -17,7 +17,7 @@ import pytest
 from app.core.errors import JobError
 from tests.stack import alive, command_of
 from tests.support import until
-from workers.manuscript.program import Program, run
+from workers.manuscript.program import Program, produced, run
 from workers.sandbox import python as packages
 from workers.sandbox.limits import Access, Limits
 
@@ -77,6 +77,35 @@ async def test_time_without_end_is_ended(tmp_path: Path, code: str) -> None:
 
 async def test_time_of_the_processor_is_bounded_by_the_system(tmp_path: Path) -> None:
     assert await failure(tmp_path, python("while True: pass", seconds=60, cpu_seconds=1)) == "conversion_timeout"
+
+
+@pytest.mark.parametrize("other", ["link", "second name", "pipe", "too large", "nothing"])
+def test_nothing_but_a_file_of_its_own_is_taken_from_a_program(tmp_path: Path, other: str) -> None:
+    secret, file = tmp_path / "secret", tmp_path / "file"
+    secret.write_text("secret")
+    match other:
+        case "link":
+            file.symlink_to(secret)
+        case "second name":
+            file.hardlink_to(secret)
+        case "pipe":
+            os.mkfifo(file)
+        case "too large":
+            file.write_text("x" * 11)
+    with pytest.raises(JobError) as caught:
+        produced(file, 10)
+    assert caught.value.code == "conversion_failed"
+    file.unlink(missing_ok=True)
+    file.write_text("x" * 10)
+    assert produced(file, 10) == b"x" * 10
+
+
+async def test_output_goes_where_it_is_to_go_whatever_a_program_put_there(tmp_path: Path) -> None:
+    secret, output = tmp_path / "secret", tmp_path / "output"
+    secret.write_text("secret")
+    output.symlink_to(secret)
+    assert await printed(tmp_path, python("print('text')")) == "text\n"
+    assert secret.read_text() == "secret"
 
 
 async def test_complaint_is_told(tmp_path: Path) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+import stat
 from asyncio import StreamReader
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 from app.core.errors import JobError
 from workers.leaving import give_way
@@ -49,7 +52,7 @@ async def run(program: Program, folder: Path, output: Path) -> None:
 
 async def _once(program: Program, folder: Path, output: Path) -> tuple[Exit, str]:
     """How it ended, and what it had to say against it."""
-    with output.open("wb") as file:
+    with _new(output) as file:
         process = await start(
             program.command, limits=program.limits, folder=folder, access=program.access, stdout=file, stderr=PIPE
         )
@@ -63,6 +66,27 @@ async def _once(program: Program, folder: Path, output: Path) -> tuple[Exit, str
     finally:
         await process.end()
     return _judged(exit, output, program.limits), said
+
+
+def _new(file: Path) -> BinaryIO:
+    """A file, and not what a program before this one may have put in its place."""
+    file.unlink(missing_ok=True)
+    return file.open("xb")
+
+
+def produced(file: Path, longest: int) -> bytes:
+    """What a program wrote to `file`, at most so many bytes, and never what a link of its making leads to.
+
+    Raises JobError (`conversion_failed`).
+    """
+    try:
+        with open(os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as content:
+            status = os.fstat(content.fileno())
+            if stat.S_ISREG(status.st_mode) and status.st_nlink == 1 and status.st_size <= longest:
+                return content.read(longest)
+    except OSError as error:
+        raise JobError("conversion_failed", "The converter left no file.") from error
+    raise JobError("conversion_failed", "The converter left a file of another kind.")
 
 
 def _judged(exit: Exit, output: Path, limits: Limits) -> Exit:

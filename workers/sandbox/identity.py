@@ -18,7 +18,8 @@ def become_other(folder: str, needed: list[str]) -> bool:
     """
     if os.geteuid() != 0 or not _capable():
         return False
-    there = [path for path in needed if os.path.exists(path)]
+    # What lies in the folder will be its own.
+    there = [path for path in needed if os.path.exists(path) and not f"{path}/".startswith(f"{folder}/")]
     groups = os.getgroups()
     for user in (_FIRST + os.getpid(), _NOBODY):
         try:
@@ -28,6 +29,8 @@ def become_other(folder: str, needed: list[str]) -> bool:
                 return True
         except OSError:
             continue  # a container that does not know of that id
+    # A program before this one may have had an id of its own.
+    _give(folder, 0)
     return False
 
 
@@ -58,6 +61,8 @@ def _change(user: int, saved: int) -> None:
 
 
 def _give(folder: str, user: int) -> None:
+    """Makes `folder` and its files `user`'s; not what else a program put there, such as a second name of a file."""
     os.chown(folder, user, user)
     for entry in os.scandir(folder):
-        os.chown(entry.path, user, user, follow_symlinks=False)
+        if entry.is_file(follow_symlinks=False) and entry.stat(follow_symlinks=False).st_nlink == 1:
+            os.chown(entry.path, user, user, follow_symlinks=False)
