@@ -6,24 +6,20 @@ names and this machine's own are; others have to be set.
 
 from __future__ import annotations
 
-import ipaddress
-import re
 import socket
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.core.addresses import plain
 from app.core.errors import Misdirected
+from app.core.hostnames import host_of, is_address, is_loopback
 from app.core.settings import Settings
 from app.endpoints.replies import on_problem
 from app.state import State
 
-_HOST = re.compile(r"(\[[0-9a-f:.]{2,45}\]|[a-z0-9._-]{1,253})(?::[0-9]{1,5})?")
 # Asked for by whoever watches over us, under whatever name it has for us; `/metrics` has a rule of its own.
 OPEN_PATHS = {"/healthz", "/readyz", "/metrics"}
-_LOOPBACK = {"localhost"}
 
 
 class AllowedHosts:
@@ -62,28 +58,6 @@ def names_of(settings: Settings) -> set[str]:
     own = {machine, f"{machine.partition('.')[0]}.local"}
     public = urlsplit(settings.public_url).hostname
     return {*settings.hosts, *own, settings.host.lower(), *({public} if public else ())} - {""}
-
-
-def host_of(header: str) -> str | None:
-    """The host that a `Host` header names, in small letters, without its port; None where it names none."""
-    match = _HOST.fullmatch(header.strip().lower())
-    return match[1].strip("[]").rstrip(".") if match else None
-
-
-def is_address(host: str) -> bool:
-    """Whether this is an IP address."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
-def is_loopback(host: str) -> bool:
-    """Whether this names the machine itself; names below `localhost` always do (RFC 6761, 6.3)."""
-    if host in _LOOPBACK or host.endswith(".localhost"):
-        return True
-    return is_address(host) and ipaddress.ip_address(plain(host)).is_loopback
 
 
 def _unknown() -> Misdirected:

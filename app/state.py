@@ -26,7 +26,8 @@ from app.core.answers import Answers
 from app.core.capacity import Capacity
 from app.core.etags import EntityTags
 from app.core.eventlog import EventLog
-from app.core.exposition import exposed
+from app.core.exposition import exposed, gathered
+from app.core.facts import facts
 from app.core.jobs import Jobs
 from app.core.projects import Projects
 from app.core.queue import WorkQueue
@@ -36,6 +37,7 @@ from app.core.redis import connect, fault_of, prepare
 from app.core.settings import Settings
 from app.core.status import status_of
 from app.core.storage import Storage
+from app.core.tasks import SharedCall, Turns
 from app.events.bulletin import Bulletin
 from app.events.drain import Drain
 from app.events.guard import Guard
@@ -73,6 +75,8 @@ class State(TypedDict):
     bodies: InFlight
     etags: EntityTags
     readiness: Readiness
+    turns: Turns
+    metrics: SharedCall[bytes]
 
 
 @asynccontextmanager
@@ -96,6 +100,7 @@ async def opened(settings: Settings) -> AsyncIterator[State]:
     guard = Guard(access, hub)
     projects = Projects(redis, storage, jobs, settings)
     readiness = Readiness(redis, storage)
+    metrics = SharedCall(partial(_metrics, settings, redis))
     bulletin = Bulletin(partial(status_of, settings, redis))
     snapshots = Snapshots(log, projects, jobs)
     streams = Streams(settings, hub, guard, places, drain, snapshots, bulletin)
@@ -134,11 +139,18 @@ async def opened(settings: Settings) -> AsyncIterator[State]:
                     bodies=InFlight(settings.max_bodies_at_once),
                     etags=EntityTags(settings.signing_key()),
                     readiness=readiness,
+                    turns=Turns(),
+                    metrics=metrics,
                 )
     finally:
+        await metrics.close()
         await readiness.close()
         await bulletin.close()
         await guard.close()
         await tokens.close()
         await queue.aclose()
         await redis.aclose()
+
+
+async def _metrics(settings: Settings, redis: Redis) -> bytes:
+    return await gathered(settings, await facts(settings, redis))

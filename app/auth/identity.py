@@ -42,6 +42,7 @@ async def identify(request: Request[State], *, tickets: bool = False) -> Identit
     cookie.
     """
     if request.scope["query_string"]:
+        site.check_query(request)
         if _IN_URL & request.query_params.keys():
             raise Unauthenticated("A token belongs in the Authorization header, never in a URL.", code="token_in_url")
         if tickets and request.method == "GET" and (ticket := request.query_params.get("ticket")) is not None:

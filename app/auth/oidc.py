@@ -32,6 +32,7 @@ MAX_BEGUN = 10_000
 """Sign-ins that are remembered at once, of some 2 KB each."""
 _PATIENCE_SECONDS = 8.0
 _FRESH_SECONDS = 3600.0
+_PAUSE_SECONDS = 0.5
 _LONGEST_SUBJECT = 255
 
 
@@ -61,6 +62,8 @@ class Provider:
         self._client_id = settings.oidc_client_id
         self._redis = redis
         self._client = _client(settings)
+        self._discovering = asyncio.Lock()
+        self._failed = -_PAUSE_SECONDS
 
     async def begin(self, begun: Begun) -> str:
         """The provider's address to send the browser to. Raises Unavailable (`provider_unavailable`)."""
@@ -130,7 +133,19 @@ class Provider:
         return begun
 
     async def _discover(self) -> dict[str, Any]:
-        """What the provider says of itself, at most an hour ago (OpenID Connect Discovery 1.0)."""
+        """What the provider says of itself, at most an hour ago (OpenID Connect Discovery 1.0).
+
+        Who comes while it is asked waits for that; where it could not be asked a moment ago, it is not asked again.
+        """
+        async with self._discovering:
+            if time.monotonic() - self._failed < _PAUSE_SECONDS:
+                raise TimeoutError("it could not be asked a moment ago")
+            self._failed = time.monotonic()  # unless it answers
+            metadata = await self._ask()
+            self._failed = -_PAUSE_SECONDS
+            return metadata
+
+    async def _ask(self) -> dict[str, Any]:
         if time.time() - self._client.server_metadata.get("_loaded_at", 0) > _FRESH_SECONDS:
             self._client.server_metadata.clear()
         metadata: dict[str, Any] = await self._client.load_server_metadata()

@@ -8,10 +8,21 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 
 from app.auth.cookies import is_secure
+from app.core.errors import BadRequest
 from app.state import State
 
+_OTHER_FIELDS = 20
 MAX_PATH = 1024
 """Characters of a path that somebody may be sent to."""
+
+
+def check_query(request: Request[State]) -> None:
+    """Refuses a query of more fields than one may have projects to name, before it is taken apart.
+
+    Raises BadRequest (`bad_query`).
+    """
+    if request.scope["query_string"].count(b"&") > request.state["settings"].max_projects + _OTHER_FIELDS:
+        raise BadRequest("The query has too many fields.", code="bad_query")
 
 
 def origin(request: Request[State]) -> str:

@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 
+_MAX_TOLD = 4096  # characters that are looked at, a hundred tags or so
 _TAG = re.compile(r'(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")')
 
 
@@ -28,4 +29,4 @@ def is_known(told: Sequence[str], tag: str) -> bool:
     """Whether the values of `If-None-Match` have `tag` among them, compared weakly, or are `*`."""
     if any(value.strip() == "*" for value in told):
         return True
-    return _TAG.fullmatch(tag) is not None and tag.removeprefix("W/") in _TAG.findall(", ".join(told))
+    return _TAG.fullmatch(tag) is not None and tag.removeprefix("W/") in _TAG.findall(", ".join(told)[:_MAX_TOLD])

@@ -5,14 +5,13 @@ Anybody may ask, and to find out writes into the storage, which can cost money.
 
 from __future__ import annotations
 
-import asyncio
 import time
 
 from redis.asyncio import Redis
 
 from app.core import keys
 from app.core.storage import Storage
-from app.core.tasks import end
+from app.core.tasks import SharedCall
 
 _FRESH_SECONDS = 0.5
 
@@ -24,21 +23,16 @@ class Readiness:
         self._redis = redis
         self._storage = storage
         self._checked = -_FRESH_SECONDS
-        self._checking: asyncio.Task[None] | None = None
+        self._look = SharedCall(self._check)
 
     async def check(self) -> None:
         """Raises RedisError, Unavailable (`storage_unavailable`) where either cannot be used."""
         if time.monotonic() - self._checked < _FRESH_SECONDS:
             return
-        if self._checking is None or self._checking.done():
-            self._checking = asyncio.create_task(self._check())
-            # Whoever asked may be gone by the time that it fails.
-            self._checking.add_done_callback(lambda task: task.cancelled() or task.exception())
-        await asyncio.shield(self._checking)
+        await self._look()
 
     async def close(self) -> None:
-        if self._checking is not None:
-            await end(self._checking)
+        await self._look.close()
 
     async def _check(self) -> None:
         # Not PING, which the servers of a cluster that is down answer.

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import Any
+from collections.abc import Callable, Coroutine
+from typing import Any, Generic, TypeVar
 
 _PATIENCE_SECONDS = 0.5
+
+T = TypeVar("T")
 
 
 async def done_within(future: asyncio.Future[Any], seconds: float) -> bool:
@@ -99,6 +102,30 @@ class _Turn:
                 turn.set_result(None)
                 return
         del self._waiting[self._name]
+
+
+class SharedCall(Generic[T]):
+    """Finds something out once for all who ask while it is being found out.
+
+    Args:
+        find: what finds it out; it goes on where those who asked have gone.
+    """
+
+    def __init__(self, find: Callable[[], Coroutine[Any, Any, T]]) -> None:
+        self._find = find
+        self._finding: asyncio.Task[T] | None = None
+
+    async def __call__(self) -> T:
+        """What `find` returns or raises."""
+        if self._finding is None or self._finding.done():
+            self._finding = asyncio.create_task(self._find())
+            # Whoever asked may be gone by the time that it fails.
+            self._finding.add_done_callback(lambda task: task.cancelled() or task.exception())
+        return await asyncio.shield(self._finding)
+
+    async def close(self) -> None:
+        if self._finding is not None:
+            await end(self._finding)
 
 
 async def end(*tasks: asyncio.Task[object]) -> None:

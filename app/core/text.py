@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ _MARKS = [
     (codecs.BOM_UTF16_BE, "utf-16"),
 ]
 _CHUNK = 64 * 1024
-_PIECE = 64 * 1024  # characters
+_PIECE = 16 * 1024  # characters
 # What a text without a mark may be in; of equals the first wins. UTF-8 is among them for files with a few broken bytes.
 _GUESSES = ["utf-8", "gb18030", "big5", "utf-16-le", "utf-16-be", "cp1252"]
 _SAMPLE = 64 * 1024
@@ -75,20 +76,32 @@ def encoding_of(head: bytes) -> str:
 
 def clean(text: str) -> str:
     """`text` as SmartVoice keeps it. Raises Unprocessable (`empty_text`) where nothing is left to be read."""
-    text = scrubbed(text)
+    return readable(scrubbed(text))
+
+
+def readable(text: str) -> str:
+    """`text`, scrubbed already. Raises Unprocessable (`empty_text`) where there is nothing in it to be read."""
     if not any(char.isalnum() for char in text):
         raise Unprocessable("There is no text in it that could be read aloud.", code="empty_text")
     return text
 
 
 def scrubbed(text: str) -> str:
-    """`text` with `\\n` as its only line end, and without control characters and direction marks.
+    """`text` with `\\n` as its only line end, and without control characters and direction marks."""
+    return "".join(scrubbed_pieces(text))
 
-    In pieces: a regular expression at work lets no other thread run, and there are texts that are nothing but marks.
-    """
-    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\x85", "\n").replace("\f", "\n")
-    pieces = (text[at : at + _PIECE] for at in range(0, len(text), _PIECE))
-    return "".join(_DIRECTION.sub("", _CONTROL.sub("", piece)) for piece in pieces)
+
+def scrubbed_pieces(text: str) -> Iterator[str]:
+    """`scrubbed`, a millisecond's work at a time: a regular expression lets no other thread run, and there are texts
+    that are nothing but marks."""
+    at = 0
+    while at < len(text):
+        end = at + _PIECE
+        if text[end - 1 : end] == "\r":
+            end += 1  # not between the two characters of one line end
+        piece = text[at:end].replace("\r\n", "\n").replace("\r", "\n").replace("\x85", "\n").replace("\f", "\n")
+        yield _DIRECTION.sub("", _CONTROL.sub("", piece))
+        at = end
 
 
 def title_of(line: str) -> str:
@@ -157,7 +170,14 @@ def _full_of_controls(text: str) -> bool:
 
 def _count(pattern: re.Pattern[str], text: str) -> int:
     """How many characters of `text` are of a class; piece by piece, because a list of all would be far larger."""
-    return sum(len(pattern.findall(text, start, start + _CHUNK)) for start in range(0, len(text), _CHUNK))
+    runs = _runs(pattern)
+    return sum(sum(map(len, runs.findall(text, start, start + _CHUNK))) for start in range(0, len(text), _CHUNK))
+
+
+@cache
+def _runs(pattern: re.Pattern[str]) -> re.Pattern[str]:
+    """Of one class of characters: to find runs of them takes a fraction of the time."""
+    return re.compile(f"(?:{pattern.pattern})+")
 
 
 def _likelihood(sample: bytes, encoding: str) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from typing import Any, TypeVar
@@ -12,11 +14,13 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
 from app.auth.identity import identity_of
+from app.core import text
 from app.core.errors import BadRequest, TooLarge, Unavailable, Unprocessable, UnsupportedMedia
 from app.endpoints.form import Form, parse
 from app.state import State
 
 _SMALL_BYTES = 64 * 1024
+_MAX_REST_SECONDS = 0.5
 
 
 class Body(BaseModel):
@@ -43,7 +47,34 @@ async def read_json(request: Request[State], model: type[BodyT], *, largest: int
             content = b"".join([chunk async for chunk in _bounded(request, largest).stream()])
         except ClientDisconnect as error:
             raise BadRequest("The body did not come to its end.", code="cut_off") from error
+        if len(content) <= _SMALL_BYTES:
+            return check(model, content)
+        async with request.state["turns"].of(identity_of(request).user):
+            return await _check_large(model, content)
+
+
+async def _check_large(model: type[BodyT], content: bytes) -> BodyT:
+    """`check`, which lets nobody else be served while it reads, with as long a rest afterwards."""
+    began = time.perf_counter()
+    try:
         return check(model, content)
+    finally:
+        await asyncio.sleep(min(time.perf_counter() - began, _MAX_REST_SECONDS))
+
+
+async def cleaned(request: Request[State], content: str) -> str:
+    """`app.core.text.clean`, with others served in between; one long text of a user at a time.
+
+    Raises Unprocessable (`empty_text`).
+    """
+    if len(content) <= _SMALL_BYTES:
+        return text.clean(content)
+    async with request.state["turns"].of(identity_of(request).user):
+        kept = []
+        for piece in text.scrubbed_pieces(content):
+            kept.append(piece)
+            await asyncio.sleep(0)
+        return text.readable("".join(kept))
 
 
 def kind_of(request: Request[State]) -> str:

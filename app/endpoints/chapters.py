@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field
@@ -10,12 +9,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.auth.identity import identity_of
-from app.core import text
 from app.core.jobs import Order
 from app.core.messages import NARRATION, Language
 from app.core.models import Chapter, Job, Model
 from app.core.storage import segment_path
-from app.endpoints.body import Body, absent, read_json
+from app.endpoints.body import Body, absent, cleaned, read_json
 from app.endpoints.idempotency import id_of, once
 from app.endpoints.project_parts import estimated
 from app.endpoints.projects import ChapterWithJob, EstimatedChapter, Speed, Text, Title, Voice
@@ -114,7 +112,7 @@ async def change(request: Request[State]) -> Response:
     changes = await read_json(request, ChapterChanges, largest=request.state["settings"].max_json_bytes)
     said = changes.model_dump(exclude_unset=True, exclude={"text"})
     record = {name: "" if value is None else str(value) for name, value in said.items()}
-    content = None if changes.text is None else await asyncio.to_thread(text.clean, changes.text)
+    content = None if changes.text is None else await cleaned(request, changes.text)
     chapter = await request.state["projects"].change_chapter(user, project, id, record, text=content)
     return reply(await _estimated(request, chapter))
 

@@ -176,11 +176,14 @@ async def _projects(request: Request[State], identity: Identity) -> frozenset[st
         raise NotFound("There is no such project for this ticket.")
     if len(asked) > request.state["settings"].max_projects:
         raise BadRequest("That is more projects than one can have.", code="too_many_projects")
-    standing = {project: await request.state["projects"].standing(identity.user, project) for project in asked}
-    if "unknown" in standing.values():
-        raise NotFound("There is no such project.")
-    there = frozenset(project for project, known in standing.items() if known == "there")
-    return there or None
+    there = set()
+    for project in asked:
+        standing = await request.state["projects"].standing(identity.user, project)
+        if standing == "unknown":
+            raise NotFound("There is no such project.")
+        if standing == "there":
+            there.add(project)
+    return frozenset(there) or None
 
 
 def _watches(request: Request[State]) -> bool:

@@ -7,10 +7,9 @@ import hmac
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app import hosts
 from app.core.errors import Forbidden, Unauthenticated
-from app.core.exposition import CONTENT_TYPE, gathered
-from app.core.facts import facts
+from app.core.exposition import CONTENT_TYPE
+from app.core.hostnames import host_of, is_loopback
 from app.openapi.operation import Answer, Operation, Operations
 from app.state import State
 
@@ -19,8 +18,7 @@ _FORWARDED = ("forwarded", "via", "x-forwarded-for", "x-real-ip")
 
 async def metrics(request: Request[State]) -> Response:
     _check(request)
-    settings = request.state["settings"]
-    text = await gathered(settings, await facts(settings, request.state["redis"]))
+    text = await request.state["metrics"]()
     return Response(text, headers={"Content-Type": CONTENT_TYPE, "Cache-Control": "no-store"})
 
 
@@ -37,9 +35,9 @@ def _check(request: Request[State]) -> None:
             raise Unauthenticated("The metrics want their own bearer token.", code="bad_token")
         return
     # By a name of this machine alone: a page of another site may have made a name of its own point here.
-    named = hosts.host_of(request.headers.get("host", "localhost"))
-    here = request.client is not None and hosts.is_loopback(request.client.host)
-    if not here or named is None or not hosts.is_loopback(named) or any(name in request.headers for name in _FORWARDED):
+    named = host_of(request.headers.get("host", "localhost"))
+    here = request.client is not None and is_loopback(request.client.host)
+    if not here or named is None or not is_loopback(named) or any(name in request.headers for name in _FORWARDED):
         raise Forbidden("Metrics are for this machine alone; set SMARTVOICE_METRICS_TOKEN.", code="not_from_here")
 
 

@@ -56,6 +56,7 @@ def _for_people(endpoint: Endpoint) -> Endpoint:
     @wraps(endpoint)
     async def told(request: Request[State]) -> Response:
         try:
+            site.check_query(request)
             return await endpoint(request)
         except Problem as problem:
             if request.state["provider"] is None or "text/html" not in request.headers.get("accept", ""):
@@ -137,7 +138,7 @@ OPERATIONS: Operations = {
             302: Answer("On to the provider.", headers=(location("^https?://", "The provider."),)),
             303: Answer(_TO_SIGN_IN, headers=(location("^/signin", "The sign-in page."),)),
         },
-        problems={404: ["not_found"], 429: ["too_many_sign_ins"], 503: ["too_busy", *_AWAY]},
+        problems={400: ["bad_query"], 404: ["not_found"], 429: ["too_many_sign_ins"], 503: ["too_busy", *_AWAY]},
     ),
     callback: Operation(
         "Come back from the OpenID provider",
@@ -147,11 +148,16 @@ OPERATIONS: Operations = {
             Parameter("code", {"type": "string"}, "What the provider lets us in for.", "query"),
         ),
         answers={303: Answer("Signed in, or refused: on to a page.", headers=(location("^/", "A page of ours."),))},
-        problems={400: ["bad_state"], 401: ["account_disabled", "provider_refused"], 404: ["not_found"], 503: _AWAY},
+        problems={
+            400: ["bad_query", "bad_state"],
+            401: ["account_disabled", "provider_refused"],
+            404: ["not_found"],
+            503: _AWAY,
+        },
     ),
     logout: Operation(
         "Sign out here and at the OpenID provider",
         answers={303: Answer("Signed out: on to a page.", headers=(location("^(/|https?://)", "Where to."),))},
-        problems={403: ["foreign_origin"], 404: ["not_found"], 503: _AWAY},
+        problems={400: ["bad_query"], 403: ["foreign_origin"], 404: ["not_found"], 503: _AWAY},
     ),
 }

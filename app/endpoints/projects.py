@@ -27,7 +27,7 @@ from app.core.messages import Language
 from app.core.models import MANUSCRIPT, VOICE_ID, Chapter, Job, Model, Project, compact
 from app.core.projects import Manuscript
 from app.core.settings import Settings
-from app.endpoints.body import Body, absent, check, kind_of, read_form, read_json
+from app.endpoints.body import Body, absent, check, cleaned, kind_of, read_form, read_json
 from app.endpoints.form import Form
 from app.endpoints.project_parts import document, project_list, project_snapshot
 from app.endpoints.replies import NO_STORE, reply
@@ -233,7 +233,7 @@ async def _manuscript(request: Request[State]) -> AsyncIterator[Manuscript]:
     else:
         asked = await read_json(request, NewText, largest=min(settings.max_json_bytes, settings.max_upload_bytes))
         # No bytes of unknown encoding here: what is read as UTF-8 again must not look like anything else.
-        content = BytesIO(await asyncio.to_thread(lambda: text.clean(asked.text).encode()))
+        content = BytesIO((await cleaned(request, asked.text)).encode())
         yield await _checked(request, asked, content, "txt", asked.title)
 
 

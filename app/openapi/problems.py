@@ -59,7 +59,7 @@ def _of_route(method: str, route: object) -> Iterable[Mapping[int, Sequence[str]
         yield {421: ["unknown_host"]}
     if not isinstance(route, Guarded):
         return
-    yield {401: CREDENTIAL, 503: ["keys_unavailable", *REDIS]}
+    yield {400: ["bad_query"], 401: CREDENTIAL, 503: ["keys_unavailable", *REDIS]}
     if route.param_convertors:
         yield {404: ["not_found"]}
     if method not in _SAFE:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from app.endpoints import replies, static
 from app.routes import ROUTES
 from tests.conftest import serve, signed_in
 from tests.support import Client
+from workers.scraped import _may_see
 
 FRIEND = "https://app.example"
 NAME = "-".join(["0" * 20] * 3)
@@ -196,9 +197,6 @@ async def test_parts_of_pages_are_not_served(anyone: httpx.AsyncClient) -> None:
         assert (answer.status_code, answer.headers["accept-ranges"]) == (200, "none")
 
 
-Check = Callable[[httpx.Response], bool]
-
-
 @pytest.mark.parametrize(
     ("changes", "host", "served"),
     [
@@ -254,3 +252,26 @@ async def test_host_that_a_proxy_tells_is_held_against_the_list(settings: Settin
         for told, status in (("books.example", 200), ("evil.example", 421), ("evil.example, books.example", 200)):
             answer = await http.get("/api/sign-in-options", headers={"X-Forwarded-Host": told})
             assert answer.status_code == status, told
+
+
+@pytest.mark.parametrize(
+    ("token", "head", "peer", "told"),
+    [
+        ("", "Host: localhost:9100", "127.0.0.1", True),
+        ("", "", "::1", True),
+        ("", "Host: evil.example", "127.0.0.1", False),
+        ("", "Host: localhost", "192.168.1.7", False),
+        ("", "Host: localhost\r\nHost: evil.example", "127.0.0.1", False),
+        ("a token of a kind", "Host: workers.example\r\nAuthorization: Bearer a token of a kind", "192.168.1.7", True),
+        ("a token of a kind", "Host: localhost", "127.0.0.1", False),
+    ],
+)
+def test_workers_metrics_are_told_as_ours_are(settings: Settings, token: str, head: str, peer: str, told: bool) -> None:
+    changed = settings.model_copy(update={"metrics_token": type(settings.metrics_token)(token)})
+    assert _may_see(changed, f"GET /metrics HTTP/1.1\r\n{head}\r\n".encode(), peer) is told
+
+
+async def test_query_of_too_many_fields_is_refused(alice: Client) -> None:
+    for path in ("/api/projects", "/api/events", "/auth/oidc/login", "/auth/oidc/callback"):
+        answer = await alice.http.get(f"{path}?{'x=&' * 1100}")
+        assert (answer.status_code, answer.json()["code"]) == (400, "bad_query"), path

@@ -25,7 +25,7 @@ from app.core.settings import Settings
 from tests.auth.provider import CLIENT_ID, CLIENT_SECRET, Person, ProviderProcess, providing
 from tests.conftest import serve
 from tests.stack import free_port
-from tests.support import Client
+from tests.support import Client, until
 
 
 @pytest.fixture
@@ -156,7 +156,11 @@ async def test_provider_that_is_away_is_503_and_the_others_sign_in(
         provider.stop()
         await provider.start()
         monkeypatch.undo()
-        assert (await carol.http.get("/auth/oidc/login")).status_code == httpx.codes.FOUND
+
+        async def again() -> bool:
+            return (await carol.http.get("/auth/oidc/login")).status_code == httpx.codes.FOUND
+
+        await until(again)
 
 
 async def test_sign_ins_that_begin_are_counted_by_address(oidc: Settings) -> None:
