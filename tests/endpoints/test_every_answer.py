@@ -12,8 +12,8 @@ import httpx
 import pytest
 from starlette.routing import Mount, Route
 
+from app.auth.sessions import Sessions
 from app.core.etags import EntityTags, is_known
-from app.core.projects import Projects
 from app.core.settings import Settings
 from app.core.storage import Storage, audio_path
 from app.endpoints import replies, static
@@ -115,14 +115,14 @@ async def mishap(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIt
     def fail(*_: Any) -> Any:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(Projects, "all", fail)
+    monkeypatch.setattr(Sessions, "all", fail)
     monkeypatch.setattr(replies, "_note", fail)
     listed = settings.model_copy(update={"cors_origins": FRIEND})
     async with serve(listed) as address, signed_in(address, listed, "alice") as alice:
         yield alice
 
 
-@pytest.mark.parametrize("path", ["/api/projects", "/api/projects/none"])
+@pytest.mark.parametrize("path", ["/api/sessions", "/api/projects/none"])
 async def test_bug_is_answered_with_them_too(mishap: Client, path: str) -> None:
     sent = {"X-Request-Id": "0123456789abcdef0123", "Origin": FRIEND}
     answer = await mishap.http.get(path, headers=sent)
