@@ -12,6 +12,7 @@ from app.core.archive import Bounds
 from app.core.errors import JobError
 from app.core.messages import Language
 from workers.manuscript import cover, splitter
+from workers.manuscript.chapters import LONGEST_CHAPTER
 from workers.manuscript.convert import BOUNDS, safe_copy, to_markup
 from workers.manuscript.model import Chapter
 from workers.manuscript.program import Program, produced, run
@@ -63,6 +64,7 @@ async def parse(
     *,
     max_chapters: int = MAX_CHAPTERS,
     max_characters: int = MAX_CHARACTERS,
+    max_chapter_characters: int = LONGEST_CHAPTER,
     bounds: Bounds = BOUNDS,
     timeout: float = TIMEOUT,
 ) -> Parsed:
@@ -90,6 +92,7 @@ async def parse(
             safe=safe.name if safe.exists() else "",
             max_chapters=max_chapters,
             max_characters=max_characters,
+            max_chapter_characters=max_chapter_characters,
         )
         found = await _split(text, order, folder, timeout)
         picture = await asyncio.to_thread(_cover, found["cover"], folder, source, format, bounds)

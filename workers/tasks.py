@@ -206,6 +206,7 @@ async def parse_manuscript(runtime: Runtime, claim: Claim, report: Report) -> Ma
             report,
             max_chapters=settings.max_chapters,
             max_characters=settings.max_characters,
+            max_chapter_characters=settings.max_chapter_characters,
             bounds=Bounds(settings.max_archive_entries, settings.max_inflated_bytes),
         )
     if parsed.cover:

@@ -40,6 +40,9 @@ class Limits(BaseSettings):
     )
     max_chapters: int = Field(2000, ge=1, description="most chapters of a project")
     max_characters: int = Field(5_000_000, ge=1, description="most characters of a project")
+    max_chapter_characters: int = Field(
+        100_000, ge=1000, description="most characters of a chapter; the parser cuts longer ones"
+    )
     max_pronunciations: int = Field(500, ge=0, le=500, description="most terms in a project's pronunciation dictionary")
     max_pronunciation_bytes: int = Field(
         64 * 1024, ge=0, description="largest pronunciation dictionary of a project, as JSON"

@@ -14,8 +14,9 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from app.core import keys, rearrange, storage
+from app.core.chapters import Chapters
 from app.core.deletion import Deletion
-from app.core.errors import Conflict, NotFound, Refused, TooMany, Unavailable, Unprocessable
+from app.core.errors import Conflict, NotFound, Refused, TooMany, Unavailable
 from app.core.jobs import Claim, Jobs, Order
 from app.core.lengths import MAX_AUTHOR, MAX_TITLE, shortened
 from app.core.messages import PARSING, Language
@@ -65,6 +66,7 @@ class Projects:
         self.usage = Usage(redis, settings)
         self.files = UserFiles(store, self.usage)
         self._deletion = Deletion(redis, store, jobs, settings)
+        self._changing = Chapters(redis, settings)
         self._rearranging = rearrange.Rearranging(redis, jobs.log, settings)
         self._add_chapters = redis.register_script(_ADD_CHAPTERS)
 
@@ -179,17 +181,14 @@ class Projects:
     async def change_chapter(
         self, user: str, project: str, chapter: str, changes: Mapping[str, str], *, text: str | None = None
     ) -> Chapter:
-        """Sets fields (`title`, `voice`, `speed`) of a chapter, its text, or both."""
+        """Sets fields (`title`, `voice`, `speed`) of a chapter, its text, or both. Raises what `Chapters` does."""
         before = await self._chapter(user, project, chapter)
         changes = dict(changes)
         if text is not None:
+            self._changing.check_length(text, int(before["characters"]))
             changes |= await self._store_text(user, project, chapter, text)
         if changes:
-            more = int(changes.get("characters", before["characters"])) - int(before["characters"])
-            async with self._redis.pipeline(transaction=True) as pipe:
-                pipe.hset(keys.chapter(user, chapter), mapping=fields(changes))
-                pipe.hincrby(keys.project(user, project), "characters", more)
-                await pipe.execute()
+            await self._changing.change(user, project, chapter, changes)
         return await self.chapter(user, project, chapter)
 
     async def split_chapter(
@@ -220,7 +219,7 @@ class Projects:
         """Merges a chapter with the one before it, which stays, and is returned; its audio is outdated then.
 
         The title of the other becomes a line of the text. Raises NotFound; Conflict (`chapter_busy`,
-        `chapter_changed`, `nothing_to_merge`), Unprocessable (`too_many_characters`), Unavailable.
+        `chapter_changed`, `nothing_to_merge`), Unprocessable (`chapter_too_long`, `too_many_characters`), Unavailable.
         """
         gone = await self._chapter(user, project, chapter)
         place = int(gone["position"]) - 2
@@ -232,6 +231,7 @@ class Projects:
             await self._store.get(storage.text_path(user, project, one["id"], one["text"])) for one in (before, gone)
         ]
         text = rearrange.together(texts[0].decode(), before["title"], gone["title"], texts[1].decode())
+        self._changing.check_length(text)
         await self._rearranging.merge(user, before, gone, await self._store_text(user, project, id, text))
         await self.usage.add(user, project, chapters=-1)
         if gone.get("audio"):
@@ -317,8 +317,6 @@ class Projects:
             raise Refused(answer.decode())
 
     async def _store_text(self, user: str, project: str, chapter: str, text: str) -> dict[str, str]:
-        if len(text) > self._settings.max_characters:
-            raise Unprocessable("The text is too long for one chapter.", code="too_many_characters")
         digest = _digest(text)
         await self.files.put(user, project, storage.text_path(user, project, chapter, digest), text.encode())
         return {"text": digest, "characters": str(len(text))}

@@ -3,13 +3,15 @@
 -- KEYS  1 log  2 user  3 project  4 the project's chapters  5 the project's latest jobs  6 open jobs
 --       7 the chapter that stays  8 the one that is new ("split") or goes ("merge")
 -- ARGV  1 "split" or "merge"  2 and 3 the ids of these two  4 and 5 the digests of their texts that this was made from
---       6 how many characters the project has more  7 the time  8 most chapters  9 the event's data
+--       6 how many characters the project has more  7 the time  8 most chapters and characters  9 the event's data
 --       10 channel  11 "PUBLISH" or "SPUBLISH"  12 log length  13 log lifetime, ms
 --       14 the digest of the text that the chapter which stays is to have
 --       then for the one that stays and the one that is new: how many items follow, and that many: name, value, …
--- Returns "ok", "done" (this was made before: the reply was lost), "gone", "changed", "busy" or "full".
+-- Returns "ok", "done" (this was made before: the reply was lost), "gone", "changed", "busy", "crowded" (too many
+--          chapters) or "full" (too many characters).
 
 local log, user, project, chapters, made, open, stays, other = unpack(KEYS)
+local most_chapters, most_characters = string.match(ARGV[8], '^(%d+) (%d+)$')
 local merging, stays_id, other_id = ARGV[1] == 'merge', ARGV[2], ARGV[3]
 
 if redis.call('EXISTS', project) == 0 then
@@ -37,7 +39,11 @@ if merging then
   if place_of_other ~= place + 1 or redis.call('HGET', other, 'text') ~= ARGV[5] then
     return 'changed'
   end
-elseif redis.call('ZCARD', chapters) >= tonumber(ARGV[8]) then
+elseif redis.call('ZCARD', chapters) >= tonumber(most_chapters) then
+  return 'crowded'
+end
+local more = tonumber(ARGV[6])
+if more > 0 and tonumber(redis.call('HGET', project, 'characters') or 0) + more > tonumber(most_characters) then
   return 'full'
 end
 for _, owner in ipairs({ 'manuscript', 'book', stays_id, other_id }) do

@@ -13,7 +13,8 @@ from typing import NamedTuple
 from redis.asyncio import Redis
 
 from app.core import keys
-from app.core.errors import Conflict, NotFound, Unprocessable
+from app.core.chapters import check
+from app.core.errors import Conflict
 from app.core.eventlog import PUSH, EventLog
 from app.core.lengths import numbered
 from app.core.models import compact, now
@@ -54,7 +55,7 @@ class Rearranging:
         """Puts `whole` in the place of the chapter `before`; the chapter `gone`, which follows it, is no more.
 
         Raises NotFound; Conflict: `chapter_busy` where a job is open for one of them, `chapter_changed` where one of
-        them is not as it was read.
+        them is not as it was read; Unprocessable (`too_many_characters`).
         """
         more = int(whole["characters"]) - int(before["characters"]) - int(gone["characters"])
         await self._run(user, "merge", before, gone["id"], gone["text"], more, [whole])
@@ -77,9 +78,9 @@ class Rearranging:
         told = self._log.pushing(user, compact({"projectId": project, "at": at, "gone": gone}))
         seen = [verb, stays["id"], other, stays["text"], digest]
         items = [item for record in records for item in (str(len(record) * 2), *_flat(record))]
-        limit = self._settings.max_chapters
-        arguments = [*seen, more, at, limit, *told, records[0]["text"], *items]
-        _check((await self._rearrange(keys=names, args=arguments)).decode())
+        limits = f"{self._settings.max_chapters} {self._settings.max_characters}"
+        arguments = [*seen, more, at, limits, *told, records[0]["text"], *items]
+        check((await self._rearrange(keys=names, args=arguments)).decode(), self._settings)
 
 
 def halves(text: str, title: str, offset: int) -> Halves:
@@ -113,14 +114,3 @@ def _readable(text: str) -> bool:
 
 def _flat(record: Record) -> list[str]:
     return [item for pair in record.items() for item in pair]
-
-
-def _check(answer: str) -> None:
-    if answer == "gone":
-        raise NotFound("There is no such chapter.")
-    if answer == "busy":
-        raise Conflict("This is being worked at; wait until it is done, or cancel it.", code="chapter_busy")
-    if answer == "changed":
-        raise Conflict("The chapter has been changed meanwhile; look at it again.", code="chapter_changed")
-    if answer == "full":
-        raise Unprocessable("The project has as many chapters as it may have.", code="too_many_chapters")

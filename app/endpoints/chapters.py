@@ -240,7 +240,8 @@ OPERATIONS: Operations = {
         body=ChapterChanges,
         answers={200: Answer("The chapter as it is now.", EstimatedChapter)},
         problems={
-            422: ["empty_text", "too_many_characters"],
+            409: ["chapter_busy"],
+            422: ["chapter_too_long", "empty_text", "too_many_characters"],
             429: ["storage_full"],
             503: ["storage_unavailable"],
         },
@@ -255,7 +256,7 @@ OPERATIONS: Operations = {
         problems={
             400: ["bad_idempotency_key"],
             409: ["chapter_busy", "chapter_changed", "idempotency_in_progress", "nothing_to_split"],
-            422: ["idempotency_mismatch", "too_many_chapters", "too_many_characters"],
+            422: ["idempotency_mismatch", "too_many_chapters"],
             429: ["storage_full", "too_many_chapters_in_all"],
             503: ["storage_unavailable"],
         },
@@ -269,7 +270,7 @@ OPERATIONS: Operations = {
         problems={
             400: ["bad_idempotency_key"],
             409: ["chapter_busy", "chapter_changed", "idempotency_in_progress", "nothing_to_merge"],
-            422: ["idempotency_mismatch", "too_many_characters"],
+            422: ["chapter_too_long", "idempotency_mismatch", "too_many_characters"],
             429: ["storage_full"],
             503: ["storage_unavailable"],
         },

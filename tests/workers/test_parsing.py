@@ -11,6 +11,7 @@ import pytest
 from app.core.errors import JobError
 from app.core.lengths import MAX_TITLE
 from app.core.messages import PARSING, Language
+from tests import bombs
 from tests.workers.conftest import Reports
 from workers import parsing
 from workers.parsing import Chapter, Parsed
@@ -140,3 +141,14 @@ async def test_thousands_of_headings_and_a_long_own_title_stay_within_bounds(par
     assert len(manuscript.title) == MAX_TITLE
     assert [len(chapter.title) for chapter in manuscript.chapters] == [MAX_TITLE] * 20
     assert manuscript.characters > 20 * 39_000
+
+
+@pytest.mark.parametrize("format", ["txt", "md", "html", "epub"])
+async def test_no_format_makes_a_chapter_longer_than_it_may_be(parse: Parse, reports: Reports, format: str) -> None:
+    paragraphs = [f"Paragraph {number} of a book without any heading." for number in range(100)]
+    marked = "".join(f"<p>{one}</p>" for one in paragraphs)
+    data = {"epub": bombs.with_zipfile(bombs.epub("</p><p>".join(paragraphs))), "html": marked.encode()}.get(format)
+    data = data or "\n\n".join(paragraphs).encode()
+    found = await parse(data, format, "Book", "en", reports, max_chapter_characters=1000)
+    assert max(len(chapter.text) for chapter in found.chapters) <= 1000
+    assert [line for one in found.chapters for line in one.text.split("\n") if line] == paragraphs

@@ -55,7 +55,7 @@ def split(text: str, title: str, tally: Tally | None = None, *, longest: int = L
     left_out = Tally()
     found = from_sections(_sections(text), title, left_out, longest=longest)
     if not found:
-        return _cut(Chapter(title, text.strip("\n")), longest)
+        return cut(Chapter(title, text.strip("\n")), longest)
     if tally:
         tally.left_out += left_out.left_out
     return found
@@ -93,7 +93,7 @@ def from_sections(
         if any(line.strip() for line in lines):
             last = chapters[-1]
             chapters[-1] = Chapter(last.title, _joined([last.text, *lines]), last.confidence, last.heading)
-    return [part for chapter in chapters for part in _cut(chapter, longest)]
+    return [part for chapter in chapters for part in cut(chapter, longest)]
 
 
 def _chapter(section: Section, above: list[Section], title: str, lines: list[str]) -> Chapter:
@@ -159,7 +159,8 @@ def _joined(lines: list[str]) -> str:
     return "\n".join(lines).strip("\n")
 
 
-def _cut(chapter: Chapter, longest: int) -> list[Chapter]:
+def cut(chapter: Chapter, longest: int) -> list[Chapter]:
+    """`chapter` in parts of at most `longest` characters, cut at paragraph ends where there are any."""
     if len(chapter.text) <= longest:
         return [chapter]
     return [

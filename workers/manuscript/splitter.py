@@ -13,6 +13,7 @@ import os
 import re
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TypedDict
 
@@ -45,6 +46,7 @@ class Order(TypedDict):
     safe: str
     max_chapters: int
     max_characters: int
+    max_chapter_characters: int
 
 
 class Found(TypedDict):
@@ -105,11 +107,14 @@ def _made(text: Path, order: Order) -> tuple[Manuscript, str]:
         with zipfile.ZipFile(text) as archive:
             manuscript, cover = epub.read(archive, title)
     elif format == "txt":
-        manuscript = chapters.read(_decoded(text, order), title)
+        manuscript = chapters.read(_decoded(text, order), title, longest=order["max_chapter_characters"])
     elif format == "md":
-        manuscript = markdown.split(_decoded(text, order), title)
+        manuscript = markdown.split(_decoded(text, order), title, longest=order["max_chapter_characters"])
     else:
         manuscript, cover = _of_markup(text, order)
+    # Here, for every format in the same way; what a format cut by itself is no longer than that.
+    cut = [part for one in manuscript.chapters for part in chapters.cut(one, order["max_chapter_characters"])]
+    manuscript = replace(manuscript, chapters=cut)
     _check(manuscript, order)
     return manuscript, cover
 
@@ -129,7 +134,8 @@ def _of_markup(text: Path, order: Order) -> tuple[Manuscript, str]:
         document.language = said.language
     if said.cover:
         Path(COVER).write_bytes(said.cover)
-    return structure.manuscript(document, order["title"]), COVER if said.cover else ""
+    longest = order["max_chapter_characters"]
+    return structure.manuscript(document, order["title"], longest=longest), COVER if said.cover else ""
 
 
 def _decoded(text: Path, order: Order) -> str:

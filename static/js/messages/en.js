@@ -327,6 +327,7 @@ export const messages = {
   "error.redis_unavailable": "The database cannot be reached right now. Try again in a moment.",
   "error.not_admin": "Only administrators may see this.",
   "error.redis_refused": "The database cannot take more right now. Try again later.",
+  "error.chapter_too_long": "The chapter would be longer than the server accepts. Split it.",
   "error.chapter_busy": "This chapter is being worked at. Wait until it is done, or cancel it.",
   "error.chapter_changed": "The chapter has been changed meanwhile. Look at it again.",
   "error.nothing_to_split": "There is nothing to read on one side of this place.",

@@ -327,6 +327,7 @@ export const messages = {
   "error.redis_unavailable": "暂时无法连接数据库，请稍后重试。",
   "error.not_admin": "只有管理员可以查看。",
   "error.redis_refused": "数据库暂时无法接受更多内容，请稍后重试。",
+  "error.chapter_too_long": "本章超出了服务器允许的长度，请拆分。",
   "error.chapter_busy": "这一章正在处理。请等待完成，或先取消。",
   "error.chapter_changed": "这一章刚被修改过，请重新查看。",
   "error.nothing_to_split": "此处有一侧没有可朗读的内容。",
