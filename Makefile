@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 # What writes the locks and reads advisories has an environment of its own: nothing that is tested depends on it.
 TOOLS := build/tools
 
-.PHONY: help run test lint lock update audit soak screenshots chaos cut fuzz bench book format clean
+.PHONY: help run test lint lock update audit soak screenshots chaos cut fuzz voices bench book format clean
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -43,6 +43,9 @@ cut: $(VENV)/.test ## cut machines of their own off for half a minute, and see t
 
 fuzz: $(VENV)/.test ## send each operation of the interface hundreds of requests that nobody would think of
 	SMARTVOICE_FUZZ_EXAMPLES=500 $(BIN)/pytest -q tests/openapi/test_schemathesis.py
+
+voices: $(VENV)/.test ## send 20 000 texts that nobody would write through the voices of the embedded engine (half an hour)
+	$(BIN)/python -m tests.workers.voice_fuzz 20000
 
 bench: $(VENV)/.test ## measure it beside other servers and write docs/benchmarks.md (25 min; ONLY=b,d PASSES=1 SMALL=1 for less)
 	@tools/system-packages

@@ -34,7 +34,7 @@ __all__ = ["Save", "Script", "Sound", "digest", "narrate"]
 
 _DIGEST_CHARACTERS = 20
 # Raise this with every change of this pipeline that makes another file of the same script.
-_EDITION = 3
+_EDITION = 4
 _OF_THE_TEXT = {"voice_crashed", "voice_timeout"}
 
 Save = Callable[[Path, dict[str, Any]], Awaitable[None]]

@@ -82,6 +82,12 @@ STAGE_SECONDS = Histogram(
 SEGMENTS = Counter(
     "smartvoice_segments", "Segments by where their sound came from: `kept` or `voiced`.", ["source"], registry=REGISTRY
 )
+VOICE_DEATHS = Counter(
+    "smartvoice_voice_deaths",
+    "Voice processes that ended within a call: `crashed`, `timeout`, or `killed` from outside.",
+    ["ending"],
+    registry=REGISTRY,
+)
 ENGINE_CALLS = Counter(
     "smartvoice_engine_calls", "Segments asked of the voice engine: `ok` or the error's code.", ["engine", "outcome"],
     registry=REGISTRY,

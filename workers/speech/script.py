@@ -19,6 +19,7 @@ from workers.speech.kept import Spoken, name_of
 from workers.speech.normalise import written_out
 from workers.speech.pauses import Pauses, without_marks
 from workers.speech.respell import Respelling
+from workers.speech.runs import shortened
 from workers.speech.segments import segments, speakable
 from workers.steps import Check, unchecked
 
@@ -152,7 +153,7 @@ def _cast(utterance: Utterance, is_speech: bool, script: Script, engine: Engine,
     if not speakable(utterance.text):
         return utterance
     language = language_of(utterance.text, script.language)
-    text = respell(without_marks(utterance.text))
+    text = shortened(respell(without_marks(utterance.text)))
     if engine.wants_words:
         text = _written_out(text, language, engine.max_characters)
     wanted = script.dialogue_voice if is_speech else script.voice

@@ -26,6 +26,7 @@ from typing import Any, TypeVar
 import structlog
 
 from app.core.errors import JobError
+from app.core.metrics import VOICE_DEATHS, labelled
 from workers.speech.engine import Pcm, Voice, choose_voice
 from workers.speech.segments import segments
 from workers.voice.process import VoiceDied, VoiceProcess, VoiceProgram
@@ -194,6 +195,7 @@ class VoiceProcesses:
                 raise JobError("voice_lost", "A voice process could not be started.", retryable=True) from error
             except VoiceDied as death:
                 logger.warning("voice_died", ending=death.ending, characters=len(text), error=str(death))
+                labelled(VOICE_DEATHS, death.ending).inc()
                 if death.ending == "killed":
                     kills += 1
                     if kills == _MAX_KILLS:

@@ -8,6 +8,7 @@ On plain text it overflows its buffers: it is never to be loaded into a process 
 from __future__ import annotations
 
 import ctypes
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -25,16 +26,16 @@ _FEMALE = "f2"  # the variant of a voice that becomes its `-female` twin
 # Chinese languages that eSpeak names by themselves: who wants one of them for a Chinese text may have it.
 _CHINESE = {"cmn": "zh-CN", "cmn-latn-pinyin": "zh-CN", "yue": "zh-HK", "hak": "zh-TW"}
 _MAX_CHARACTERS = 1800
+_BROKEN = 70  # exit status
 
 
 class Failed(Exception):
     """What the worker is told as a JobError."""
 
-    def __init__(self, code: str, message: str, *, retryable: bool = False) -> None:
+    def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
-        self.retryable = retryable
 
 
 class _VoiceStruct(ctypes.Structure):
@@ -111,7 +112,8 @@ class EspeakSpeaker:
         self._lib.espeak_SetParameter(_RATE, round(_USUAL_RATE * speed), 0)
         status = self._lib.espeak_Synth(spoken, len(spoken), 0, _POS_CHARACTER, 0, _CHARS_UTF8, None, None)
         if status != _OK or self._lib.espeak_Synchronize() != _OK:
-            raise Failed("engine_failed", "eSpeak NG could not speak a part of the text.", retryable=True)
+            # By this text or one before it something is broken: a new process has to tell which.
+            os._exit(_BROKEN)
         return self._sample_rate
 
     def _hear(self, samples: int | None, count: int, _events: int | None) -> int:
