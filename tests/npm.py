@@ -1,4 +1,4 @@
-"""Packages of npm, installed beside the Python packages at the first need."""
+"""Packages of npm, and Python clients for tests alone, installed beside the Python packages at the first need."""
 
 from __future__ import annotations
 
@@ -32,6 +32,21 @@ def _install(folder: Path, wanted: str) -> None:
         subprocess.run(command, capture_output=True, text=True, timeout=90, check=True)
     except subprocess.SubprocessError as error:
         missing(f"npm cannot install {wanted} ({error}); is its registry within reach?")
+
+
+def python_packages(package: str) -> Path:
+    """A folder with a package of PyPI that only a test's client uses, and none of what it needs."""
+    folder = Path(sys.prefix) / "clients" / package.partition(">")[0]
+    folder.parent.mkdir(exist_ok=True)
+    with (folder.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(folder), package]
+            try:
+                subprocess.run(command, capture_output=True, text=True, timeout=90, check=True)
+            except subprocess.SubprocessError as error:
+                missing(f"pip cannot install {package} ({error}); is its index within reach?")
+    return folder
 
 
 def missing(what: str) -> None:
