@@ -28,6 +28,7 @@ from app.core.etags import EntityTags
 from app.core.eventlog import EventLog
 from app.core.exposition import exposed, gathered
 from app.core.facts import facts
+from app.core.headroom import Headroom
 from app.core.jobs import Jobs
 from app.core.projects import Projects
 from app.core.queue import WorkQueue
@@ -57,6 +58,7 @@ class State(TypedDict):
     jobs: Jobs
     projects: Projects
     rates: Rates
+    headroom: Headroom
     answers: Answers
     hub: Hub
     places: Places
@@ -121,6 +123,7 @@ async def opened(settings: Settings) -> AsyncIterator[State]:
                     jobs=jobs,
                     projects=projects,
                     rates=Rates(redis, settings),
+                    headroom=Headroom(redis),
                     answers=Answers(redis, settings),
                     hub=hub,
                     places=places,

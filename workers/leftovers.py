@@ -18,7 +18,7 @@ from app.core import books, keys, storage
 from app.core.models import Project
 from app.core.packed import PackedIds
 from app.core.projects import Projects
-from app.core.redis import decoded
+from app.core.redis import decoded, names
 from app.core.storage import File, Storage
 
 logger = structlog.get_logger()
@@ -86,7 +86,7 @@ class Leftovers:
         made = await self._redis.hvals(keys.project_jobs(user, project))
         if not made:
             return False
-        return any(score is not None for score in await self._redis.zmscore(keys.open_jobs(user), made))
+        return any(score is not None for score in await self._redis.zmscore(keys.open_jobs(user), names(made)))
 
     async def _named_by_chapters(self, user: str, project: str, chapters: Iterable[str]) -> set[str]:
         named: set[str] = set()

@@ -49,8 +49,11 @@ def socket_of(data_dir: Path) -> Path:
     return path
 
 
-def command(data_dir: Path) -> list[str]:
-    """How the embedded Redis is started: no port, nothing ever evicted, each write on disk before it is answered."""
+def command(data_dir: Path, memory: int = 0) -> list[str]:
+    """How the embedded Redis is started: no port, nothing ever evicted, each write on disk before it is answered.
+
+    `memory`: bytes that it may take; 0 for as many as there are.
+    """
     private.keep(data_dir)
     options = {
         "port": "0",
@@ -60,6 +63,7 @@ def command(data_dir: Path) -> list[str]:
         "appendonly": "yes",
         "appendfsync": "always",
         "save": "",
+        "maxmemory": str(memory),
         "maxmemory-policy": "noeviction",
         "daemonize": "no",
         "loglevel": "warning",

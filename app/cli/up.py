@@ -28,6 +28,7 @@ from app.cli.watching import Watch
 from app.core.addresses import address_of, bound
 from app.core.errors import Problem
 from app.core.logs import configure_logs
+from app.core.memory import share_of
 from app.core.redis import connect
 from app.core.settings import Settings
 
@@ -145,7 +146,7 @@ class Stack:
         _check_port(settings)
         settings.signing_key()
         if not settings.redis_url:
-            self._keep("Redis", embedded.command(settings.data_dir))
+            self._keep("Redis", embedded.command(settings.data_dir, share_of(settings.redis_memory_share)))
         await _answers(self.redis)
         self._keep("web", _smartvoice("web"))
         for worker in range(1, settings.worker_processes + 1):

@@ -77,6 +77,12 @@ local leased = guard ~= 'new' and not ends and nearly_new(held[5], grace, now)
 
 local events = list()
 local about = string.match(project, '[^:]*$') .. ' ' .. job_id
+if ends then
+  -- First what takes nothing: a Redis that is full lets a script which has written go on, so that jobs can always end.
+  redis.call('ZREM', open, job_id)
+  redis.call('ZREM', line, job_id)
+  redis.call('SREM', out, job_id)
+end
 -- Some seconds do not matter to the log's lifetime: where the lease is left as it is, that is, too.
 local id = push(log, user, events, about, channel, publish, length, log_ttl, leased)
 
@@ -99,9 +105,6 @@ if guard == 'new' then
     go[1] = job_id
   end
 elseif ends then
-  redis.call('ZREM', open, job_id)
-  redis.call('ZREM', line, job_id)
-  redis.call('SREM', out, job_id)
   redis.call('PEXPIRE', job, job_ttl)
   go = let_out(line, out, open, most_out, now + patience)
 elseif not leased then

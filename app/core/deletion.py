@@ -17,6 +17,17 @@ from app.core.settings import Settings
 from app.core.storage import Storage
 from app.core.usage import Usage
 
+# A Redis that is full lets a script go on that has written something which takes no room: what goes comes first.
+_LIST = """
+redis.call('ZREM', KEYS[1], ARGV[1])
+redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1])
+"""
+# From here on no job can be made for it.
+_BEGIN = """
+redis.call('DEL', KEYS[1])
+redis.call('ZREM', KEYS[2], ARGV[1])
+redis.call('SET', KEYS[3], '1', 'EX', ARGV[2])
+"""
 _AGAIN_AFTER_LEASES = 2
 _MOST_DUE = 100
 
@@ -29,18 +40,16 @@ class Deletion:
         self._store = store
         self._jobs = jobs
         self._settings = settings
+        self._list = redis.register_script(_LIST)
+        self._begin = redis.register_script(_BEGIN)
         self._usage = Usage(redis, settings)
 
     async def delete(self, user: str, project: str) -> None:
         """Deletes a project with its jobs and files. Raises Unavailable, RedisError: a sweep then does the rest."""
         again = await self._now() + self._settings.lease_seconds * _AGAIN_AFTER_LEASES
-        await self._redis.zadd(keys.DELETED, {_name(user, project): again})
-        async with self._redis.pipeline(transaction=False) as pipe:
-            pipe.set(keys.deleted(user, project), "1", ex=int(self._settings.log_days * 86400))
-            # From here on no job can be made for it.
-            pipe.delete(keys.project(user, project))
-            pipe.zrem(keys.projects(user), project)
-            await pipe.execute()
+        await self._list(keys=[keys.DELETED], args=[_name(user, project), again])
+        names = [keys.project(user, project), keys.projects(user), keys.deleted(user, project)]
+        await self._begin(keys=names, args=[project, int(self._settings.log_days * 86400)])
         await self._clear(user, project)
 
     async def sweep(self) -> int:

@@ -61,6 +61,12 @@ class Limits(BaseSettings):
     max_segment_bytes_per_user: int = Field(
         5 * 1024**3, ge=0, description="space for the sound of one user's segments; beyond it none is kept"
     )
+    redis_memory_share: float = Field(
+        0.25,
+        gt=0,
+        le=0.9,
+        description="share of the memory of the machine or container that the embedded Redis may take",
+    )
     max_changes_per_minute: int = Field(600, ge=1, description="requests of a user that change something, a minute")
     max_uploads_per_minute: int = Field(60, ge=1, description="projects that a user may create, a minute")
     min_password_characters: int = Field(12, ge=8, le=64, description="fewest characters of a new password")

@@ -16,6 +16,7 @@ from app.state import State
 async def count(request: Request[State], *rates: Rate) -> None:
     """Counts a request of somebody who is known by now towards `rates`.
 
-    Raises TooMany (`too_many_changes`, `too_many_uploads`) where one is spent.
+    Raises TooMany (`too_many_changes`, `too_many_uploads`) where one is spent, Unavailable (`redis_refused`).
     """
+    await request.state["headroom"].check()
     await request.state["rates"].count(identity_of(request).user, *rates)

@@ -70,15 +70,20 @@ async def test_upload_beyond_the_rate_is_refused_before_its_body_is_asked_for(se
 
 async def test_full_redis_lets_things_be_deleted(alice: Client, redis: Redis) -> None:
     created = await alice.create()
-    await alice.http.delete(f"/api/jobs/text-parsing/{created['job']['id']}")
     await redis.config_set("maxmemory", 1)
     try:
+        # With a job that is open, whose end is told.
         deleted = await alice.http.delete(f"/api/projects/{created['id']}")
         refused = await alice.http.post("/api/projects", json={"text": "Hello."})
+        left = await alice.http.get("/api/projects")
     finally:
         await redis.config_set("maxmemory", 0)
     assert (refused.status_code, refused.json()["code"]) == (503, "redis_refused")
-    assert deleted.status_code != httpx.codes.TOO_MANY_REQUESTS
+    assert int(refused.headers["retry-after"]) > 0
+    assert deleted.status_code == httpx.codes.NO_CONTENT
+    assert left.json() == {"projects": []}
+    assert await redis.zcard(keys.open_jobs("alice")) == 0
+    assert await redis.zcard(keys.DELETED) == 1
 
 
 async def test_redis_that_wants_a_replica_first_is_told(alice: Client, redis: Redis) -> None:

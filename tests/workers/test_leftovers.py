@@ -15,6 +15,7 @@ from app.core import books, keys, storage
 from app.core.jobs import Jobs, Order
 from app.core.messages import ASSEMBLY, NARRATION
 from app.core.projects import Manuscript, Projects, audio_record
+from app.core.redis import fields as fields_of
 from app.core.settings import Settings
 from app.core.storage import Storage
 from tests.support import HandWorker
@@ -83,7 +84,7 @@ async def test_replaced_texts_audio_and_books_go_and_the_named_ones_stay(
         await projects.files.put(USER, shelf.id, storage.book_path(USER, f"{shelf.id}-{digest * 20}", "zip"), b"book")
     told = books.result_of(f"{shelf.id}-{'d' * 20}", "zip", 4, await projects.chapters(USER, shelf.id))
     for key, fields in books.record(USER, shelf.id, "zip", told).items():
-        await redis.hset(key, mapping=dict(fields))
+        await redis.hset(key, mapping=fields_of(fields))
     before = shelf.files()
     assert await leftovers.sweep(Counter()) == 0  # all is new
     shelf.age(2 * 3600)
