@@ -6,7 +6,9 @@
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local ahead = math.max(tonumber(redis.call('GET', KEYS[1]) or now), now) + ARGV[1] * ARGV[3]
+-- Never further ahead than it lets anybody come, even after the server's clock was set back.
+local before = math.min(tonumber(redis.call('GET', KEYS[1]) or now), now + ARGV[1] * ARGV[2])
+local ahead = math.max(before, now) + ARGV[1] * ARGV[3]
 local wait = ahead - ARGV[1] * ARGV[2] - now
 if ARGV[3] == '1' and wait > 0 then
   return math.ceil(wait)

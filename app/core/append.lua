@@ -30,7 +30,7 @@ end
 local now = clock()
 
 -- A client that lost the reply sends the same write again: it gets the same answer.
-local held = redis.call('HMGET', job, 'nonce', 'version', 'state', 'attempt', 'lease')
+local held = redis.call('HMGET', job, 'nonce', 'version', 'state', 'attempt', 'lease', 'leaseMs')
 if held[1] == nonce then
   return {'ok', held[2], guard == 'new' and not redis.call('ZSCORE', line, job_id) and job_id or nil}
 end
@@ -55,7 +55,7 @@ else
     return {'refused', reason}
   elseif guard == 'claim' and held[4] .. ' ' .. state ~= attempt then
     return {'refused', 'stale'}
-  elseif guard == 'claim' and tonumber(held[5] or 0) > now then
+  elseif guard == 'claim' and holds(held[5], held[6], now) then
     return {'refused', 'leased'}
   elseif guard == 'report' and stale(state, held[4], attempt) then
     return {'refused', 'stale'}
@@ -90,6 +90,8 @@ local fields = list()
 if guard ~= 'new' and not ends and not leased then
   table.insert(fields, 'lease')
   table.insert(fields, string.format('%.0f', now + grace))
+  table.insert(fields, 'leaseMs')
+  table.insert(fields, string.format('%.0f', grace))
 end
 redis.call('HSET', job, 'nonce', nonce, 'version', id, unpack(fields))
 local go = {}

@@ -46,6 +46,7 @@ class Jobs:
         self._log = log
         self._settings = settings
         self._hands = hands
+        self._looked = 0.0
         self._overdue = redis.register_script(_OVERDUE)
         self._renew = redis.register_script(_RENEW)
 
@@ -208,7 +209,9 @@ class Jobs:
     async def overdue(self) -> list[tuple[str, Job]]:
         """Open jobs that nobody began or whose worker fell silent, each put off once more, to be enqueued anew."""
         users = names(await self._redis.zrange(keys.BUSY, 0, -1))
-        found = await asyncio.gather(*(self._overdue_of(user) for user in users))
+        now = time.monotonic()
+        waited, self._looked = now - self._looked if self._looked else 0.0, now
+        found = await asyncio.gather(*(self._overdue_of(user, waited) for user in users))
         late = [(user, job) for user, jobs in zip(users, found, strict=True) for job in jobs]
         for _, job in late:
             labelled(JOBS, job.queue, "requeued").inc()
@@ -230,11 +233,12 @@ class Jobs:
             raise Refused("gone")
         return found.progress
 
-    async def _overdue_of(self, user: str) -> list[Job]:
+    async def _overdue_of(self, user: str, waited: float) -> list[Job]:
         put_off = int(self._settings.requeue_seconds * 1000)
         lines = [key for queue in PREFIX for key in (keys.line(user, queue), keys.out_of_line(user, queue))]
         shares = [self._log.capacity.share(queue) for queue in PREFIX]
-        found = await self._overdue(keys=[keys.open_jobs(user), *lines], args=[put_off, _MOST_OVERDUE, *shares])
+        script_keys = [keys.open_jobs(user), keys.user(user), *lines]
+        found = await self._overdue(keys=script_keys, args=[put_off, _MOST_OVERDUE, int(waited * 1000), *shares])
         late = names(found)
         if not late:
             await self._forget_idle(user)

@@ -61,7 +61,7 @@ def channel(user: str) -> str:
 def user(user: str) -> str:
     """Hash: `epoch`, the latest that the user's log had, so that none is used twice; `before`, the one before that;
     `fallen`, where the log lost its end and the next event must begin a new epoch; `line`, the latest number in line;
-    no expiry."""
+    `clock`, the latest time of the server that the reaper saw (ms); no expiry."""
     return f"sv:{{u:{user}}}:user"
 
 
@@ -81,7 +81,8 @@ def out_of_line(user: str, queue: Queue) -> str:
 
 
 def job(user: str, job: str) -> str:
-    """Hash: one job, with `lease`: until when nobody else may take it, in ms; `failures` and `losses`: attempts that
+    """Hash: one job, with `lease`: until when nobody else may take it, in ms, and `leaseMs`, for how
+    long that was given; `failures` and `losses`: attempts that
     went wrong, and attempts whose worker was lost since something was kept. Dropped `job_days` after its end."""
     return f"sv:{{u:{user}}}:job:{job}"
 

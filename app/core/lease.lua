@@ -20,6 +20,13 @@ local function clock()
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
+-- Whether a lease holds: `till`, and for how many ms it was given. One that has longer to go than that was given before
+-- the server's clock was set back. Whoever holds it renews it within a second; so, where it is seen, nobody does.
+local function holds(till, given, now)
+  local left = tonumber(till or 0) - now
+  return left > 0 and left <= tonumber(given or left)
+end
+
 -- A lease that was given a moment ago, for as long, is as good as a new one. Another length is another matter: a pause.
 local function nearly_new(lease, grace, now)
   local left = tonumber(lease or 0) - now

@@ -9,6 +9,6 @@ if held[1] ~= 'active' or held[2] ~= ARGV[2] then
 end
 local time = redis.call('TIME')
 local till = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[3])
-redis.call('HSET', KEYS[1], 'lease', till)
+redis.call('HSET', KEYS[1], 'lease', till, 'leaseMs', ARGV[3])
 redis.call('ZADD', KEYS[2], till, ARGV[1])
 return 1

@@ -26,7 +26,7 @@ local id = push(log, user, {ARGV[9], ARGV[10], ARGV[11]}, about, ARGV[5], ARGV[6
 redis.call('HSET', job, 'nonce', nonce, 'version', id, unpack(ARGV, 12))
 if not leased then
   -- The reaper moves on the time at which it looks again; the lease is the worker's alone.
-  redis.call('HSET', job, 'lease', string.format('%.0f', now + grace))
+  redis.call('HSET', job, 'lease', string.format('%.0f', now + grace), 'leaseMs', string.format('%.0f', grace))
   redis.call('ZADD', open, now + grace, string.match(about, '[^ ]*$'))
 end
 return {'ok', id}

@@ -6,5 +6,7 @@
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+-- Nobody counts as alive for longer: such a time was written before the server's clock was set back.
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '(' .. string.format('%.0f', now + ARGV[2]), '+inf')
 local new = redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
 return {1 - new, unpack(redis.call('ZRANGE', KEYS[1], 0, -1))}
