@@ -9,6 +9,7 @@ import { wireLanguageButton } from "./components/language-button.js";
 import { byId } from "./components/parts.js";
 import { drawSparkline, sparkline } from "./components/sparkline.js";
 import { describeError, formatDuration, formatNumber, formatSize, onLocaleChange, t, translate } from "./i18n.js";
+import { CLOCK } from "./progress/clock.js";
 
 const PAUSE_MS = 2000;
 const SILENT_MS = 5000; // of a stream that tells every two seconds
@@ -39,7 +40,7 @@ const history = new Map(NUMBERS.map(([name]) => [name, []]));
 const views = new Map();
 let before = null;
 let shown = null;
-let heard = Date.now(); // when the stream told last
+let heard = CLOCK.now(); // when the stream told last
 let over = false;
 
 translate(document);
@@ -70,7 +71,7 @@ async function follow() {
   listen();
   for (;;) {
     await pause();
-    over = !document.hidden && Date.now() - heard > SILENT_MS && !(await look());
+    over = !document.hidden && CLOCK.now() - heard > SILENT_MS && !(await look());
     if (over) return;
   }
 }
@@ -84,7 +85,7 @@ function listen() {
     if (document.hidden || over) return;
     source = new EventSource("/api/events?status=true");
     source.addEventListener("status", ({ data }) => {
-      heard = Date.now();
+      heard = CLOCK.now();
       take(JSON.parse(data));
     });
     source.addEventListener("error", () => {

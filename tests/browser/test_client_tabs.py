@@ -18,6 +18,7 @@ from tests.browser.world import USER, Watcher, World, world_of
 from tests.measured import Measured
 from tests.support import until
 
+_SET_BACK = "() => { const day = Date.now; Date.now = () => day() - 3_600_000; }"
 _BURN = "ms => { const end = performance.now() + ms; while (performance.now() < end); }"
 
 
@@ -120,10 +121,14 @@ async def test_frozen_tab_gives_way_and_is_right_again_when_it_wakes_up(
     await _one_connection(world)
 
 
-async def test_tab_whose_script_hangs_gives_way(world: World, context: BrowserContext) -> None:
+@pytest.mark.parametrize("back", [False, True], ids=["", "clock set back"])
+async def test_tab_whose_script_hangs_gives_way(world: World, context: BrowserContext, back: bool) -> None:
     watchers = await _tabs(world, context, 3)
     [leader] = await _leaders(watchers)
     others = [watcher for watcher in watchers if watcher is not leader]
+    if back:
+        for watcher in watchers:
+            await watcher.page.evaluate(_SET_BACK)
     hanging = asyncio.create_task(leader.page.evaluate(_BURN, 6000))
     await world.publish(20)
     await _new_leader(others)

@@ -6,8 +6,8 @@ import socket
 
 import pytest
 
-from app import hosts
 from app.core.addresses import address_of, bound, plain
+from app.core.hostnames import is_loopback
 from app.core.settings import Settings
 
 
@@ -53,4 +53,4 @@ def test_address_of_a_client_of_ipv4_is_one_of_ipv4() -> None:
         "::1",
         "192.0.2.1",
     ]
-    assert hosts.is_loopback("::ffff:127.0.0.1")
+    assert is_loopback("::ffff:127.0.0.1")

@@ -1,6 +1,7 @@
 /** Says how the connection is, and counts down to the next try while it is lost. */
 
 import { t } from "../i18n.js";
+import { CLOCK } from "../progress/clock.js";
 
 /** What the client calls a lost connection that is to be tried again. */
 const OFFLINE = new Set(["offline", "retrying"]);
@@ -25,13 +26,13 @@ export class ConnectionLabel {
   show({ state, retryInSeconds, seconds }) {
     clearInterval(this.#timer);
     this.#state = OFFLINE.has(state) ? "offline" : state;
-    this.#retryAt = Date.now() + (retryInSeconds ?? seconds ?? 0) * 1000;
+    this.#retryAt = CLOCK.now() + (retryInSeconds ?? seconds ?? 0) * 1000;
     if (this.#state === "offline") this.#timer = setInterval(() => this.render(), 1000);
     this.render();
   }
 
   render() {
-    const seconds = Math.ceil((this.#retryAt - Date.now()) / 1000);
+    const seconds = Math.ceil((this.#retryAt - CLOCK.now()) / 1000);
     const soon = this.#state === "offline" && seconds <= 0;
     this.#root.dataset.state = this.#state;
     this.#text.textContent = t(soon ? "connection.offlineNow" : `connection.${this.#state}`, { seconds });

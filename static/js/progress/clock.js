@@ -2,14 +2,41 @@
 
 /**
  * @typedef {object} Clock
- * @property {() => number} now milliseconds of the day, not since the start: only these go on while a machine sleeps
+ * @property {() => number} now milliseconds that never go back, and go on while the machine sleeps; of no meaning to others
  * @property {(callback: () => void, ms: number) => number} setTimeout
  * @property {(timer: number) => void} clearTimeout
  */
 
+/** More than clocks are corrected by while they run; a machine that slept for less has missed nothing. */
+const SLEPT_MS = 1000;
+
+/**
+ * A clock of two: the time of the day is set back and ahead while a page is open, and the one that counts from the start
+ * stands still on many systems while they sleep. So it is the latter, and what the former goes further at once.
+ *
+ * @param {() => number} sinceStart as `performance.now`
+ * @param {() => number} ofDay as `Date.now`
+ * @returns {() => number}
+ */
+export function steadyClock(sinceStart, ofDay) {
+  let between = ofDay() - sinceStart();
+  // Far from 0, which stands for "never" here and there.
+  let slept = between;
+  return () => {
+    const started = sinceStart();
+    const now = ofDay() - started;
+    if (now - between > SLEPT_MS) slept += now - between;
+    if (now < between || now - between > SLEPT_MS) between = now;
+    return started + slept;
+  };
+}
+
 /** @type {Clock} */
 export const CLOCK = {
-  now: () => Date.now(),
+  now: steadyClock(
+    () => performance.now(),
+    () => Date.now(),
+  ),
   setTimeout: (callback, ms) => Number(setTimeout(callback, ms)),
   clearTimeout: (timer) => clearTimeout(timer),
 };
