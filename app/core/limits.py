@@ -82,7 +82,7 @@ class Limits(BaseSettings):
     )
     idle_seconds: float = Field(60, ge=1, description="time after which a connection without a request is closed")
     max_connections: int = Field(
-        10_000, ge=10, description="connections of one web process, besides the streams that it holds"
+        20_000, ge=10, description="connections of one web process, besides the streams that it holds"
     )
     max_connections_per_address: int = Field(
         200, ge=0, description="of these, from one address that is no trusted proxy's; 0: any number"

@@ -28,7 +28,7 @@ class ConnectionLimits:
     min_body_rate: int = 500
     idle_seconds: float = 60
     send_timeout_seconds: float = 20
-    max_connections: int = 10_000
+    max_connections: int = 20_000
     max_connections_per_address: int = 0
     max_streams_per_address: int = 0
     trusted: tuple[str, ...] = ()

@@ -336,6 +336,9 @@ class Protocol(HttpToolsProtocol):
                 self.transport.close()
                 return
             else:
+                # Its application must not answer after this.
+                cycle.disconnected = True
+                cycle.message_event.set()
                 cycle = None
         if cycle is not None and not cycle.response_complete:
             cycle.keep_alive = False

@@ -83,6 +83,15 @@ def test_more_requests_ahead_than_anybody_sends_are_not_taken(echo: Echo) -> Non
     assert 100 <= connection.read().count(b"HTTP/1.1 200 OK") <= 103
 
 
+def test_request_whose_body_breaks_gets_one_answer(echo: Echo) -> None:
+    connection = Talk(echo)
+    connection.send(b"POST /bad HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
+    assert wait(lambda: echo.begun)
+    connection.send(b"nonsense\r\n" + LAST)
+    assert connection.read().count(b"HTTP/1.1 ") == 1
+    assert wait(lambda: echo.left == ["/bad"])
+
+
 def test_client_that_stops_sending_gets_all_its_answers(echo: Echo) -> None:
     connection = Talk(echo)
     connection.send(SLOW + _get("/unsized"))
