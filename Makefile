@@ -44,7 +44,8 @@ cut: $(VENV)/.test ## cut machines of their own off for half a minute, and see t
 fuzz: $(VENV)/.test ## send each operation of the interface hundreds of requests that nobody would think of
 	SMARTVOICE_FUZZ_EXAMPLES=500 $(BIN)/pytest -q tests/openapi/test_schemathesis.py
 
-voices: $(VENV)/.test ## send 20 000 texts that nobody would write through the voices of the embedded engine (half an hour)
+voices: $(VENV)/.test ## 20 000 texts that nobody would write, and 40 chapters that kill voices beside others' (half an hour)
+	SMARTVOICE_KILLING_CHAPTERS=40 SMARTVOICE_CHARACTERS_BESIDE=12000 $(BIN)/pytest -q --timeout 1000 tests/faults/test_voices.py
 	$(BIN)/python -m tests.workers.voice_fuzz 20000
 
 bench: $(VENV)/.test ## measure it beside other servers and write docs/benchmarks.md (25 min; ONLY=b,d PASSES=1 SMALL=1 for less)

@@ -32,7 +32,7 @@ CHAPTERS_EACH = 10
 USERS = [f"reader-{number}" for number in range(max(2, SECONDS // 3))]
 # A kill each second finds the same job three times now and then; that a job fails for that has a test of its own.
 _SETTINGS = {"SMARTVOICE_MAX_LOSSES": "20"}
-_ROLES = ("redis-server", "app.cli web", "app.cli worker")
+_ROLES = ("redis-server", "app.cli web", "app.cli worker", "workers/voice/child.py")
 
 
 @pytest.mark.timeout(SECONDS * 4 + 180)
@@ -108,7 +108,7 @@ async def _kill(stack: Stack, seconds: int) -> Counter[str]:
         if victims:
             with suppress(ProcessLookupError):
                 os.kill(random.choice(victims), signal.SIGKILL)
-            killed[role.rpartition(" ")[2]] += 1
+            killed[role.rpartition(" ")[2].rpartition("/")[2]] += 1
     return killed
 
 

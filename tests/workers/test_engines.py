@@ -5,11 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import httpx
 import pytest
 
+from app.core import engines
 from app.core.settings import Settings
 from tests.npm import missing
 from tests.stack import Stack, environment, running
@@ -50,6 +52,18 @@ def test_engine_that_breaks_its_promise_does_not_conform(broken: str) -> None:
 def test_engine_that_is_not_installed_is_named_with_those_that_are() -> None:
     with pytest.raises(NoEngine, match=r"'bark' is installed here.*espeak, openai, piper"):
         engine_of(Settings(tts_engine="bark"))
+
+
+@pytest.mark.parametrize(
+    ("value", "group", "in_worker"),
+    [
+        ("smartvoice_hum:make", "smartvoice.engines", False),
+        ("smartvoice_hum:make", "smartvoice.worker_engines", True),
+        ("workers.speech.openai:make", "smartvoice.engines", True),
+    ],
+)
+def test_plugin_runs_apart_unless_it_belongs_into_the_worker(value: str, group: str, in_worker: bool) -> None:
+    assert engines.in_worker(EntryPoint("hum", value, group)) is in_worker
 
 
 @pytest.fixture(scope="module")
