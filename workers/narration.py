@@ -67,7 +67,7 @@ async def narrate(script: Script, engine: Engine, kept: Kept, save: Save, report
                 takes.append(_take(utterance, pcm))
                 voiced += utterance.cost
                 await report("synthesis", len(takes), len(planned), Pace(voiced, total, kept=voiced > 0))
-        await save(path, report_of(takes))
+        await save(path, await in_thread(partial(report_of, takes)))
     await report("upload", 0, 0)
     return recording.seconds
 

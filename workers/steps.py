@@ -12,18 +12,9 @@ from contextlib import suppress
 from threading import Event
 from typing import TypeVar
 
+from workers.check import Check, Stopped
+
 T = TypeVar("T")
-
-Check = Callable[[], None]
-"""Raises Stopped where the work is to end; to be called several times a second."""
-
-
-class Stopped(Exception):
-    """Whoever waited for the work no longer does. It never leaves the thread's caller, who is cancelled."""
-
-
-def unchecked() -> None:
-    """The check of work that nobody stops."""
 
 
 async def in_thread(work: Callable[[Check], T]) -> T:
@@ -39,29 +30,29 @@ async def in_thread(work: Callable[[Check], T]) -> T:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
         stopped.set()
-        await _ended(task)
+        await ended(task)
         raise
 
 
 async def in_threads(work: Generator[int]) -> AsyncGenerator[int]:
     """What `work` yields. Who is cancelled waits for the step under way, and `work` is closed: its files are let go."""
     try:
-        while (found := await _finished(asyncio.create_task(asyncio.to_thread(next, work, None)))) is not None:
+        while (found := await finished(asyncio.create_task(asyncio.to_thread(next, work, None)))) is not None:
             yield found
     finally:
-        await _finished(asyncio.create_task(asyncio.to_thread(work.close)))
+        await finished(asyncio.create_task(asyncio.to_thread(work.close)))
 
 
-async def _finished(step: asyncio.Task[int | None] | asyncio.Task[None]) -> int | None:
+async def finished(step: asyncio.Task[T]) -> T:
     """What the step returns; one that is cancelled here does not go before it has ended."""
     try:
         return await asyncio.shield(step)
     except asyncio.CancelledError:
-        await _ended(step)
+        await ended(step)
         raise
 
 
-async def _ended(task: asyncio.Task[T]) -> None:
+async def ended(task: asyncio.Task[T]) -> None:
     """Returns when the thread of `task` has ended, however often its caller is told to end; drops what it raised."""
     while not task.done():
         with suppress(asyncio.CancelledError):

@@ -16,11 +16,12 @@ import pytest
 
 from app.core.errors import JobError
 from app.core.models import Pronunciation
+from workers.check import Check
 from workers.speech import normalise
 from workers.speech.dialogue import dialogue
 from workers.speech.respell import respelled
 from workers.speech.script import Script, utterances
-from workers.steps import Check, in_thread
+from workers.steps import in_thread
 
 _CHARACTERS = 100_000
 _CPU_SECONDS = 20  # the right way takes less than one; what it took before, minutes

@@ -97,7 +97,7 @@ def test_a_long_chapter_is_held_back_for_a_minute_only() -> None:
 
 def test_silence_stays_silent() -> None:
     leveller = Leveller(Level())
-    assert leveller.add(Piece(Pcm(bytes(22_050), 22_050), 0.1)) == []
+    assert list(leveller.add(Piece(Pcm(bytes(22_050), 22_050), 0.1))) == []
     [piece] = leveller.rest()
     assert not any(piece.pcm.samples)
 

@@ -76,7 +76,7 @@ class SoundWriter:
         self._lock = threading.Lock()
         self._source_rate = source_rate
         self._samples = 0
-        self._open = True
+        self._open, self._abandoned = True, False
         options = {"movflags": "+faststart", "brand": "M4A "} if encoding.form == "m4a" else {}
         self._container = av.open(str(path), "w", format=_CONTAINERS[encoding.form], options=options)
         codec = _CODECS[encoding.form]
@@ -110,6 +110,10 @@ class SoundWriter:
         samples = round(seconds * self._source_rate)
         self.write(Pcm(bytes(samples * BYTES_PER_SAMPLE), self._source_rate))
 
+    def abandon(self) -> None:
+        """From now on nothing more is written, also of what is being written: the file is of no use."""
+        self._abandoned = True
+
     def close(self) -> None:
         """Writes what the encoder still holds, and ends the file; a second call does nothing."""
         with self._lock:
@@ -133,6 +137,8 @@ class SoundWriter:
         """Encodes `data` a second at a time, so that no frame becomes large."""
         step = self._source_rate * BYTES_PER_SAMPLE
         for start in range(0, len(data), step):
+            if self._abandoned:
+                return
             piece = data[start : start + step]
             frame = AudioFrame(format="s16", layout="mono", samples=len(piece) // BYTES_PER_SAMPLE)
             frame.sample_rate = self._source_rate

@@ -7,6 +7,7 @@ pieces and their order: whoever is interrupted and begins again comes to the sam
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -52,22 +53,22 @@ class Leveller:
     _held: list[tuple[Samples, Piece]] = field(default_factory=list)
     _heard: float = 0.0
 
-    def add(self, piece: Piece) -> list[Piece]:
-        """Measures `piece`, and gives whatever is ready."""
+    def add(self, piece: Piece) -> Iterator[Piece]:
+        """Measures `piece`, and gives whatever is ready, one after the other."""
         rate = piece.pcm.sample_rate
         samples = trimmed(samples_of(piece.pcm), rate)
         self._meters.setdefault(piece.speaker, Meter()).add(samples, rate)
         self._held.append((samples, piece))
         self._heard += len(samples) / rate
-        return self.rest() if self._heard >= _AHEAD else []
+        return self.rest() if self._heard >= _AHEAD else iter(())
 
-    def rest(self) -> list[Piece]:
-        """Gives what is held back."""
+    def rest(self) -> Iterator[Piece]:
+        """Gives what is held back, one after the other."""
         held, self._held = self._held, []
         for speaker in dict.fromkeys(piece.speaker for _, piece in held):
             if speaker not in self._lifts:
                 self._lifts[speaker] = self._lift([(one, piece) for one, piece in held if piece.speaker == speaker])
-        return [self._levelled(samples, piece) for samples, piece in held]
+        return (self._levelled(samples, piece) for samples, piece in held)
 
     def _levelled(self, samples: Samples, piece: Piece) -> Piece:
         rate = piece.pcm.sample_rate

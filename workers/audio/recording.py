@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +11,8 @@ from typing import Self
 from app.core.errors import JobError
 from workers.audio.encode import Cover, Encoding, SoundWriter, Tags
 from workers.audio.level import Level, Leveller, Piece
+from workers.check import Check
+from workers.steps import ended, finished, in_thread
 
 
 class Recording:
@@ -26,6 +27,7 @@ class Recording:
         self._writer: SoundWriter | None = None
         self._rate = 0
         self._pending: asyncio.Task[None] | None = None
+        self._abandoned = False
 
     @property
     def seconds(self) -> float:
@@ -53,23 +55,40 @@ class Recording:
             if error is None:
                 await self._settle()
                 if self._writer:
-                    await asyncio.to_thread(_put, self._writer, self._leveller.rest())
-            elif self._pending:
-                await asyncio.wait([self._pending])
+                    await self._end(self._writer)
+            else:
+                self._abandoned = True
+                if self._writer:
+                    self._writer.abandon()
+                if self._pending:
+                    await ended(self._pending)
         finally:
             if self._writer:
-                await asyncio.to_thread(self._writer.close)
+                await finished(asyncio.create_task(asyncio.to_thread(self._writer.close)))
 
     def _write(self, writer: SoundWriter, piece: Piece) -> None:
-        _put(writer, self._leveller.add(piece))
+        for ready in self._leveller.add(piece):
+            if self._abandoned:
+                return
+            _put(writer, ready)
+
+    async def _end(self, writer: SoundWriter) -> None:
+        """Writes what is held back, in steps that can be ended."""
+
+        def write(check: Check) -> None:
+            for ready in self._leveller.rest():
+                check()
+                _put(writer, ready)
+
+        await in_thread(write)
 
     async def _settle(self) -> None:
         if self._pending:
-            pending, self._pending = self._pending, None
-            await pending
+            # Whoever is cancelled here leaves it to the end of the context, which stops it.
+            await asyncio.shield(self._pending)
+            self._pending = None
 
 
-def _put(writer: SoundWriter, pieces: Sequence[Piece]) -> None:
-    for piece in pieces:
-        writer.write(piece.pcm)
-        writer.silence(piece.pause)
+def _put(writer: SoundWriter, piece: Piece) -> None:
+    writer.write(piece.pcm)
+    writer.silence(piece.pause)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
-from contextlib import ExitStack
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -46,10 +46,17 @@ class Labels:
 
 def join(marks: Sequence[Mark], labels: Labels, target: Path) -> Generator[int]:
     """Writes the book to `target`; yields the bytes of the parts that are done, now and then, as it goes."""
-    spans = [_length(mark.part) for mark in marks]
+    spans = []
+    for mark in marks:
+        spans.append(_length(mark.part))
+        yield 0
+    yield from _join(marks, spans, labels, target)
+
+
+def _join(marks: Sequence[Mark], spans: Sequence[tuple[int, Fraction]], labels: Labels, target: Path) -> Generator[int]:
     done = told = 0
     with ExitStack() as stack:
-        book = stack.enter_context(av.open(str(target), "w", format="mp4", options=_OPTIONS))
+        book = stack.enter_context(_written(target))
         first = stack.enter_context(av.open(str(marks[0].part), options=_ALL_PACKETS))
         book.metadata.update(_tags(labels))
         stream = book.add_stream_from_template(first.streams.audio[0])
@@ -77,6 +84,21 @@ def join(marks: Sequence[Mark], labels: Labels, target: Path) -> Generator[int]:
                         yield done
             begin += samples
     yield done
+
+
+@contextmanager
+def _written(target: Path) -> Iterator[OutputContainer]:
+    """The book, whose end moves all of it once more to put the index first: not where it is given up."""
+    book = av.open(str(target), "w", format="mp4", options=_OPTIONS)
+    try:
+        yield book
+    except GeneratorExit:
+        target.unlink()
+        with suppress(OSError):  # there is nothing to be moved
+            book.close()
+        raise
+    finally:
+        book.close()
 
 
 def seconds(parts: Sequence[Path]) -> float:

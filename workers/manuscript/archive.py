@@ -14,6 +14,7 @@ from typing import BinaryIO
 
 from app.core.archive import Bounds, Entry, inflate, inspect, nested, too_large
 from app.core.markup import HEAD_BYTES, check_prolog
+from workers.check import Check, unchecked
 
 _UNREAD = re.compile(
     r"\.(?:png|jpe?g|gif|svgz?|webp|avif|bmp|tiff?|emf|wmf|ttf|otf|woff2?|mp3|m4a|mp4|ogg|wav|css|js|bin|thmx)$",
@@ -22,8 +23,8 @@ _UNREAD = re.compile(
 _ZIP = b"PK\x03\x04"
 
 
-def copy_safely(source: Path, target: Path, format: str, bounds: Bounds) -> None:
-    """Writes what can be read of the archive `source` to `target`, a new one.
+def copy_safely(source: Path, target: Path, format: str, bounds: Bounds, check: Check = unchecked) -> None:
+    """Writes what can be read of the archive `source` to `target`, a new one; `check` ends it between two pieces.
 
     Every entry is inflated and counted, whether it is kept or not. Raises what `app.core.archive.inspect`, `inflate`
     and `app.core.markup.check_prolog` raise.
@@ -36,6 +37,7 @@ def copy_safely(source: Path, target: Path, format: str, bounds: Bounds) -> None
             is_read = not entry.is_embedded and not _UNREAD.search(entry.name)
             with copy.open(entry.name, "w") as kept:
                 for piece in _checked(file, entry, is_read):
+                    check()
                     inflated += len(piece)
                     if inflated > bounds.inflated:
                         raise too_large(bounds.inflated)

@@ -5,8 +5,8 @@ HTML and EPUB are read as they are; everything else pandoc makes HTML of, in its
 
 from __future__ import annotations
 
-import asyncio
 import shutil
+from functools import partial
 from pathlib import Path
 
 import pypandoc
@@ -14,11 +14,13 @@ import pypandoc
 from app.core.archive import NEEDED, Bounds
 from app.core.errors import JobError, Problem
 from app.core.markup import HEAD_BYTES, check_prolog
+from workers.check import Check, unchecked
 from workers.manuscript.archive import copy_safely
 from workers.manuscript.encoding import copy_in_utf8
 from workers.manuscript.program import Program, run
 from workers.manuscript.richtext import mended
 from workers.sandbox.limits import Access, Limits
+from workers.steps import in_thread
 
 TIMEOUT = 60.0  # seconds
 LARGEST_OUTPUT = 64 * 1024 * 1024  # bytes
@@ -50,7 +52,7 @@ async def to_markup(
     """
     safe = safe_copy(target, format)
     try:
-        await asyncio.to_thread(make_safe, source, safe, format, bounds)
+        await in_thread(partial(make_safe, source, safe, format, bounds))
     except Problem as problem:
         raise JobError(problem.code, problem.detail) from problem
     if format in _READ_AS_THEY_ARE:
@@ -73,16 +75,16 @@ def _command(name: str, format: str) -> list[str]:
     return [shutil.which(pandoc) or pandoc, *limits, *options, name]
 
 
-def make_safe(source: Path, safe: Path, format: str, bounds: Bounds) -> None:
-    """Writes to `safe` what pandoc may read of `source`. Raises Problem."""
+def make_safe(source: Path, safe: Path, format: str, bounds: Bounds, check: Check = unchecked) -> None:
+    """Writes to `safe` what pandoc may read of `source`; `check` ends it in between. Raises Problem."""
     if format in NEEDED:
-        copy_safely(source, safe, format, bounds)
+        copy_safely(source, safe, format, bounds, check)
     elif format in _MARKUP:
-        copy_in_utf8(source, safe)
+        copy_in_utf8(source, safe, check)
         with safe.open("rb") as file:
             head = file.read(HEAD_BYTES)
         check_prolog(head, whole=len(head) < HEAD_BYTES)
     elif format == "rtf":
-        safe.write_bytes(mended(source.read_bytes()))
+        safe.write_bytes(mended(source.read_bytes(), check))
     else:
         shutil.copyfile(source, safe)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from app.core.markup import HEAD_BYTES, encoding_of_markup
 from app.core.text import beginning, encoding_of, scrubbed
+from workers.check import Check, unchecked
 
 _XML_DECLARATION = re.compile(r"\s*<\?xml[^>]*\?>")
 _CHUNK = 1024 * 1024
@@ -22,22 +23,23 @@ def text_of_markup(content: bytes) -> str:
     return scrubbed(text)
 
 
-def copy_in_utf8(source: Path, target: Path) -> None:
-    """Markup in UTF-8, the only encoding pandoc reads. Raises Unprocessable (`not_text`)."""
+def copy_in_utf8(source: Path, target: Path, check: Check = unchecked) -> None:
+    """Markup in UTF-8, the only encoding pandoc reads; `check` may end it. Raises Unprocessable (`not_text`)."""
     with source.open("rb") as file:
         head = file.read(HEAD_BYTES)
     try:
-        _recode(source, target, encoding_of_markup(head), "strict")
+        _recode(source, target, encoding_of_markup(head), "strict", check)
     except UnicodeError:
         beginning(head, whole=False)
-        _recode(source, target, encoding_of(head), "replace")
+        _recode(source, target, encoding_of(head), "replace", check)
 
 
-def _recode(source: Path, target: Path, encoding: str, errors: str) -> None:
+def _recode(source: Path, target: Path, encoding: str, errors: str, check: Check) -> None:
     decoder = codecs.getincrementaldecoder(encoding)(errors)
     with source.open("rb") as file, target.open("wb") as copy:
         first = True
         while packed := file.read(_CHUNK):
+            check()
             text = decoder.decode(packed)
             if first:
                 text = _XML_DECLARATION.sub("", text.lstrip("\ufeff"), count=1)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from app.core.lengths import MAX_TITLE
 from app.core.text import scrubbed
+from workers.check import Check, unchecked
 
 _INFO = re.compile(rb"\{\\info\b.{0,4000}", re.DOTALL)
 _FIELD = rb"\{\\%s\s+([^{}]{1,2000})\}"
@@ -13,14 +15,32 @@ _CODE = re.compile(r"\\u(-?\d{1,6})\s?(?:\\'[0-9a-fA-F]{2}|[^\\{}])?|\\'([0-9a-f
 _WIDTHS = re.compile(rb"\\uc(\d+)")
 # The character that stands behind a number for programs which do not know it: pandoc drops the next one with it.
 _STAND_IN = re.compile(rb"(\\u-?\d{1,6}) ?[^\\{}\r\n]")
+_PIECE = 512 * 1024  # bytes
+_AHEAD = 64 * 1024
 _MARKED_NOTE = re.compile(rb"\{\\\*\s*\\footnote\b")
 
 
-def mended(content: bytes) -> bytes:
-    """The same text, written in a way in which pandoc reads all of it."""
-    if set(_WIDTHS.findall(content)) <= {b"1"}:
-        content = _STAND_IN.sub(rb"\1\\'3f", content)
-    return _MARKED_NOTE.sub(rb"{\\footnote", content)
+def mended(content: bytes, check: Check = unchecked) -> bytes:
+    """The same text, written in a way in which pandoc reads all of it; `check` ends it between two pieces."""
+    one_stands_in = set(_WIDTHS.findall(content)) <= {b"1"}
+    pieces = []
+    for piece in _pieces(content):
+        check()
+        if one_stands_in:
+            piece = _STAND_IN.sub(rb"\1\\'3f", piece)
+        pieces.append(_MARKED_NOTE.sub(rb"{\\footnote", piece))
+    return b"".join(pieces)
+
+
+def _pieces(content: bytes) -> Iterator[bytes]:
+    """`content` in pieces, as a pattern holds up all of the process; cut where none of ours can match across."""
+    start = 0
+    while start < len(content):
+        end = start + _PIECE
+        found = (content.find(mark, end, end + _AHEAD) for mark in (b"{", b"\\"))
+        end = next((at for at in found if at >= 0), end + _AHEAD)
+        yield content[start:end]
+        start = end
 
 
 def said(content: bytes) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from workers.audio.samples import FULL_SCALE, Samples, samples_of
+from workers.check import Check, unchecked
 from workers.speech.engine import Pcm
 from workers.speech.plausible import bounds
 
@@ -68,11 +69,18 @@ def _is_clipped(samples: Samples) -> bool:
     return bool((apart == _CLIPPED_RUN - 1).any())
 
 
-def report_of(takes: list[Take]) -> dict[str, Any]:
+def report_of(takes: list[Take], check: Check = unchecked) -> dict[str, Any]:
     """What is kept beside the audio, as JSON; `name` is what a segment's sound is kept by."""
-    paces = [pace(take) for take in takes if letters(take.said) >= _FEWEST]
+    paces, entries = [], []
+    for take in takes:
+        check()
+        if letters(take.said) >= _FEWEST:
+            paces.append(pace(take))
     usual = median(paces) if paces else None
-    return {"segments": [_entry(index, take, usual) for index, take in enumerate(takes)]}
+    for index, take in enumerate(takes):
+        check()
+        entries.append(_entry(index, take, usual))
+    return {"segments": entries}
 
 
 def letters(said: str) -> int:

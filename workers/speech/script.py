@@ -13,6 +13,7 @@ from app.core.models import Pronunciation
 from app.core.text import language_of
 from workers.audio.encode import Cover, Encoding, Tags
 from workers.audio.level import Level
+from workers.check import Check, unchecked
 from workers.speech.dialogue import Span, cut, dialogue
 from workers.speech.engine import Engine
 from workers.speech.kept import Spoken, name_of
@@ -21,7 +22,6 @@ from workers.speech.pauses import Pauses, without_marks
 from workers.speech.respell import Respelling
 from workers.speech.runs import shortened
 from workers.speech.segments import segments, speakable
-from workers.steps import Check, unchecked
 
 _MAX_GROWTH = 5  # times as many characters to say as the text has
 _SPARE = 1000  # characters
