@@ -49,6 +49,7 @@ PUBLIC: list[BaseRoute] = [
     _page("/", pages.projects),
     _page("/signin", pages.sign_in),
     _page("/projects/{project}", pages.project),
+    _page("/account", pages.account),
     _page("/docs", pages.docs),
     _page("/status", pages.status),
     Mount("/static", static.OwnFiles(directory=pages.STATIC), middleware=_PACKED),

@@ -25,6 +25,10 @@ async def sign_in(request: Request[State]) -> Response:
     return own_file(STATIC / "signin.html", request.scope)
 
 
+async def account(request: Request[State]) -> Response:
+    return own_file(STATIC / "account.html", request.scope)
+
+
 async def docs(request: Request[State]) -> Response:
     return own_file(STATIC / "docs.html", request.scope)
 

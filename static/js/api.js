@@ -96,7 +96,7 @@ const chapterPath = (id, chapterId) => `${projectPath(id)}/chapters/${encodeURIC
 export const api = {
   /** @returns {Promise<{user: string, name: string, signOutUrl?: string}>} */
   session: () => request("GET", "/api/session"),
-  /** @param {{username: string, password: string} | {link: string}} credential */
+  /** @param {{username?: string, password?: string, link?: string, code?: string}} credential */
   signIn: (credential) => request("POST", "/api/session", credential),
   signOut: () => request("DELETE", "/api/session"),
   /** @returns {Promise<{oidc: {name: string, url: string} | null}>} */
@@ -104,6 +104,26 @@ export const api = {
 
   /** @returns {Promise<Record<"projects" | "storageBytes", {used: number, limit: number}>>} */
   usage: () => request("GET", "/api/usage"),
+  /** @returns {Promise<{user: string, name: string, password: boolean, secondFactor: boolean, recoveryCodes: number,
+   *   minPasswordCharacters: number}>} */
+  account: () => request("GET", "/api/account"),
+  /** @param {string} currentPassword @param {string} newPassword */
+  changePassword: (currentPassword, newPassword) =>
+    request("POST", "/api/account/password", { currentPassword, newPassword }),
+  /** @returns {Promise<{secret: string, uri: string, qr: string}>} `qr` as SVG */
+  beginSecondFactor: () => request("POST", "/api/account/second-factor"),
+  /** @param {{password: string, code: string}} proof @returns {Promise<string[]>} the recovery codes */
+  enableSecondFactor: async (proof) => (await request("POST", "/api/account/second-factor/enable", proof)).recoveryCodes,
+  /** @param {{password: string, code: string}} proof */
+  disableSecondFactor: (proof) => request("POST", "/api/account/second-factor/disable", proof),
+  /** @param {{password: string, code: string}} proof @returns {Promise<string[]>} the recovery codes */
+  renewRecoveryCodes: async (proof) =>
+    (await request("POST", "/api/account/second-factor/recovery-codes", proof)).recoveryCodes,
+  sessions: async () => (await request("GET", "/api/sessions")).sessions,
+  /** @param {string} id */
+  endSession: (id) => request("DELETE", `/api/sessions/${encodeURIComponent(id)}`),
+  endOtherSessions: () => request("DELETE", "/api/sessions"),
+
   projects: async () => (await request("GET", "/api/projects")).projects,
   project: (id) => request("GET", projectPath(id)),
   /** @param {{title?: string, text: string, language?: string}} text */

@@ -3,6 +3,7 @@
 import { api } from "./api.js";
 import { wireLanguageButton } from "./components/language-button.js";
 import { byId } from "./components/parts.js";
+import { SecondStep } from "./components/second-step.js";
 import { describeError, has, onLocaleChange, t, translate } from "./i18n.js";
 import { pageOnSite } from "./next-page.js";
 
@@ -10,6 +11,16 @@ const form = byId("sign-in");
 const submit = form.querySelector("[type=submit]");
 let failure = () => "";
 let providerName = "";
+/** What was right in the first step, until the second is done. @type {object | null} */
+let proven = null;
+const second = new SecondStep({
+  send: (code) => signIn({ ...proven, code }, codeFailure),
+  missing: () => showFailure(() => t("signin.codeMissing")),
+  back: () => {
+    showFailure(() => "");
+    showFirstStep();
+  },
+});
 
 translate(document);
 wireLanguageButton(byId("language"));
@@ -24,6 +35,7 @@ form.addEventListener("submit", (event) => {
 // A link that is pasted while this page is open changes its fragment only.
 addEventListener("hashchange", signInByLink);
 signInByLink();
+goOn();
 showProblem();
 showProvider();
 
@@ -49,8 +61,14 @@ async function signInByLink() {
   form.hidden = true;
   byId("by-link").hidden = false;
   await signIn({ link: token }, linkFailure);
-  form.hidden = false;
+  form.hidden = proven !== null;
   byId("by-link").hidden = true;
+}
+
+/** Who is signed in has nothing to do here: another page of this browser may have been sent away while it was so. */
+async function goOn() {
+  if (location.hash || new URLSearchParams(location.search).has("problem")) return;
+  if (await api.session().catch(() => null)) location.replace(nextPage());
 }
 
 async function signIn(credential, explain) {
@@ -59,8 +77,32 @@ async function signIn(credential, explain) {
     await api.signIn(credential);
     location.replace(nextPage());
   } catch (error) {
+    if (error.code === "second_factor_required") return showSecondStep(credential);
+    // Where it is not the code that was wrong, one begins anew.
+    if (proven && error.status === 401 && error.code !== "bad_code") showFirstStep();
     showFailure(() => explain(error));
   }
+}
+
+function showSecondStep(credential) {
+  proven = credential;
+  form.hidden = true;
+  byId("provider").hidden = true;
+  second.open();
+}
+
+function showFirstStep() {
+  proven = null;
+  second.close();
+  form.hidden = false;
+  byId("provider").hidden = !providerName;
+  form.elements.password.value = "";
+  form.elements.username.focus();
+}
+
+function codeFailure(error) {
+  if (error.code === "bad_code") return t("signin.codeWrong");
+  return error.status === 401 ? t("signin.refused") : otherFailure(error);
 }
 
 /** What came of signing in at the provider, which sends one back here. */

@@ -25,6 +25,11 @@ from tests.tts_ways import Call, Line, Way, failing, good
 
 STATES = ("working", "failed", "done")
 ADMINISTRATOR = "admin"
+PASSWORD = "correct horse battery staple"
+PHONE = (
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.0 "
+    "Mobile/15E148 Safari/604.1"
+)
 
 _BOOKS: dict[Language, tuple[dict[str, str], list[str]]] = {
     "en": (
@@ -149,7 +154,25 @@ async def scenes(place: Place, language: Language, chapters: int = 8) -> dict[st
             await until(lambda project=project: _chapters(client, project))
         assert {one["confidence"] for one in await _chapters(client, str(doubtful["id"]))} == {"low"}
     made |= {"doubtful": (user, f"/projects/{doubtful['id']}"), "taken": (user, f"/projects/{taken}")}
-    return {"empty": ("newcomer", "/"), "projects": (user, "/"), **made, "status": (ADMINISTRATOR, "/status")}
+    with_account = {"account": (await _account(place, language), "/account")}
+    return {
+        "empty": ("newcomer", "/"),
+        **with_account,
+        "projects": (user, "/"),
+        **made,
+        "status": (ADMINISTRATOR, "/status"),
+    }
+
+
+async def _account(place: Place, language: Language) -> str:
+    """Somebody with a local account, who is signed in with a phone as well."""
+    user = f"owner-{language.lower()}"
+    words = ("user", "add", user, "--password-stdin")
+    await asyncio.to_thread(place.stack.command, *words, stdin=f"{PASSWORD}\n")
+    async with httpx.AsyncClient(base_url=place.stack.address, headers={"User-Agent": PHONE}, trust_env=False) as http:
+        answer = await http.post("/api/session", json={"username": user, "password": PASSWORD})
+        assert answer.is_success, answer.text
+    return user
 
 
 async def make(place: Place, client: Client, state: str, language: Language, chapters: int = 8) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from playwright.async_api import Page
+from playwright.async_api import Page, Route
 
 
 async def settled(page: Page) -> None:
@@ -12,6 +12,8 @@ async def settled(page: Page) -> None:
     await page.locator("html[data-ready]").wait_for()
     if "/status" in page.url:
         await page.locator("#processes li").first.wait_for()
+    elif "/account" in page.url:
+        await page.locator("#session-list li").first.wait_for()
     elif "/signin" not in page.url:
         await page.locator('#connection[data-state="live"]').wait_for()
         await page.locator("#loading").wait_for(state="hidden")
@@ -59,10 +61,65 @@ async def look_at_what_was_left_out(page: Page) -> None:
     await page.locator("#found-list li").first.wait_for()
 
 
+async def enrol(page: Page) -> None:
+    """The second factor as one is about to turn it on."""
+    await page.locator("#factor-begin").click()
+    await page.locator("#enrol-picture svg").wait_for()
+
+
+async def keep_recovery_codes(page: Page) -> None:
+    """The codes that are shown when it is on, without turning it on: the next picture is of the same user."""
+    codes = [f"{number}bcd-efgh-jkmn-pqrs" for number in range(2, 12)]
+    await page.route("**/second-factor/enable", lambda route: route.fulfill(json={"recoveryCodes": codes}))
+    await enrol(page)
+    await page.locator("#enrol-dialog [name=code]").fill("123456")
+    await page.locator("#enrol-dialog [name=password]").fill("anything")
+    await page.locator('#enrol-dialog [data-part="save"]').click()
+    await page.locator("#codes-list li").first.wait_for()
+
+
+async def turn_the_second_factor_off(page: Page) -> None:
+    """The question before, of a second factor that is on for this page alone."""
+
+    async def on(route: Route) -> None:
+        answer = await route.fetch()
+        await route.fulfill(json=await answer.json() | {"secondFactor": True, "recoveryCodes": 2})
+
+    await page.route("**/api/account", on)
+    await page.reload()
+    await settled(page)
+    await page.locator("#factor-disable").click()
+    await page.locator("#confirm-dialog[open]").wait_for()
+
+
+async def fail_to_change_the_password(page: Page) -> None:
+    await page.locator("#password-form [name=current]").fill("anything")
+    await page.locator("#password-form [name=next]").fill("Password123!")
+    await page.locator("#password-form [type=submit]").click()
+    await page.locator('#password-form [data-part="error"]').wait_for()
+
+
+async def ask_for_the_code(page: Page) -> None:
+    """The second step of signing in."""
+    refusal = {"status": 401, "code": "second_factor_required", "title": "Sign in first", "detail": ""}
+    await page.route("**/api/session", lambda route: route.fulfill(status=401, json=refusal))
+    await page.locator("#sign-in [name=username]").fill("alice")
+    await page.locator("#sign-in [name=password]").fill("anything")
+    await page.locator("#sign-in [type=submit]").click()
+    await page.locator("#second-step").wait_for()
+
+
 View = Callable[[Page], Awaitable[None]]
 
 VIEWS: dict[str, dict[str, View]] = {
     "projects": {"listed": edit_in_the_list},
+    "signin": {"code": ask_for_the_code},
+    "account": {
+        "password": fail_to_change_the_password,
+        "enrolling": enrol,
+        "codes": keep_recovery_codes,
+        "disabling": turn_the_second_factor_off,
+    },
     "taken": {"leftout": look_at_what_was_left_out},
     "done": {
         "ways": edit_the_project,

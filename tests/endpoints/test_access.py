@@ -67,6 +67,7 @@ FOREIGN = {
 PUBLIC = {
     *("/", "/signin", "/projects/{project}", "/static", "/healthz", "/readyz", "/api/session", "/api/sign-in-options"),
     *("/auth/oidc/login", "/auth/oidc/callback", "/auth/oidc/logout", "/docs", "/openapi.json", "/metrics", "/status"),
+    "/account",
 }
 
 

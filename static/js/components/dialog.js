@@ -48,6 +48,8 @@ export function showError({ error }, text) {
 
 function setBusy(button, busy) {
   button.setAttribute("aria-disabled", String(busy));
-  button.dataset.i18n = busy ? "app.saving" : "app.save";
+  // What the button says by itself is kept while it says that it is at work.
+  if (busy) button.dataset.idle ??= button.dataset.i18n ?? "app.save";
+  button.dataset.i18n = busy ? "app.saving" : button.dataset.idle;
   button.textContent = t(button.dataset.i18n);
 }

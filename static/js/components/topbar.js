@@ -20,14 +20,7 @@ export function goToSignIn() {
  * @param {ReturnType<typeof import("../progress/client.js").createProgressClient>} client
  */
 export function wireTopbar(client) {
-  wireLanguageButton(byId("language"));
-  wireThemeButton(byId("theme"));
-  byId("sign-out").addEventListener("click", async () => {
-    client.disconnect();
-    if (signOutUrl) return location.assign(signOutUrl);
-    await api.signOut().catch(() => null);
-    location.assign("/signin");
-  });
+  wireButtons(() => client.disconnect());
   const label = new ConnectionLabel(byId("connection"), byId("connection-text"));
   label.show(client.connection);
   client.onConnectionChange((connection) => {
@@ -35,6 +28,18 @@ export function wireTopbar(client) {
     if (connection.state === "signed-out") goToSignIn();
   });
   onLocaleChange(() => label.render());
+}
+
+/** @param {() => void} [onSignOut] is called before one is signed out */
+export function wireButtons(onSignOut = () => {}) {
+  wireLanguageButton(byId("language"));
+  wireThemeButton(byId("theme"));
+  byId("sign-out").addEventListener("click", async () => {
+    onSignOut();
+    if (signOutUrl) return location.assign(signOutUrl);
+    await api.signOut().catch(() => null);
+    location.assign("/signin");
+  });
 }
 
 /** Shows who is signed in; without a session, goes to the sign-in page. @returns {Promise<boolean>} */
