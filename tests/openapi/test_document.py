@@ -24,7 +24,7 @@ from app.openapi.document import document
 from app.routes import ROUTES
 
 APP = Path(endpoints.__file__).parents[1]
-PAGES = {"/", "/signin", "/projects/{project}", "/docs", "/status"}
+PAGES = {"/", "/account", "/signin", "/projects/{project}", "/docs", "/status"}
 OF_ACCOUNTS = {"account_exists", "bad_name", "weak_password"}
 """Codes of `smartvoice user`."""
 DEFAULTS = {kind.default_code for kind in Problem.__subclasses__()}
