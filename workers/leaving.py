@@ -16,7 +16,7 @@ def tell() -> None:
     _told.set()
 
 
-async def give_way(seconds: float = 2.0) -> None:
+async def give_way(seconds: float = 5.0) -> None:
     """Waits for so long whether this process is told to end, and if it is, for this task to be cancelled.
 
     For whoever lost a program that was killed from outside. Whoever ends a service or a machine ends all its processes:

@@ -69,7 +69,7 @@ async def test_program_that_is_killed_is_run_again(rig: Rig, program: str) -> No
     async with sent(rig, *LONG[program]) as (http, job):
         os.kill(await running(worker, program), signal.SIGKILL)
         done = await ended(http, job)
-    assert (done["state"], done["attempt"]) == ("completed", 2)
+    assert (done["state"], done["attempt"]) == ("completed", 2), worker.output
     assert await counts(rig, job) == (1, 0)
 
 
@@ -99,20 +99,22 @@ async def test_service_that_is_told_to_end_with_all_its_processes_hands_the_job_
             await worker.restart()
         await until(lambda: not alive(program))
         done = await ended(http, job)
-    assert (done["state"], done["attempt"]) == ("completed", 2)
-    assert await counts(rig, job) == (0, 0)
+    assert (done["state"], done["attempt"]) == ("completed", 2), worker.output
+    assert await counts(rig, job) == (0, 0), worker.output
 
 
 async def test_program_that_is_killed_while_its_worker_is_told_to_end_costs_the_job_nothing(rig: Rig) -> None:
     worker = await rig.worker(**_QUICK)
     async with sent(rig, *LONG["pandoc"]) as (http, job):
         program = await running(worker, "pandoc")
-        os.kill(program, signal.SIGKILL)
-        await worker.stop()
+        # As a container's end does it: told first, and what does not heed it killed.
+        for pid in (*children_of(worker.pid), worker.pid):
+            os.kill(pid, signal.SIGKILL if pid == program else signal.SIGTERM)
+        worker.wait()
         await worker.restart()
         done = await ended(http, job)
-    assert (done["state"], done["attempt"]) == ("completed", 2)
-    assert await counts(rig, job) == (0, 0)
+    assert (done["state"], done["attempt"]) == ("completed", 2), worker.output
+    assert await counts(rig, job) == (0, 0), worker.output
 
 
 async def test_worker_that_is_killed_takes_its_program_with_it(rig: Rig) -> None:
