@@ -12,8 +12,10 @@ from app.auth.access import Access
 from app.core import keys
 from app.core.errors import Unauthenticated
 from app.core.models import compact
+from app.core.redis import names
 
 SECONDS = 180 * 86400
+_MOST = 100  # of one user; the oldest are forgotten
 
 
 class Devices:
@@ -38,5 +40,11 @@ class Devices:
     async def remember(self, user: str) -> str:
         """The cookie for a browser that `user` has just signed in with."""
         token = secrets.token_urlsafe(32)
-        await self._redis.set(keys.device(token), compact({"user": user, "at": time.time()}), ex=SECONDS)
+        now, listed = time.time(), keys.devices(user)
+        await self._redis.set(keys.device(token), compact({"user": user, "at": now}), ex=SECONDS)
+        await self._redis.zadd(listed, {keys.digest(token): now})
+        await self._redis.expire(listed, SECONDS)
+        for digest in names(await self._redis.zrange(listed, 0, -_MOST - 1)):
+            await self._redis.delete(keys.device_of(digest))
+            await self._redis.zrem(listed, digest)
         return token

@@ -8,7 +8,8 @@
 --       4 job id   5 what the job makes: "manuscript", "book" or a chapter's id
 --       6 "ends" where the job ends, else ""
 --       7 ms until the job may be taken over: a worker's lease, or a pause before it is tried again
---       8 most open jobs, most of that queue out of line, ms after which one that nobody began is looked after
+--       8 most open jobs, most of that queue out of line, ms after which one that nobody began is looked after,
+--         most that have ended
 --       9 channel  10 "PUBLISH" or "SPUBLISH"  11 log length  12 log lifetime, ms  13 job lifetime after its end, ms
 --       then three lists, each preceded by its length in items:
 --       events: type, kind, data, …   job fields: name, value, …
@@ -21,10 +22,11 @@ local all_made, line, out = KEYS[7], KEYS[8], KEYS[9]
 local guard, attempt, nonce, job_id, owner = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local ends, grace = ARGV[6] == 'ends', tonumber(ARGV[7])
 local channel, publish, length, log_ttl, job_ttl = ARGV[9], ARGV[10], ARGV[11], ARGV[12], ARGV[13]
-local most_open, most_out, patience
+local most_open, most_out, patience, most_ended
 if guard == 'new' or ends then
-  most_open, most_out, patience = string.match(ARGV[8], '^(%d+) (%d+) (%d+)$')
-  most_open, most_out, patience = tonumber(most_open), tonumber(most_out), tonumber(patience)
+  most_open, most_out, patience, most_ended = string.match(ARGV[8], '^(%d+) (%d+) (%d+) (%d+)$')
+  most_open, most_out = tonumber(most_open), tonumber(most_out)
+  patience, most_ended = tonumber(patience), tonumber(most_ended)
 end
 
 local now = clock()
@@ -108,6 +110,7 @@ if guard == 'new' then
   end
 elseif ends then
   redis.call('PEXPIRE', job, job_ttl)
+  keep_ended(job, string.match(project, '[^:]*$'), job_id, now, most_ended, tonumber(job_ttl))
   go = let_out(line, out, open, most_out, now + patience)
 elseif not leased then
   -- The reaper moves on the time at which it looks again; the lease is the worker's alone.

@@ -27,9 +27,17 @@ _BEGIN = """
 redis.call('DEL', KEYS[1])
 redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('SET', KEYS[3], '1', 'EX', ARGV[2])
+redis.call('ZADD', KEYS[4], redis.call('TIME')[1], ARGV[1])
+redis.call('EXPIRE', KEYS[4], ARGV[2])
+local prefix = string.sub(KEYS[3], 1, -#ARGV[1] - 1)
+for _, old in ipairs(redis.call('ZRANGE', KEYS[4], 0, -tonumber(ARGV[3]) - 1)) do
+  redis.call('ZREM', KEYS[4], old)
+  redis.call('DEL', prefix .. old)
+end
 """
 _AGAIN_AFTER_LEASES = 2
 _MOST_DUE = 100
+_MOST_REMEMBERED = 1000  # deleted projects of a user; of the others nobody knows that they ever were
 
 
 class Deletion:
@@ -48,8 +56,8 @@ class Deletion:
         """Deletes a project with its jobs and files. Raises Unavailable, RedisError: a sweep then does the rest."""
         again = await self._now() + self._settings.lease_seconds * _AGAIN_AFTER_LEASES
         await self._list(keys=[keys.DELETED], args=[_name(user, project), again])
-        names = [keys.project(user, project), keys.projects(user), keys.deleted(user, project)]
-        await self._begin(keys=names, args=[project, int(self._settings.log_days * 86400)])
+        names = [keys.project(user, project), keys.projects(user), keys.deleted(user, project), keys.deletions(user)]
+        await self._begin(keys=names, args=[project, int(self._settings.log_days * 86400), _MOST_REMEMBERED])
         await self._clear(user, project)
 
     async def sweep(self) -> int:

@@ -36,7 +36,8 @@ LEASE = files("app.core").joinpath("lease.lua").read_text()
 LINE = files("app.core").joinpath("line.lua").read_text()
 """Lua that stands before every script which lets jobs out of their user's line."""
 
-_APPEND = PUSH + LEASE + LINE + files("app.core").joinpath("append.lua").read_text()
+_ENDED = files("app.core").joinpath("ended.lua").read_text()
+_APPEND = PUSH + LEASE + LINE + _ENDED + files("app.core").joinpath("append.lua").read_text()
 _REPORT = PUSH + LEASE + files("app.core").joinpath("report.lua").read_text()
 _LOOK = TOP + files("app.core").joinpath("look.lua").read_text()
 _FALLEN = files("app.core").joinpath("fallen.lua").read_text()
@@ -261,9 +262,10 @@ class EventLog:
         ]
 
     def _limits(self, queue: Queue) -> str:
-        """Most open jobs of a user, most of a queue with the workers, when one that nobody began is looked after."""
+        """Most open jobs of a user, most of a queue with the workers, when one that nobody began is looked after, most ended."""
         settings = self._settings
-        return f"{settings.max_open_jobs} {self._capacity.share(queue)} {_ms(settings.requeue_seconds)}"
+        patience, most_ended = _ms(settings.requeue_seconds), settings.max_ended_jobs
+        return f"{settings.max_open_jobs} {self._capacity.share(queue)} {patience} {most_ended}"
 
     def _nonce(self) -> str:
         return f"{self._writer}-{next(self._writes)}"

@@ -87,6 +87,12 @@ def job(user: str, job: str) -> str:
     return f"sv:{{u:{user}}}:job:{job}"
 
 
+def ended(user: str) -> str:
+    """Sorted set: `<project> <job>` of jobs that have ended, by when (ms of Redis' clock). Of too many the oldest go,
+    with their records; dropped `job_days` after the last."""
+    return f"sv:{{u:{user}}}:ended"
+
+
 def projects(user: str) -> str:
     """Sorted set: the user's projects by when they were made (ms); no expiry."""
     return f"sv:{{u:{user}}}:projects"
@@ -115,6 +121,12 @@ def all_project_jobs(user: str, project: str) -> str:
 def chapter(user: str, chapter: str) -> str:
     """Hash: one chapter without its text, which is in the storage; no expiry."""
     return f"sv:{{u:{user}}}:chapter:{chapter}"
+
+
+def deletions(user: str) -> str:
+    """Sorted set: deleted projects by when they were (Unix time): of too many the oldest are forgotten. Dropped with the
+    last of them."""
+    return f"sv:{{u:{user}}}:deletions"
 
 
 def deleted(user: str, project: str) -> str:
@@ -217,7 +229,18 @@ it ends, or with the next that begins."""
 def device(token: str) -> str:
     """String: who has signed in by password in the browser with this cookie, and when, as JSON. Dropped after 180
     days without a sign-in."""
-    return f"sv:device:{digest(token)}"
+    return device_of(digest(token))
+
+
+def device_of(digest: str) -> str:
+    """The same, by the digest of the cookie."""
+    return f"sv:device:{digest}"
+
+
+def devices(user: str) -> str:
+    """Sorted set: digests of the cookies of the browsers that the user has signed in with, by when (Unix time); of too
+    many the oldest are forgotten. Dropped as the last of them is."""
+    return f"sv:{{u:{user}}}:devices"
 
 
 def throttle(kind: str, whom: str) -> str:

@@ -71,6 +71,9 @@ class Limits(BaseSettings):
     max_uploads_per_minute: int = Field(60, ge=1, description="projects that a user may create, a minute")
     min_password_characters: int = Field(12, ge=8, le=64, description="fewest characters of a new password")
     max_open_jobs: int = Field(5000, ge=1, description="most jobs of a user that are waiting or active")
+    max_ended_jobs: int = Field(
+        20_000, ge=1, description="jobs of a user that have ended and can be asked for; the oldest go first"
+    )
     max_bodies_at_once: int = Field(
         8, ge=1, description="manuscripts and texts of a user that one web process receives at once"
     )
