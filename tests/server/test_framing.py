@@ -181,3 +181,18 @@ def test_after_the_last_request_nothing_is_read(echo: Echo, sent: bytes, piece: 
     assert [(request.path, request.body) for request in echo.requests] == [("/first", b"hello")]
     assert answer.count(b"HTTP/1.1 200 OK") == 1
     assert b"connection: close" in answer
+
+
+ENDLESS = [_chunks(b"ffffffffffffffff\r\nhello"), _fields(b"Content-Length: 18446744073709551615")]
+
+
+@pytest.mark.parametrize("piece", [0, 7], ids=["together", "in pieces"])
+@pytest.mark.parametrize("sent", ENDLESS, ids=repr)
+def test_body_of_any_size_takes_what_follows_for_its_own(echo: Echo, sent: bytes, piece: int) -> None:
+    connection = Talk(echo)
+    connection.send(sent + FOREIGN, piece)
+    connection.finish()
+    answer = connection.read()
+    connection.close()
+    assert not answer.startswith(b"HTTP/1.1 2")
+    assert (echo.requests, echo.begun) == ([], ["/first"])
