@@ -2,24 +2,28 @@
 
 `python -m bench.fairness [ROW …]` starts all it needs, prints a table with the bars, and leaves nothing behind. Rows:
 `line` (a first chapter behind hundreds, with the line and without), `giants` (one line behind five chapters of 100 000
-characters), `parse` (a small manuscript behind sixteen large ones), `places` (a book narrated by `narrate` with all of
+characters), `parse` (a small manuscript behind sixteen large ones), `cancel` (how long a job that is called off computes), `places` (a book narrated by `narrate` with all of
 eight places).
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import statistics
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import httpx
 
 from bench.places import row as places
 from tests.faults.rig import Rig, rigged
+from tests.stack import children_of
 from tests.support import until
 from tests.tts_server import TtsServer
 
@@ -33,6 +37,9 @@ _GIANT = "The lamp of the house burned all night long, and nobody knew why it di
 _GIANT_CHARACTERS = 99_000
 _GIANTS = 5
 _LARGE = 16
+_STOPS_SECONDS = 2.0
+_LOOK_SECONDS = 0.5
+_IDLE_SHARE = 0.15
 _LARGE_BYTES = 4_900_000
 
 
@@ -87,6 +94,51 @@ async def parse() -> bool:
                 lambda: _parse_job(light),
                 lambda: _count(heavy, jobs, "completed"),
             )
+
+
+async def cancel() -> bool:
+    """How long a worker computes for a narration and for a parse that are called off."""
+    async with rigged() as rig:
+        worker, web = await rig.worker(), await rig.web()
+        text = _GIANT * (_GIANT_CHARACTERS // len(_GIANT))
+        found = []
+        async with rig.client_of(web, "heavy") as http:
+            for _ in range(_PASSES):
+                book = await _book(http, text)
+                [job] = await _press(http, book)
+                found.append(await _stops(http, worker.pid, job))
+            page = "\n\n".join(f"# Chapter {n}\n\n{_GIANT * 60}" for n in range(1, 1000)).encode()[:_LARGE_BYTES]
+            for _ in range(_PASSES):
+                answer = await http.post("/api/projects", files={"file": ("a.md", page)}, timeout=120)
+                found.append(await _stops(http, worker.pid, answer.raise_for_status().json()["job"]))
+    good = max(found) < _STOPS_SECONDS
+    print(
+        f"A worker computes after a job was called off (narrations, then parses): {[round(one, 2) for one in found]} s"
+    )
+    print(f"  bar: within {_STOPS_SECONDS:g} s: {'met' if good else 'NOT MET'}")
+    return good
+
+
+async def _stops(http: httpx.AsyncClient, pid: int, job: dict[str, Any]) -> float:
+    """Seconds from calling the job off to the beginning of half a second in which the worker hardly does anything."""
+    await until(partial(_state, http, job["queue"], job["id"], "active"), 120)
+    await asyncio.sleep(_LOOK_SECONDS)
+    begin = time.perf_counter()
+    (await http.delete(f"/api/jobs/{job['queue']}/{job['id']}")).raise_for_status()
+    while True:
+        looked, spent = time.perf_counter(), _cpu(pid)
+        await asyncio.sleep(_LOOK_SECONDS)
+        if _cpu(pid) - spent < _IDLE_SHARE * (time.perf_counter() - looked):
+            return looked - begin
+
+
+def _cpu(pid: int) -> float:
+    """Seconds of the processor that a process and all that it started have taken (proc(5)); what ended is its parent's."""
+    ticks = 0
+    for one in (pid, *children_of(pid)):
+        with suppress(OSError):
+            ticks += sum(map(int, Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()[11:15]))
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 async def _started(rig: Rig) -> Any:
@@ -190,6 +242,7 @@ async def main(rows: list[str]) -> int:
         "line": line,
         "giants": giants,
         "parse": parse,
+        "cancel": cancel,
         "places": places,
     }
     met = [await known[row]() for row in rows or known]
