@@ -124,8 +124,8 @@ def chapter(user: str, chapter: str) -> str:
 
 
 def deletions(user: str) -> str:
-    """Sorted set: deleted projects by when they were (Unix time): of too many the oldest are forgotten. Dropped with the
-    last of them."""
+    """Sorted set: deleted projects by when they were (Unix time): of too many the oldest are forgotten. Dropped with
+    the last of them."""
     return f"sv:{{u:{user}}}:deletions"
 
 
