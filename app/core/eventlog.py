@@ -262,8 +262,8 @@ class EventLog:
         ]
 
     def _limits(self, queue: Queue) -> str:
-        """Most open jobs of a user, most of a queue with the workers, ms until one that nobody began is looked after, and
-        most ended ones."""
+        """Most open jobs of a user, most of a queue with the workers, ms until one that nobody began is looked after,
+        and most ended ones."""
         settings = self._settings
         patience, most_ended = _ms(settings.requeue_seconds), settings.max_ended_jobs
         return f"{settings.max_open_jobs} {self._capacity.share(queue)} {patience} {most_ended}"
