@@ -35,7 +35,7 @@ screenshots: $(VENV)/.test ## pictures of the pages in every state, into build/s
 	@tools/system-packages
 	$(BIN)/python -m tests.browser.screenshots build/screenshots docs/images
 
-chaos: $(VENV)/.test ## kill something each second for a minute, and see that nothing is lost
+chaos: $(VENV)/.test ## kill processes and groups of them and set clocks each second for a minute, and see that nothing is lost
 	SMARTVOICE_CHAOS_SECONDS=60 $(BIN)/pytest -q tests/faults/test_chaos.py
 
 cut: $(VENV)/.test ## cut machines of their own off for half a minute, and see that nothing is lost (needs root)

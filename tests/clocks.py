@@ -24,30 +24,44 @@ def _library() -> str:
     return str(found[0] / "libfaketime.so.1")
 
 
+def faked(file: Path) -> dict[str, str]:
+    """The variables by which a program reads its time of the day from `file`, each time that it looks."""
+    # Only what the kernel calls the day's time jumps; what counts from the start goes on.
+    return {
+        "LD_PRELOAD": _library(),
+        "FAKETIME_TIMESTAMP_FILE": str(file),
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
+
+
+def binary() -> str:
+    """A Redis that runs under libfaketime: one built with jemalloc, as Debian's is, does not even start."""
+    found = embedded.bundled_binary()
+    if found is None:
+        pytest.skip("no Redis without jemalloc for this Python")
+    return found
+
+
+def put(file: Path, seconds: int) -> None:
+    """Puts the clock that is read from `file` so many seconds ahead of this machine's, now."""
+    partial = file.with_suffix(".new")
+    partial.write_text(f"{seconds:+d}\n")
+    partial.replace(file)
+
+
 class Redis(RedisServer):
     """A Redis that keeps everything, and believes in another time than this machine's."""
 
     def __init__(self, folder: Path) -> None:
-        # One built with jemalloc, as Debian's is, cannot start under libfaketime: each waits for the other.
-        binary = embedded.bundled_binary()
-        if binary is None:
-            pytest.skip("no Redis without jemalloc for this Python")
-        super().__init__(folder, binary)
+        super().__init__(folder, binary())
         self._file = folder / "time"
         self.set(0)
-        # Only what the kernel calls the day's time jumps; what counts from the start goes on.
-        self._environment |= {
-            "LD_PRELOAD": _library(),
-            "FAKETIME_TIMESTAMP_FILE": str(self._file),
-            "FAKETIME_NO_CACHE": "1",
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        }
+        self._environment |= faked(self._file)
 
     def set(self, seconds: int) -> None:
         """Puts the clock so many seconds ahead of this machine's, now."""
-        partial = self._file.with_suffix(".new")
-        partial.write_text(f"{seconds:+d}\n")
-        partial.replace(self._file)
+        put(self._file, seconds)
 
 
 @asynccontextmanager

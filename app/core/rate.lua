@@ -11,8 +11,11 @@ local now = time[1] * 1000000 + time[2]
 
 local whole, spent, wait = {}, 0, 0
 for i, key in ipairs(KEYS) do
-  -- Never more than a minute ahead, even after the clock was set back.
-  local before = math.min(tonumber(redis.call('GET', key) or 0), now + MINUTE)
+  local before = tonumber(redis.call('GET', key) or 0)
+  if before > now + MINUTE then
+    -- Nobody comes so far ahead: the clock was set back since. What the minute before it was like nobody knows.
+    before = 0
+  end
   whole[i] = math.max(before, now) + MINUTE / ARGV[i]
   local over = whole[i] - now - MINUTE
   if over > wait then

@@ -14,6 +14,7 @@ from app.core.errors import Refused, TooMany
 from app.core.eventlog import EventLog
 from app.core.jobs import Jobs, Order
 from app.core.messages import NARRATION
+from app.core.rates import Rates
 from app.core.redis import connect
 from app.core.settings import Settings
 from app.events.places import Places
@@ -106,6 +107,18 @@ async def test_jobs_in_line_stay_there_when_the_clock_is_set_back(
     server.set(-HOUR)
     await until(jobs.overdue)
     assert await redis.zcount(keys.open_jobs("alice"), "inf", "inf") == 2
+
+
+@pytest.mark.parametrize("seconds", [-HOUR, HOUR])
+async def test_who_was_not_too_fast_is_not_refused_when_the_clock_jumps(
+    server: clocks.Redis, redis: Redis, quick: Settings, seconds: int
+) -> None:
+    rates = Rates(redis, quick)
+    server.set(seconds)
+    await rates.count("alice", "changes")
+    for other in (0, seconds, 0):
+        server.set(other)
+        await rates.count("alice", "changes")
 
 
 async def test_who_was_too_fast_waits_no_longer_when_the_clock_is_set_back(server: clocks.Redis, redis: Redis) -> None:

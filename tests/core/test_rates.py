@@ -63,6 +63,4 @@ async def test_clock_that_was_set_back_locks_nobody_out(redis: Redis, settings: 
     limits = rates(redis, settings, changes=60)
     now = (await redis.time())[0] * 1_000_000
     await redis.set(keys.rate("alice", "changes"), now + HOUR_US)
-    with pytest.raises(TooMany) as caught:
-        await limits.count("alice", "changes")
-    assert (caught.value.retry_after or 99) <= 1
+    assert await passes(limits, "changes")

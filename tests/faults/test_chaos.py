@@ -1,5 +1,7 @@
 """Chaos: whatever is killed, every second and at random, every chapter is narrated once and every reader hears of it.
 
+Every process of the tree is killed, groups of them are told to end as systemd does it, and the clock of Redis jumps.
+
 `SMARTVOICE_CHAOS_SECONDS` sets for how long things are killed (`make chaos`: a minute, with 200 chapters).
 """
 
@@ -11,18 +13,22 @@ import os
 import random
 import signal
 import sys
+import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from itertools import pairwise
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 from redis.asyncio import Redis
 
+from app.cli import embedded
 from app.core.redis import connect
 from app.core.settings import Settings
+from tests import clocks
 from tests.faults.readers import ENDS, Crowd, SseReader, Told, logged
 from tests.stack import Stack, alive, command_of, running
 from tests.support import until
@@ -32,21 +38,33 @@ CHAPTERS_EACH = 10
 USERS = [f"reader-{number}" for number in range(max(2, SECONDS // 3))]
 # A kill each second finds the same job three times now and then; that a job fails for that has a test of its own.
 _SETTINGS = {"SMARTVOICE_MAX_LOSSES": "20"}
-_ROLES = ("redis-server", "app.cli web", "app.cli worker", "workers/voice/child.py")
+_ROLES = {
+    "redis": ("redis-server",),
+    "web": ("app.cli web",),
+    "worker": ("app.cli worker",),
+    "voice": ("voice/child.py",),
+    "converter": ("pandoc", "splitter"),
+}
+_GROUPS = ("web", "worker")
+_JUMPS = (-3600, 3600, -30, 30, 0)
+_RTF = rb"{\rtf1\ansi Chapter 1\par\par The lamp was lit.\par\par Chapter 2\par\par It went out.\par}"
 
 
 @pytest.mark.timeout(SECONDS * 4 + 180)
 async def test_killed_each_second_everything_is_narrated_once_and_heard_of(capsys: pytest.CaptureFixture[str]) -> None:
-    with running(**_SETTINGS) as stack:
+    with _clock() as (clock, wrapped), running(**_SETTINGS, **wrapped) as stack:
         tokens = {user: stack.token(user) for user in USERS}
         port = urlsplit(stack.address).port or 0
         crowd = Crowd(SseReader([port], user, tokens[user]) for user in USERS for _ in range(2))
         async with crowd.reading(), _logs(stack) as redis:
             books = {user: await _book(stack, user, tokens[user]) for user in USERS}
             begun = asyncio.gather(*(_narrate(stack, tokens[user], *books[user]) for user in USERS))
-            killed = await _kill(stack, SECONDS)
+            sent = asyncio.gather(*(_send_manuscripts(stack, tokens[user]) for user in USERS))
+            killed = await _kill(stack, clock, SECONDS)
             await begun
-            await until(lambda: _all_ended(redis), timeout=90)
+            await sent
+            await until(lambda: _all_ended(redis), timeout=120)
+            await until(lambda: _all_parsed(redis), timeout=60)
             logs = {user: await logged(redis, user) for user in USERS}
             await until(lambda: all(_at_end(reader, logs[reader.user]) for reader in crowd.readers), timeout=60)
     ends = Counter(told.type for log in logs.values() for told in log if told.type in ENDS)
@@ -55,6 +73,7 @@ async def test_killed_each_second_everything_is_narrated_once_and_heard_of(capsy
         print(f"\n  killed {dict(killed)}; ended {dict(ends)}; {len(crowd.readers)} readers came {comings} times")
     assert ends == {"audio:complete": len(USERS) * CHAPTERS_EACH}
     assert all(count == 1 for log in logs.values() for count in _ends_by_job(log).values())
+    assert not [told for log in logs.values() for told in log if told.type.endswith(":failed")]
     for reader in crowd.readers:
         _check(reader, logs[reader.user])
 
@@ -98,18 +117,70 @@ async def _press(http: httpx.AsyncClient, path: str) -> None:
         await asyncio.sleep(min(0.1 * 2**attempt, 1))
 
 
-async def _kill(stack: Stack, seconds: int) -> Counter[str]:
-    """Kills one process a second, of a kind chosen at random."""
-    killed: Counter[str] = Counter()
-    for _ in range(seconds):
+async def _send_manuscripts(stack: Stack, token: str) -> None:
+    """Sends manuscripts, which pandoc and the splitter read, all the time."""
+    async with _client(stack, token) as http:
+        for _ in range(max(2, SECONDS // 10)):
+            await asyncio.sleep(random.uniform(0, SECONDS / max(2, SECONDS // 10)))
+            with suppress(httpx.HTTPError):
+                # One that is not heard may have been made all the same: whatever was made is to be parsed.
+                await http.post("/api/projects", files={"file": ("book.rtf", _RTF)})
+
+
+@contextmanager
+def _clock() -> Iterator[tuple[Path | None, dict[str, str]]]:
+    """A file that sets the clock of the Redis that `up` finds, and what makes it find that; nothing where it cannot."""
+    bundled = embedded.bundled_binary()
+    if bundled is None:
+        yield None, {}
+        return
+    with tempfile.TemporaryDirectory(prefix="sv-clock-") as name:
+        file, command = Path(name, "time"), Path(name, "redis-server")
+        clocks.put(file, 0)
+        variables = " ".join(f"{name}={value}" for name, value in clocks.faked(file).items())
+        command.write_text(f'#!/bin/sh\nexec env {variables} {bundled} "$@"\n')
+        command.chmod(0o700)
+        yield file, {"PATH": f"{name}:{os.environ['PATH']}"}
+
+
+async def _kill(stack: Stack, clock: Path | None, seconds: int) -> Counter[str]:
+    """Each second: kills a process of a kind chosen at random, tells a group of them to end, or sets Redis' clock."""
+    done: Counter[str] = Counter()
+    kinds = [*_ROLES, "clock", "group"]
+    for second in range(seconds):
         await asyncio.sleep(1)
-        role = random.choice(_ROLES)
-        victims = [pid for pid in stack.children() if role in command_of(pid) and alive(pid)]
-        if victims:
-            with suppress(ProcessLookupError):
-                os.kill(random.choice(victims), signal.SIGKILL)
-            killed[role.rpartition(" ")[2].rpartition("/")[2]] += 1
-    return killed
+        # At random, and each as often as the others.
+        if second % len(kinds) == 0:
+            random.shuffle(kinds)
+        role = kinds[second % len(kinds)]
+        if role == "clock" and clock:
+            clocks.put(clock, random.choice(_JUMPS))
+        elif victims := _victims(stack, random.choice(_GROUPS) if role == "group" else role):
+            _end(random.choice(victims), group=role == "group")
+        else:
+            continue
+        done[role] += 1
+    return done
+
+
+def _victims(stack: Stack, role: str) -> list[int]:
+    words = _ROLES.get(role, ())
+    return [pid for pid in stack.children() if any(word in command_of(pid) for word in words) and alive(pid)]
+
+
+def _end(pid: int, *, group: bool) -> None:
+    with suppress(ProcessLookupError):
+        if group:
+            # Of a child of `up`: it has a session of its own, and so has whatever is sandboxed in it.
+            os.killpg(os.getpgid(pid), signal.SIGTERM)
+        else:
+            os.kill(pid, signal.SIGKILL)
+
+
+async def _all_parsed(redis: Redis) -> bool:
+    told = [told for user in USERS for told in await logged(redis, user) if told.type.startswith("parse:")]
+    begun = {json.loads(one.data)["jobId"] for one in told}
+    return begun == {json.loads(one.data)["jobId"] for one in told if one.type != "parse:progress"}
 
 
 async def _all_ended(redis: Redis) -> bool:
