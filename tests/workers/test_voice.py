@@ -124,6 +124,16 @@ async def test_text_that_overflows_the_embedded_voice_is_spoken_in_pieces(text: 
     await espeak.aclose()
 
 
+async def test_three_characters_that_no_size_of_piece_helps_are_named() -> None:
+    espeak = Espeak()
+    with pytest.raises(JobError) as caught:
+        await espeak.speak("(,-V)", "vi")
+    assert (caught.value.code, caught.value.retryable) == ("voice_crashed", False)
+    assert "“(,-V)”" in caught.value.message
+    assert (await espeak.speak(SENTENCE, "vi")).seconds > 1
+    await espeak.aclose()
+
+
 @pytest.mark.parametrize("fatal", ["SEGV", "EXIT"])
 async def test_passage_that_crashes_in_pieces_too_is_named(voice: Voice, fatal: str) -> None:
     await voice.say(SENTENCE)
