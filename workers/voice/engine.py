@@ -275,8 +275,10 @@ class _Pool:
             except VoiceDied as death:
                 call.end()
                 self._discard(process)
-                if death.ending != "idle" or not rested:
+                if death.ending != "idle":
                     raise
+                if not rested:
+                    raise VoiceDied("crashed", death.used, "status 0") from death
             except _Changed:
                 call.end()
                 self._discard(process)
