@@ -9,12 +9,11 @@ import shutil
 from functools import partial
 from pathlib import Path
 
-import pypandoc
-
 from app.core.archive import NEEDED, Bounds
 from app.core.errors import JobError, Problem
 from app.core.markup import HEAD_BYTES, check_prolog
 from workers.check import Check, unchecked
+from workers.manuscript import pandoc
 from workers.manuscript.archive import copy_safely
 from workers.manuscript.encoding import copy_in_utf8
 from workers.manuscript.program import Program, run
@@ -71,8 +70,7 @@ def safe_copy(target: Path, format: str) -> Path:
 def _command(name: str, format: str) -> list[str]:
     limits = ["+RTS", f"-M{_HEAP}", "-RTS"]
     options = ["--sandbox", "--standalone", "--wrap=none", "--from", format, "--to", "html5"]
-    pandoc: str = pypandoc.get_pandoc_path()
-    return [shutil.which(pandoc) or pandoc, *limits, *options, name]
+    return [pandoc.path(), *limits, *options, name]
 
 
 def make_safe(source: Path, safe: Path, format: str, bounds: Bounds, check: Check = unchecked) -> None:
