@@ -13,7 +13,7 @@ import pypandoc
 import pytest
 
 from app.core.errors import JobError
-from workers.manuscript import convert
+from workers.manuscript import convert, pandoc
 from workers.manuscript.markup import read
 from workers.manuscript.structure import manuscript
 
@@ -123,3 +123,7 @@ async def test_cancelling_ends_the_process(to_markup: Convert) -> None:
 def children() -> list[str]:
     """The processes that this one has started and not yet seen end."""
     return [child for path in Path("/proc/self/task").glob("*/children") for child in path.read_text().split()]
+
+
+def test_pandoc_is_found_where_its_package_has_it() -> None:
+    assert Path(pandoc.path()).samefile(pypandoc.get_pandoc_path())
