@@ -129,16 +129,16 @@ async def test_full_storage_refuses_texts_and_parsers_and_lets_things_be_deleted
     async with serve(narrow) as address, signed_in(address, narrow, USER) as alice:
         jobs = Jobs(redis, EventLog(redis, narrow), narrow, NoHands())
         worker = HandWorker(jobs, Projects(redis, Storage.of(narrow), jobs, narrow))
-        created = await alice.create("Hello. " * 100_000)
+        created = await alice.create("Hello. " * 120_000)
         await worker.parse(USER, created["job"], chapters=2)
         chapter = (await alice.project(created["id"]))["chapters"][0]
         url = f"/api/projects/{created['id']}/chapters/{chapter['id']}"
-        assert _code(await alice.http.patch(url, json={"text": "x" * 400_000})) == "storage_full"
+        assert _code(await alice.http.patch(url, json={"text": "漢" * 99_000})) == "storage_full"
         assert _code(await alice.http.post("/api/projects", json={"text": "y" * 400_000})) == "storage_full"
         other = await alice.create("Little.")
         claim = await jobs.claim(USER, other["job"]["id"], "read")
         with pytest.raises(TooMany, match="storage is full"):
-            await worker.projects.add_chapters(claim, [ParsedChapter("One", "z" * 400_000)])
+            await worker.projects.add_chapters(claim, [ParsedChapter("One", "z" * 90_000)] * 4)
         with pytest.raises(TooMany, match="too many chapters"):
             await worker.projects.add_chapters(claim, [ParsedChapter("One", "z")] * 40)
         assert (await alice.http.delete(f"/api/projects/{created['id']}")).is_success
