@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Literal
 
 import pytest
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser, Page, ViewportSize
 
 from app.core.messages import LANGUAGES
 from tests.browser.scenes import Place, placed, scenes
@@ -15,6 +15,8 @@ from tests.npm import node_modules
 
 Themes = tuple[Literal["light", "dark"], ...]
 THEMES: Themes = ("light", "dark")
+# So that nothing lies half behind the bars at the top and the bottom, wherever a view has scrolled to.
+TALL: ViewportSize = {"width": 1280, "height": 2400}
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 RULES = {"type": "tag", "values": TAGS}
 # What the other theme can change: nothing but colours differs between them.
@@ -59,7 +61,9 @@ async def test_axe_finds_nothing(browser: Browser, axe: str) -> None:
         # What they are about is in one language, the pages are looked at in both.
         seen = await scenes(place, "zh-CN", chapters=5)
         for language in LANGUAGES:
-            context = await browser.new_context(base_url=place.stack.address, locale=language, reduced_motion="reduce")
+            context = await browser.new_context(
+                base_url=place.stack.address, locale=language, reduced_motion="reduce", viewport=TALL
+            )
             page = await context.new_page()
             # A tool of the test's own, which the policy of our pages would not let in.
             await page.add_init_script(axe)
