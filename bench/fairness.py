@@ -2,13 +2,8 @@
 
 `python -m bench.fairness [ROW …]` starts all it needs, prints a table with the bars, and leaves nothing behind. Rows:
 `line` (a first chapter behind hundreds, with the line and without), `giants` (one line behind five chapters of 100 000
-<<<<<<< HEAD
 characters), `parse` (a small manuscript behind sixteen large ones), `cancel` (how long a job computes that is called
 off), and `places` (a book narrated by `narrate` with all of eight places).
-=======
-characters), `parse` (a small manuscript behind sixteen large ones), `cancel` (how long a job computes after it was
-called off), and `places` (a book narrated by `narrate` with all of eight places).
->>>>>>> e3b3cb0 (Fit docstrings into the style's width)
 """
 
 from __future__ import annotations
