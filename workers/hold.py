@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 import structlog
@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 from app.core.errors import JobError, Refused
 from app.core.jobs import Claim, Jobs
 from app.core.tasks import end
+from workers.scheduler import Slot
 
 logger = structlog.get_logger()
 
@@ -27,12 +28,12 @@ async def while_ours(
     *,
     lease: float,
     longest: float,
-    parked: Callable[[], float] = lambda: 0.0,
+    slot: Slot | None = None,
 ) -> T:
     """What `work` returns. It is ended, wherever it waits, within a second or two of the job being cancelled.
 
     Raises Refused (`stale`) where the job is no longer this claim's, JobError (`took_too_long`) after `longest`
-    seconds, those not counted that it was `parked`, and what `work` raises.
+    seconds, those not counted for which its `slot` was parked, and what `work` raises.
     """
     loop = asyncio.get_running_loop()
     over = loop.create_future()
@@ -50,7 +51,7 @@ async def while_ours(
     began = loop.time()
 
     def look() -> None:
-        if (left := began + longest + parked() - loop.time()) > 0:
+        if (left := began + longest + (slot.parked_seconds if slot else 0.0) - loop.time()) > 0:
             timers[1] = loop.call_later(left, look)
         else:
             wake()
@@ -58,7 +59,7 @@ async def while_ours(
     tasks = [started(work)]
     # Most jobs end before their lease is to be renewed for the first time.
     timers = [
-        loop.call_later(pause, lambda: tasks.append(started(_keep(jobs, claim, pause)))),
+        loop.call_later(pause, lambda: tasks.append(started(_keep(jobs, claim, pause, slot)))),
         loop.call_later(longest, look),
     ]
     try:
@@ -76,12 +77,12 @@ async def while_ours(
         await end(*tasks)
 
 
-async def _keep(jobs: Jobs, claim: Claim, pause: float) -> None:
+async def _keep(jobs: Jobs, claim: Claim, pause: float, slot: Slot | None) -> None:
     """Renews the lease at once and again and again; returns when there is no longer one to renew."""
     kept = True
     while kept:
         try:
-            kept = await jobs.renew(claim)
+            kept = await jobs.renew(claim, parked=slot is not None and not slot.is_going)
         except (RedisError, OSError) as error:
             logger.warning("lease_not_renewed", job=claim.job.id, error=str(error))
         await asyncio.sleep(pause)

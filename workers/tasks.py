@@ -148,7 +148,7 @@ async def _made(runtime: Runtime, claim: Claim, task: Task) -> Made:
             work,
             lease=settings.lease_seconds,
             longest=settings.job_hours * 3600,
-            parked=lambda: slot.parked_seconds if slot else 0.0,
+            slot=slot,
         )
 
 

@@ -174,11 +174,14 @@ class Jobs:
         write = transitions.reported(claim, progress, self._settings.lease_seconds, thin=thin, kept=kept)
         return (await self._log.append(write)).version
 
-    async def renew(self, claim: Claim) -> bool:
-        """Keeps the job for its worker for another `lease_seconds`; False where it is no longer that worker's."""
+    async def renew(self, claim: Claim, *, parked: bool = False) -> bool:
+        """Keeps the job for its worker for another `lease_seconds`; False where it is no longer that worker's.
+
+        `parked`: the worker works at others meanwhile. Losing it then does not count against this job.
+        """
         names = [keys.job(claim.user, claim.job.id), keys.open_jobs(claim.user)]
         lease = int(self._settings.lease_seconds * 1000)
-        return bool(await self._renew(keys=names, args=[claim.job.id, claim.attempt, lease]))
+        return bool(await self._renew(keys=names, args=[claim.job.id, claim.attempt, lease, int(parked)]))
 
     async def complete(self, claim: Claim, result: Mapping[str, Any], records: Mapping[str, Mapping[str, str]]) -> None:
         """Ends the job well: stage `done`, then the terminal event with `result`; `records` change in the same step.
@@ -263,7 +266,8 @@ def _count_failure(claim: Claim, code: str) -> None:
 def _claim(user: str, record: Mapping[str, str], first: str) -> Claim:
     found = Job.from_record(record)
     language: Language = next((known for known in LANGUAGES if known == record.get("language")), LANGUAGES[0])
-    # A job that can be taken although a worker is at it has lost that worker.
-    losses = int(record.get("losses", 0)) + (found.state == "active")
+    # A job that can be taken although a worker has it has lost that worker; not by its own work where it was parked.
+    lost = found.state == "active" and record.get("parked") != "1"
+    losses = int(record.get("losses", 0)) + lost
     failures, trace = int(record.get("failures", 0)), record.get("traceparent", "")
     return Claim(user, found, language, found.attempt + 1, first, failures, losses, trace)

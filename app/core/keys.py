@@ -83,7 +83,8 @@ def out_of_line(user: str, queue: Queue) -> str:
 def job(user: str, job: str) -> str:
     """Hash: one job, with `lease`: until when nobody else may take it, in ms, and `leaseMs`, for how
     long that was given; `failures` and `losses`: attempts that
-    went wrong, and attempts whose worker was lost since something was kept. Dropped `job_days` after its end."""
+    went wrong, and attempts whose worker was lost since something was kept; `parked`: 1 while its worker
+    keeps it and works at others. Dropped `job_days` after its end."""
     return f"sv:{{u:{user}}}:job:{job}"
 
 

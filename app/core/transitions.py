@@ -97,6 +97,7 @@ def claimed(claim: Claim, lease: float) -> Write:
         "state": "active",
         "attempt": str(claim.attempt),
         "losses": str(claim.losses),
+        "parked": "0",
         "progress": told,
         "updatedAt": at,
     }

@@ -141,6 +141,17 @@ async def test_only_losses_without_progress_in_between_are_counted(jobs: Jobs) -
     assert ended.error.code == "worker_lost"
 
 
+async def test_worker_that_dies_while_a_job_is_parked_is_not_counted_against_it(jobs: Jobs) -> None:
+    job, _ = await jobs.create("alice", ORDER)
+    counted = []
+    for parked in (True, True, False, True):
+        claim = await jobs.claim("alice", job.id, "start")
+        counted.append(claim.losses)
+        assert await jobs.renew(claim, parked=parked)
+        await until(jobs.overdue)
+    assert counted == [0, 0, 0, 1]
+
+
 async def test_of_many_reapers_one_finds_a_job(jobs: Jobs) -> None:
     await jobs.create("alice", ORDER)
     finds = 0
