@@ -37,7 +37,7 @@ async def usage(request: Request[State]) -> Response:
     """Raises Forbidden (`not_admin`) where another user is asked for."""
     own = identity_of(request).user
     # An id, which has no brace or slash whatever is sent.
-    user = quote(request.query_params.get("user", own), safe="@!%")
+    user = quote(request.query_params.get("user") or own, safe="@!%")
     if user != own:
         check_admin(request)
     settings = request.state["settings"]
@@ -56,7 +56,7 @@ OPERATIONS: Operations = {
     usage: Operation(
         "What one has, and may have",
         parameters=(
-            Parameter("user", {"type": "string", "minLength": 1}, "Another user; for administrators.", "query"),
+            Parameter("user", {"type": "string"}, "Another user, for administrators; empty: oneself.", "query"),
         ),
         answers={200: Answer("The usage.", UsageOfUser)},
         problems={403: ["not_admin"]},
