@@ -27,7 +27,7 @@ from app.events.schemas import POLLED, STREAMED
 from app.events.sse import Stream
 from app.observed import REQUEST_ID
 from app.openapi.operation import JSON, STREAM, Answer, Operation, Operations, Parameter, Setting
-from app.openapi.parameters import CURSOR, ID
+from app.openapi.parameters import CURSOR, CURSOR_OR_NONE, ID
 from app.server.handover import connection_of
 from app.state import State
 
@@ -216,9 +216,16 @@ OPERATIONS: Operations = {
         ),
         parameters=(
             Parameter("after", CURSOR, "The last event seen; what comes after it is told.", "query"),
-            Parameter("Last-Event-ID", CURSOR, "The same, as an EventSource says it; it goes before `after`."),
             Parameter(
-                "lastEventId", CURSOR, "The same, as event-source-polyfill says it; it goes before `after`.", "query"
+                "Last-Event-ID",
+                CURSOR_OR_NONE,
+                "The same, as an EventSource says it; it goes before `after`. Empty: none.",
+            ),
+            Parameter(
+                "lastEventId",
+                CURSOR_OR_NONE,
+                "The same, as event-source-polyfill says it; it goes before `after`.",
+                "query",
             ),
             Parameter("project", {"type": "array", "items": ID}, "Only what concerns these projects.", "query"),
             Parameter(

@@ -8,11 +8,13 @@ from app.core.messages import Queue
 from app.openapi.operation import JsonSchema, Parameter
 
 ID: JsonSchema = {"type": "string", "pattern": "^[0-9a-f]{20}$"}
+_CURSOR = "(0|[1-9][0-9]{0,14})-(0|[1-9][0-9]{0,14})"
 CURSOR: JsonSchema = {
     "type": "string",
-    "pattern": "^(0|[1-9][0-9]{0,14})-(0|[1-9][0-9]{0,14})$",
+    "pattern": f"^{_CURSOR}$",
     "examples": ["1767225600-42"],
 }
+CURSOR_OR_NONE: JsonSchema = {**CURSOR, "pattern": f"^({_CURSOR})?$"}
 MOMENT: JsonSchema = {"type": "string", "format": "date-time", "examples": ["2026-01-01T00:00:00.000Z"]}
 
 IN_PATH: dict[str, tuple[JsonSchema, str]] = {

@@ -92,7 +92,7 @@ async def test_client_is_the_last_address_that_is_no_trusted_proxys(redis: Redis
             # What stands on the left was written by the client itself.
             for told in ("203.0.113.9", "1.1.1.1, 203.0.113.9", "1.1.1.1, 203.0.113.9, 10.0.0.1"):
                 await signed_in(http, redis, settings, **{"X-Forwarded-For": told})
-    assert [line["address"] for line in lines if line.get("logger") == "audit"] == ["203.0.113.9"] * 3
+    assert [line["address"] for line in lines if line["event"] == "signed_in"] == ["203.0.113.9"] * 3
 
 
 async def test_guesses_are_counted_by_the_client_and_not_by_the_proxy(settings: Settings) -> None:

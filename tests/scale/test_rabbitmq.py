@@ -45,7 +45,7 @@ async def test_short_job_begins_though_another_user_s_long_one_has_the_only_plac
                 await long.narrate()
                 await short.make()
                 await short.narrate()
-                await short.done()
+                await short.done(1)
                 assert not any(chapter["audioUrl"] for chapter in await long.chapters())
                 first = (await long.chapters())[0]["job"]
                 assert (first["state"], first["attempt"]) == ("active", 1)

@@ -153,7 +153,8 @@ class VoiceProcesses:
         try:
             return read(self._answer(request))
         except (VoiceDied, OSError) as error:
-            logger.warning("voice_died", engine=self._program.speaker, asked=request["ask"], error=str(error))
+            if not isinstance(error, _Closed):
+                logger.warning("voice_died", engine=self._program.speaker, asked=request["ask"], error=str(error))
             raise JobError("engine_failed", "The voice engine could not be started.", retryable=True) from error
         except (LookupError, TypeError, ValueError) as error:
             raise JobError("engine_failed", "The voice engine says nothing sensible of itself.") from error
@@ -244,6 +245,10 @@ class _Call:
                 self._process.kill()
 
 
+class _Closed(OSError):
+    """The worker is leaving; no process is started any more."""
+
+
 class _Changed(Exception):
     """A process that was started later speaks differently: what is kept of its sound would not be what is said."""
 
@@ -316,7 +321,7 @@ class _Pool:
                 self._all.discard(process)
                 process.close()
             if self._closed:
-                raise OSError("the engine is closed")
+                raise _Closed("the engine is closed")
             process = VoiceProcess(self._program, self._folder())
             self._all.add(process)
             return process
