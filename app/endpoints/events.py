@@ -38,11 +38,12 @@ _NUMBER = re.compile(r"[0-9]{1,20}(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,3})?")
 async def events(request: Request[State]) -> Response:
     """A stream, unless only JSON is accepted.
 
-    Raises BadRequest (`bad_cursor`, `bad_wait`), Forbidden (`not_admin`), NotFound, TooMany and Unavailable
-    (`too_many_streams`).
+    Raises BadRequest (`bad_cursor`, `bad_wait`, `bad_query`), Forbidden (`not_admin`), NotFound, TooMany and
+    Unavailable (`too_many_streams`).
     """
     identity = identity_of(request)
     after = _after(request)
+    _check_query(request)
     projects = await _projects(request, identity)
     if projects is None:
         # An EventSource that comes back for what is deleted is told to stop: 204 does that, without an error.
@@ -184,6 +185,18 @@ async def _projects(request: Request[State], identity: Identity) -> frozenset[st
         if standing == "there":
             there.add(project)
     return frozenset(there) or None
+
+
+def _check_query(request: Request[State]) -> None:
+    """Check what this request does not need, too: a parameter of the other way, a cursor that another goes before."""
+    if request.scope["query_string"]:
+        _wait(request)
+        if last := request.query_params.get("lastEventId"):
+            parse(last)
+        if (after := request.query_params.get("after")) is not None:
+            parse(after)
+        if request.query_params.get("status", "true") != "true":
+            raise BadRequest("`status` is `true`, or left out.", code="bad_query")
 
 
 def _watches(request: Request[State]) -> bool:
