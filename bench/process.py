@@ -125,11 +125,12 @@ def free_port() -> int:
 
 
 def family(pid: int) -> list[int]:
-    """A process and all that it started."""
+    """A process and all that it started, from whichever of its threads."""
     try:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        lists = [(task / "children").read_text() for task in Path(f"/proc/{pid}/task").iterdir()]
     except (FileNotFoundError, ProcessLookupError):
         return []
+    children = " ".join(lists).split()
     return [pid, *(one for child in children for one in family(int(child)))]
 
 
