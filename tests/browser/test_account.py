@@ -68,6 +68,7 @@ async def test_second_factor_is_set_up_asked_for_and_turned_off(
     await page.reload()
     await expect(page.locator("#factor-text")).to_contain_text("10 recovery codes")
     await page.locator("#sign-out").click()
+    await page.wait_for_url("**/signin*")
     await sign_in(page, stack, "factor-owner")
     step = page.locator("#second-step")
     await step.locator("[name=code]").fill("000000")
