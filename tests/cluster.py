@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -69,6 +69,12 @@ class Cluster:
     def move(self, key: str) -> int:
         """Moves the slot of the key, key by key, as `redis-cli --cluster reshard` does while all are at work; the port
         of the server that holds it now."""
+        with self.moving(key) as there:
+            return there
+
+    @contextmanager
+    def moving(self, key: str) -> Iterator[int]:
+        """Moves `key` to another server, whose port it is; once the context ends, all else of its slot follows."""
         with ExitStack() as stack:
             nodes = [stack.enter_context(Redis(port=port)) for port in self.primaries]
             slot = int(_cluster(nodes[0], "KEYSLOT", key))
@@ -78,12 +84,13 @@ class Cluster:
             taker = _cluster(target, "MYID").decode()
             _cluster(target, "SETSLOT", slot, "IMPORTING", _cluster(source, "MYID").decode())
             _cluster(source, "SETSLOT", slot, "MIGRATING", taker)
+            _migrate(source, there, [key])
+            yield there
             while keys := source.execute_command("CLUSTER", "GETKEYSINSLOT", slot, 1):
-                source.execute_command("MIGRATE", "127.0.0.1", there, "", 0, 5000, "KEYS", *keys)
+                _migrate(source, there, keys)
                 time.sleep(_MOVING_SECONDS)
             for node in (target, source, *nodes):
                 _cluster(node, "SETSLOT", slot, "NODE", taker)
-        return there
 
     def kill(self, port: int) -> None:
         self._processes[port].kill()
@@ -96,6 +103,10 @@ class Cluster:
     def stop(self) -> None:
         for port in self._processes:
             self.kill(port)
+
+
+def _migrate(source: Redis, there: int, keys: Sequence[str | bytes]) -> None:
+    source.execute_command("MIGRATE", "127.0.0.1", there, "", 0, 5000, "KEYS", *keys)  # type: ignore[no-untyped-call]
 
 
 @contextmanager

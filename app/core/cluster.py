@@ -16,12 +16,14 @@ from redis.asyncio import RedisCluster
 from redis.asyncio.cluster import ClusterNode, ClusterPipeline
 from redis.asyncio.connection import Connection
 from redis.asyncio.retry import Retry
-from redis.exceptions import ClusterDownError, ConnectionError, RedisClusterException, TimeoutError
+from redis.exceptions import ClusterError, ConnectionError, RedisClusterException, TimeoutError
 
 from app.core.sentinel import parted, place
 
 _PORT = 6379
-_PASSES = (ConnectionError, TimeoutError, ClusterDownError)
+# ClusterError, also ClusterDownError's base: every server sent the command on to another. So it is while the keys of a
+# script are on their way from one server to the next.
+_PASSES = (ConnectionError, TimeoutError, ClusterError)
 
 
 def is_cluster(url: str) -> bool:

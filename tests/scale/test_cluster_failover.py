@@ -10,7 +10,8 @@ from typing import Any
 
 import httpx
 import pytest
-from redis.asyncio import Redis
+from redis import Redis as BlockingRedis
+from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.connection import SSLConnection
 from redis.exceptions import RedisError
 
@@ -37,6 +38,27 @@ async def test_url_names_several_servers_and_how_to_speak() -> None:
         assert (node.connection_kwargs["username"], node.connection_kwargs["password"]) == ("me", "p@ss")
         assert node.connection_class is SSLConnection
     await found.aclose()
+
+
+async def test_script_waits_while_its_keys_are_on_two_servers() -> None:
+    with running_cluster() as cluster:
+        async with connect(cluster.url, patient=True) as redis:
+            await redis.mset({"{book}:one": "1", "{book}:two": "2"})
+            with cluster.moving("{book}:one"):
+                read = asyncio.ensure_future(redis.mget("{book}:one", "{book}:two"))
+                # So often redis-py asks by itself; then it raises.
+                await until(lambda: _sent_away(cluster) > RedisCluster.RedisClusterRequestTTL)
+                assert not read.done()
+            assert await read == [b"1", b"2"]
+
+
+def _sent_away(cluster: Servers) -> int:
+    """How many commands were refused because their keys are on two servers."""
+    told = 0
+    for port in cluster.primaries:
+        with BlockingRedis(port=port) as redis:
+            told += redis.info("errorstats").get("errorstat_TRYAGAIN", {}).get("count", 0)
+    return told
 
 
 @pytest.mark.timeout(240)
