@@ -213,7 +213,8 @@ class Jobs:
         """Open jobs that nobody began or whose worker fell silent, each put off once more, to be enqueued anew."""
         users = names(await self._redis.zrange(keys.BUSY, 0, -1))
         now = time.monotonic()
-        waited, self._looked = now - self._looked if self._looked else 0.0, now
+        # In milliseconds; 0 says that this reaper has not looked before.
+        waited, self._looked = max(1, int((now - self._looked) * 1000)) if self._looked else 0, now
         found = await asyncio.gather(*(self._overdue_of(user, waited) for user in users))
         late = [(user, job) for user, jobs in zip(users, found, strict=True) for job in jobs]
         for _, job in late:
@@ -236,12 +237,12 @@ class Jobs:
             raise Refused("gone")
         return found.progress
 
-    async def _overdue_of(self, user: str, waited: float) -> list[Job]:
+    async def _overdue_of(self, user: str, waited: int) -> list[Job]:
         put_off = int(self._settings.requeue_seconds * 1000)
         lines = [key for queue in PREFIX for key in (keys.line(user, queue), keys.out_of_line(user, queue))]
         shares = [self._log.capacity.share(queue) for queue in PREFIX]
         script_keys = [keys.open_jobs(user), keys.user(user), *lines]
-        found = await self._overdue(keys=script_keys, args=[put_off, _MOST_OVERDUE, int(waited * 1000), *shares])
+        found = await self._overdue(keys=script_keys, args=[put_off, _MOST_OVERDUE, waited, *shares])
         late = names(found)
         if not late:
             await self._forget_idle(user)

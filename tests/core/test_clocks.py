@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 
 import pytest
 from redis.asyncio import Redis
@@ -95,6 +97,17 @@ async def test_worker_that_renews_keeps_its_job_through_a_jump(server: clocks.Re
         with pytest.raises(Refused, match="leased"):
             await jobs.claim("alice", job.id, "start")
         await asyncio.sleep(0.1)
+
+
+async def test_jump_between_two_looks_within_a_millisecond_takes_no_job(
+    server: clocks.Redis, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, _ = await jobs.create("alice", ORDER)
+    await jobs.claim("alice", job.id, "start")
+    monkeypatch.setattr("app.core.jobs.time", SimpleNamespace(monotonic=lambda: 1.0, time=time.time))
+    assert await jobs.overdue() == []
+    server.set(HOUR)
+    assert await jobs.overdue() == []
 
 
 async def test_jobs_in_line_stay_there_when_the_clock_is_set_back(
