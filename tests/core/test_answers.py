@@ -102,15 +102,15 @@ async def test_key_of_a_request_whose_process_was_killed_is_busy_for_a_lease_at_
             asking = asyncio.create_task(one.post(path, headers=headers))
             await until(lambda: redis.zcard(keys.open_jobs(USER)))
             webs[0].kill()
-            killed = time.monotonic()
             await asyncio.gather(asking, return_exceptions=True)
-            statuses = [(await other.post(path, headers=headers)).status_code]
-            while statuses[-1] == 409:
-                await asyncio.sleep(0.1)
-                statuses.append((await other.post(path, headers=headers)).status_code)
-            assert statuses[0] == 409
-            assert statuses[-1] == 202
-            assert time.monotonic() - killed < 15
+            assert (await other.post(path, headers=headers)).status_code == 409
+
+            async def answered() -> int:
+                status = (await other.post(path, headers=headers)).status_code
+                return 0 if status == 409 else status
+
+            # A lease is two seconds here; the answers themselves are kept for a day.
+            assert await until(answered) == 202
             again = await other.post(path, headers=headers)
             assert len({job["id"] for job in again.json()["jobs"]}) == 1500
             assert await redis.zcard(keys.open_jobs(USER)) == 1500
