@@ -26,7 +26,8 @@ from workers.desk import on_loop
 from workers.fetched import Fetched
 
 _LEAVE_SECONDS = 2.0
-_LEAVING = (signal.SIGTERM, signal.SIGHUP)
+LEAVING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+"""What tells a worker to leave; Ctrl-C does not reach one that Dramatiq watches over before this has been set."""
 
 
 def setup() -> None:
@@ -90,14 +91,14 @@ def _leave_once() -> None:
     leave = signal.getsignal(signal.SIGTERM)
 
     def once(number: int, frame: FrameType | None) -> None:
-        for told in _LEAVING:
+        for told in LEAVING:
             signal.signal(told, signal.SIG_IGN)
         leaving.tell()
         assert callable(leave)
         leave(number, frame)
 
     if callable(leave) and threading.current_thread() is threading.main_thread():
-        for told in _LEAVING:
+        for told in LEAVING:
             signal.signal(told, once)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+from importlib import import_module
 
 from app.core import garbage
 
@@ -16,10 +18,18 @@ _DRAMATIQ = {"dramatiq_worker_timeout": str(_LOOK_MS), "dramatiq_restart_delay":
 
 
 def work(processes: int) -> int:
-    """Runs so many workers until told to stop; the exit status. It ends when one of its processes is killed; a
-    supervisor then starts it anew."""
-    garbage.hold()  # until each of its processes has started; this one only watches over them
+    """Runs so many workers until told to stop; the exit status. At SIGHUP it becomes this command anew.
+
+    Several are watched over by Dramatiq's command, which ends when one of them is killed; a supervisor then starts it
+    anew. A single one is this process itself: that command would be a second one, of 28 MB, that waits for the first.
+    """
+    garbage.hold()  # until the worker has started
     os.environ.update(_DRAMATIQ)
+    command = [sys.executable, "-m", "app.cli", *sys.argv[1:]]
+    return _several(processes, command) if processes > 1 else _single(command)
+
+
+def _several(processes: int, command: list[str]) -> int:
     # Only now: it looks into its environment as it is imported.
     from dramatiq.cli import main, make_argument_parser
 
@@ -30,7 +40,20 @@ def work(processes: int) -> int:
         "--worker-shutdown-timeout": _HAND_BACK_MS,
     }
     words = [word for name, value in options.items() for word in (name, str(value))]
-    # It runs in this process, whose children then find what is imported by now. At SIGHUP it becomes this command anew.
-    sys.argv = [sys.executable, "-m", "app.cli", *sys.argv[1:]]
+    # It runs in this process, whose children then find what is imported by now.
+    sys.argv = command
     parser = make_argument_parser()  # type: ignore[no-untyped-call] # Dramatiq's own
     return int(main(parser.parse_args(["workers.broker:setup", "workers.actors", *words])))  # type: ignore[no-untyped-call] # as above
+
+
+def _single(command: list[str]) -> int:
+    # By its name: this side knows of the workers no more than that.
+    told = import_module("workers.alone").run(_HAND_BACK_MS)
+    if told == signal.SIGHUP:
+        # What is ignored stays so, and so does what is blocked: until the new command has its own handlers.
+        left = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+        signal.pthread_sigmask(signal.SIG_BLOCK, left)
+        for number in left:
+            signal.signal(number, signal.SIG_DFL)
+        os.execv(command[0], command)
+    return 0

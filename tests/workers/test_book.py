@@ -29,7 +29,7 @@ from app.core.settings import Settings
 from app.core.storage import Storage
 from tests.support import NoHands
 from tests.workers.conftest import Reports
-from workers import tasks
+from workers import assemble_task, tasks
 from workers.audio.encode import SoundWriter, Tags
 from workers.book import m4b, part
 from workers.book.assembly import Edition, Track, assemble
@@ -169,7 +169,7 @@ class Desk:
 
     async def assemble(self, format: BookFormat = "m4b") -> Job:
         job, _ = await self.jobs.create("alice", Order(ASSEMBLY, self.project, "en", format=format))
-        await tasks.carry_out(self.runtime, "alice", job.id, "start", tasks.assemble_book)
+        await tasks.carry_out(self.runtime, "alice", job.id, "start", assemble_task.assemble_book)
         return await self.jobs.get("alice", ASSEMBLY, job.id)
 
     def file(self, job: Job) -> Path:
@@ -258,12 +258,12 @@ async def test_book_goes_on_with_what_a_lost_worker_encoded(
     monkeypatch.setattr(part, "encode", dying)
     job, _ = await desk.jobs.create("alice", Order(ASSEMBLY, desk.project, "en", format="m4b"))
     with pytest.raises(asyncio.CancelledError):
-        await tasks.carry_out(desk.runtime, "alice", job.id, "start", tasks.assemble_book)
+        await tasks.carry_out(desk.runtime, "alice", job.id, "start", assemble_task.assemble_book)
     kept = len(desk.files("m4a"))
     assert 2 <= kept <= 3
     encoded.clear()
     encoded.extend(["0"] * 10)
-    await tasks.carry_out(desk.runtime, "alice", job.id, "start", tasks.assemble_book)
+    await tasks.carry_out(desk.runtime, "alice", job.id, "start", assemble_task.assemble_book)
     ended = await desk.jobs.get("alice", ASSEMBLY, job.id)
     assert (ended.state, ended.attempt, len(encoded) - 10) == ("completed", 2, 6 - kept)
 

@@ -19,7 +19,7 @@ from app.core.settings import Settings
 from app.core.storage import Storage, cover_path
 from tests.manuscripts.books import BOOKS, picture
 from tests.support import NoHands
-from workers import tasks
+from workers import parse_task, tasks
 from workers.runtime import Runtime
 from workers.speech.espeak import Espeak
 
@@ -44,7 +44,7 @@ def parse(settings: Settings, redis: Redis, storage: Storage) -> Parse:
         name, build = BOOKS[what]
         format = name.rpartition(".")[2]
         project, job = await projects.create("alice", manuscript._replace(content=build(), format=format))
-        await tasks.carry_out(runtime, "alice", job.id, "read", tasks.parse_manuscript)
+        await tasks.carry_out(runtime, "alice", job.id, "read", parse_task.parse_manuscript)
         await queue.aclose()
         return await projects.get("alice", project.id), await jobs.get("alice", PARSING, job.id)
 

@@ -1,0 +1,15 @@
+"""What a worker that has nothing to do goes without."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+_LATER = {"numpy", "av", "soundfile", "markdown_it", "typer", "uvicorn"}
+"""What jobs need, or the other side."""
+
+
+def test_worker_loads_what_jobs_need_with_the_first_of_them() -> None:
+    told = "import sys, workers.broker, workers.actors, workers.speech.espeak; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
+    assert not _LATER & set(done.stdout.split())

@@ -1,0 +1,44 @@
+"""A worker that is its process' only one, on Dramatiq's `Worker` and without Dramatiq's command around it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from types import FrameType
+
+import dramatiq
+from dramatiq.cli import LOGFORMAT
+
+from workers import broker
+
+
+def run(shutdown_ms: int) -> int:
+    """Works until a signal tells it to leave, and returns that signal's number; actors have `shutdown_ms` to end."""
+    logging.basicConfig(level=logging.INFO, format=LOGFORMAT, stream=sys.stderr)
+    logging.getLogger("pika").setLevel(logging.CRITICAL)
+    logger = logging.getLogger("dramatiq.Worker")
+    told, telling = os.pipe()
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        os.write(telling, bytes([number]))
+
+    # The broker has them lead here once only: see there.
+    for leaving in broker.LEAVING:
+        signal.signal(leaving, leave)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, broker.LEAVING)
+    broker.setup()
+    # Only now: actors register with the broker that is set.
+    from workers import actors  # noqa: F401 # for what its import does
+
+    chosen = dramatiq.get_broker()
+    chosen.emit_after("process_boot")
+    worker = dramatiq.Worker(chosen, worker_threads=1)
+    worker.start()
+    logger.info("Worker process is ready for action.")
+    number = os.read(told, 1)[0]
+    logger.info("Stopping worker process...")
+    worker.stop(timeout=shutdown_ms)
+    chosen.close()
+    return number
