@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,11 +73,17 @@ class Stack:
 @contextmanager
 def running(**settings: str) -> Iterator[Stack]:
     """`smartvoice up --sample` on a free port in a new folder; stopped, as Ctrl-C stops it, at the end."""
-    folder = Path(tempfile.mkdtemp(prefix="sv-"))
+    with started([sys.executable, "-m", "app.cli"], Path(tempfile.mkdtemp(prefix="sv-")), settings) as stack:
+        yield stack
+
+
+@contextmanager
+def started(smartvoice: Sequence[str], folder: Path, settings: Mapping[str, str]) -> Iterator[Stack]:
+    """The same by that command in that folder, which is deleted at the end."""
     port = free_port()
     output = (folder / "up.log").open("w+")
     process = subprocess.Popen(
-        [sys.executable, "-m", "app.cli", "up", "--sample", "--port", str(port), "--data-dir", str(folder / "data")],
+        [*smartvoice, "up", "--sample", "--port", str(port), "--data-dir", str(folder / "data")],
         env=environment(settings),
         stdout=output,
         stderr=output,

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PYTHON = [*sorted((ROOT / "app").rglob("*.py")), *sorted((ROOT / "workers").rglob("*.py"))]
+PYTHON = [path for part in ("app", "workers", "smartvoice") for path in sorted((ROOT / part).rglob("*.py"))]
 SCRIPTS = sorted((ROOT / "static/js").rglob("*.js"))
 LONGEST = 400
 LONG: dict[str, str] = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from collections.abc import Awaitable, Callable
 from importlib.util import find_spec
 
@@ -13,6 +12,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from rich.console import Console
 
+from app.cli import program
 from app.cli.embedded import NoRedis, server_binary
 from app.core import engines, keys, s3
 from app.core.errors import Problem
@@ -139,7 +139,7 @@ def _piper(settings: Settings) -> str:
 async def _sandbox(settings: Settings) -> str:
     # By name: the web side never imports the workers.
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-P", "-m", "workers.sandbox.examine", stdout=asyncio.subprocess.PIPE
+        *program.python("workers.sandbox.examine"), stdout=asyncio.subprocess.PIPE
     )
     printed, _ = await process.communicate()
     said = printed.decode().strip()

@@ -22,7 +22,7 @@ from rich.console import Console
 
 from app.auth.accounts import check_name
 from app.auth.sessions import Sessions
-from app.cli import embedded, private
+from app.cli import embedded, private, program
 from app.cli.sample import add_sample
 from app.cli.watching import Watch
 from app.core.addresses import address_of, bound
@@ -148,9 +148,9 @@ class Stack:
         if not settings.redis_url:
             self._keep("Redis", embedded.command(settings.data_dir, share_of(settings.redis_memory_share)))
         await _answers(self.redis)
-        self._keep("web", _smartvoice("web"))
+        self._keep("web", program.command("web"))
         for worker in range(1, settings.worker_processes + 1):
-            self._keep(f"worker {worker}", _smartvoice("worker", "--processes", "1"))
+            self._keep(f"worker {worker}", program.command("worker", "--processes", "1"))
         watch = Watch(settings, [child for child, _ in self._keepers])
         self._watches.append(asyncio.create_task(watch.run()))
         return await _serving(settings)
@@ -279,10 +279,6 @@ def _check_port(settings: Settings) -> None:
 def local(settings: Settings) -> str:
     """Where this machine reaches the web side, whatever address the public has."""
     return address_of(settings.host, settings.port)
-
-
-def _smartvoice(*words: str) -> list[str]:
-    return [sys.executable, "-m", "app.cli", *words]
 
 
 def _die_with_parent() -> None:

@@ -7,6 +7,7 @@ import signal
 import sys
 from importlib import import_module
 
+from app.cli import program
 from app.core import garbage
 
 _HAND_BACK_MS = 5000
@@ -25,7 +26,7 @@ def work(processes: int) -> int:
     """
     garbage.hold()  # until the worker has started
     os.environ.update(_DRAMATIQ)
-    command = [sys.executable, "-m", "app.cli", *sys.argv[1:]]
+    command = program.command(*sys.argv[1:])
     return _several(processes, command) if processes > 1 else _single(command)
 
 
@@ -40,6 +41,8 @@ def _several(processes: int, command: list[str]) -> int:
         "--worker-shutdown-timeout": _HAND_BACK_MS,
     }
     words = [word for name, value in options.items() for word in (name, str(value))]
+    # No folders: it would begin with the current one, and run whichever `workers` and `app` are there.
+    words.append("--path")
     # It runs in this process, whose children then find what is imported by now.
     sys.argv = command
     parser = make_argument_parser()  # type: ignore[no-untyped-call] # Dramatiq's own
