@@ -36,10 +36,10 @@ def faked(file: Path) -> dict[str, str]:
 
 
 def binary() -> str:
-    """A Redis that runs under libfaketime: one built with jemalloc, as Debian's is, does not even start."""
+    """The bundled server, which runs under libfaketime: one with jemalloc, as Debian's, does not even start."""
     found = embedded.bundled_binary()
     if found is None:
-        pytest.skip("no Redis without jemalloc for this Python")
+        pytest.skip("no bundled server here, and others may have jemalloc")
     return found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import tempfile
@@ -11,10 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-import pytest
 from redis import Redis
 from redis.exceptions import RedisError
 
+from tests import redis_servers
+from tests.npm import missing
 from tests.stack import free_port
 
 _SLOTS = 16384
@@ -24,16 +24,11 @@ _MOVING_SECONDS = 0.1  # between two keys, so that others find some here and som
 
 
 def server_for_clusters() -> str:
-    """A Redis server that knows sharded pub/sub (7 or newer); the test is skipped, or in CI fails, without one."""
-    found = shutil.which("redis-server") or shutil.which("valkey-server")
-    if found:
-        version = subprocess.run([found, "--version"], capture_output=True, text=True, check=True).stdout
-        if int(version.partition("v=")[2].partition(".")[0]) >= 7:
-            return found
-    missing = "no Redis 7 or newer for the cluster tests; install it (Debian: apt-get install redis-server)"
-    if os.environ.get("CI") == "true":
-        pytest.fail(missing)
-    pytest.skip(missing)
+    """A server that knows sharded pub/sub (Redis 7 or newer, Valkey); the test is skipped, or in CI fails, without."""
+    server = redis_servers.binary()
+    if redis_servers.version_of(server)[1] < (7, 0):
+        missing(f"{server} is too old for the cluster tests, which need Redis 7 or newer, or Valkey")
+    return server
 
 
 class Cluster:
@@ -67,7 +62,7 @@ class Cluster:
         return port
 
     def move(self, key: str) -> int:
-        """Moves the slot of the key, key by key, as `redis-cli --cluster reshard` does while all are at work; the port
+        """Moves the slot of the key, key by key, as a reshard does while all are at work; the port
         of the server that holds it now."""
         with self.moving(key) as there:
             return there

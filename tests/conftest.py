@@ -30,6 +30,7 @@ from app.core.storage import Storage
 from app.main import create_app
 from app.server.connections import ConnectionLimits
 from app.server.uvicorn_protocol import ProtocolFactory
+from tests import redis_servers
 from tests.leaks import leaks
 from tests.s3 import S3Server, running_s3
 from tests.stack import Stack, running
@@ -55,7 +56,7 @@ def pytest_runtest_makereport(
 def redis_folder() -> Iterator[Path]:
     """The folder of a real Redis that runs as long as the tests; short, because a socket's path must be."""
     folder = Path(tempfile.mkdtemp(prefix="sv-"))
-    process = subprocess.Popen(embedded.command(folder))
+    process = subprocess.Popen(redis_servers.command(folder))
     try:
         _wait_for_redis(folder)
         yield folder

@@ -37,7 +37,8 @@ _CHINESE = ("守灯人登上第{number}级台阶。", "风从东边来，船会�
 _CHINESE_EVERY = 50  # chapters: Chinese takes four times as long to say
 
 
-_KINDS = {"redis-server": "redis", "app.cli worker": "worker", "app.cli web": "web", "narrate": "narrate"}
+# By what its command says: of a Redis, whatever it is called, where it listens.
+_KINDS = {"/redis.sock": "redis", "app.cli worker": "worker", "app.cli web": "web", "narrate": "narrate"}
 
 
 @dataclass
@@ -97,12 +98,7 @@ class _Watch:
 
 
 def _kind(command: str) -> str:
-    for word, kind in (
-        ("redis-server", "redis"),
-        ("app.cli worker", "worker"),
-        ("app.cli web", "web"),
-        ("narrate", "narrate"),
-    ):
+    for word, kind in _KINDS.items():
         if word in command:
             return kind
     return "helper"

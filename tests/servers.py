@@ -1,4 +1,4 @@
-"""Servers of Debian's that tests start on ports and in folders of their own: RabbitMQ, and Redis with its Sentinels."""
+"""Servers that tests start on ports and in folders of their own: Debian's RabbitMQ, and Redis with its Sentinels."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pika.exceptions import AMQPError
 from redis import Redis
 from redis.exceptions import RedisError
 
-from app.cli.embedded import server_binary
+from tests import redis_servers
 from tests.npm import missing
 from tests.stack import free_port
 
@@ -118,7 +118,7 @@ class Watched:
                 f"sentinel monitor {_SERVICE} 127.0.0.1 {first} 2\n"
                 f"sentinel down-after-milliseconds {_SERVICE} 1000\nsentinel failover-timeout {_SERVICE} 5000\n"
             )
-            self._run(port, [server_binary(), str(file), "--sentinel"])
+            self._run(port, [redis_servers.binary(), str(file), "--sentinel"])
         for port in self.sentinels:
             _wait(lambda port=port: _knows_all(port))  # type: ignore[misc] # a default argument binds it now
 
@@ -139,7 +139,7 @@ class Watched:
         file.write_text(
             f'port {port}\nbind 127.0.0.1\ndir {home}\nappendonly yes\nsave ""\nrepl-diskless-sync no\n{more}'
         )
-        self._run(port, [server_binary(), str(file)])
+        self._run(port, [redis_servers.binary(), str(file)])
         _wait(lambda: _info(port, "role"))
 
     def _run(self, port: int, command: list[str]) -> None:

@@ -76,7 +76,8 @@ def _redis_advice(settings: Settings) -> str:
     if settings.redis_url:
         return "Start it, or mend SMARTVOICE_REDIS_URL."
     try:
-        return f"Start `smartvoice up`, which runs {server_binary()} for you, or set SMARTVOICE_REDIS_URL."
+        binary = server_binary(settings.redis_binary)
+        return f"Start `smartvoice up`, which runs {binary} for you, or set SMARTVOICE_REDIS_URL."
     except NoRedis as error:
         return str(error)
 

@@ -146,7 +146,8 @@ class Stack:
         _check_port(settings)
         settings.signing_key()
         if not settings.redis_url:
-            self._keep("Redis", embedded.command(settings.data_dir, share_of(settings.redis_memory_share)))
+            memory = share_of(settings.redis_memory_share)
+            self._keep("Redis", embedded.command(settings.data_dir, memory, settings.redis_binary))
         await _answers(self.redis)
         self._keep("web", program.command("web"))
         for worker in range(1, settings.worker_processes + 1):

@@ -21,7 +21,6 @@ from app.core.secrets import secret_files
 
 _VOICE = re.compile(rf"(?=[^=]{{1,100}}(=|$)){VOICE_ID}(=[A-Za-z]{{2,3}}(-[A-Za-z0-9]{{1,8}})*)?")
 _HEADER_SAFE = re.compile(r"[!-~]*")  # visible ASCII
-
 _HOST = re.compile(r"\*|(\*\.)?[a-z0-9_]([a-z0-9._-]*[a-z0-9_])?")
 
 _SHORTEST_KEY = 32
@@ -45,6 +44,7 @@ class Settings(Limits):
     redis_url: str = Field(
         "", description="jobs, logs and projects; `redis+sentinel://…`, `redis+cluster://…`; empty: the embedded Redis"
     )
+    redis_binary: str = Field("", description="program of the embedded Redis; empty: the bundled Valkey, else on PATH")
     queue_url: str = Field("", description="Dramatiq's broker, Redis or RabbitMQ (`amqp://…`); empty: the same Redis")
     storage_url: str = Field(
         "", description="manuscripts and audio, `file:///…` or `s3://bucket/prefix`; empty: a folder in `data_dir`"

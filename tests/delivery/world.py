@@ -23,6 +23,7 @@ from app.core.projects import Projects
 from app.core.redis import connect
 from app.core.settings import Settings
 from app.core.storage import Storage
+from tests import redis_servers
 from tests.stack import environment, free_port
 from tests.support import PATIENCE_SECONDS, NoHands, until
 
@@ -42,7 +43,7 @@ class World:
         self.users = (f"alice-{number}" for number in itertools.count(1))
         self.patience = PATIENCE_SECONDS
         self._runner = asyncio.Runner()
-        self._redis_process = subprocess.Popen(embedded.command(folder))
+        self._redis_process = subprocess.Popen(redis_servers.command(folder))
         self._ports = [free_port(), free_port()]
         self._webs = [self._start_web(0), self._start_web(1)]
         self.settings = Settings(
@@ -90,7 +91,7 @@ class World:
         await until(self._redis_has_written)
         self._redis_process.kill()
         self._redis_process.wait()
-        self._redis_process = subprocess.Popen(embedded.command(self.folder))
+        self._redis_process = subprocess.Popen(redis_servers.command(self.folder))
         await until(self._redis_answers)
 
     def restart_web(self, web: int) -> None:

@@ -184,7 +184,7 @@ async def _state(alice: Client, job: str, state: str) -> bool:
 async def test_killed_processes_come_back_and_the_work_goes_on(alice: Client, stack: Stack) -> None:
     """Each of Redis, web and worker is killed once; what was there is there, and new work is done."""
     project = await _parsed(alice, BOOK)
-    for what in ("redis-server", "app.cli web", "app.cli worker"):
+    for what in ("/redis.sock", "app.cli web", "app.cli worker"):
         before = _processes(stack, what)
         os.kill(before[-1], signal.SIGKILL)
         # It is started anew within two seconds; a machine that runs tests may take longer.

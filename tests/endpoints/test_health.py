@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 from app.cli import embedded
 from app.core.settings import Settings
 from app.core.storage import Storage
+from tests import redis_servers
 from tests.conftest import serve, signed_in
 from tests.support import Client, until
 
@@ -55,7 +56,7 @@ async def test_redis_away_is_told_and_got_over(settings: Settings, away: Path) -
     async with serve(lost) as address, signed_in(address, lost, "alice") as alice:
         await _all_unavailable(alice)
         assert not list((lost.data_dir / "storage").rglob("manuscript"))
-        with subprocess.Popen(embedded.command(away)) as redis:
+        with subprocess.Popen(redis_servers.command(away)) as redis:
             try:
                 await until(lambda: _is(alice, "/readyz", 200))
                 created = await until(lambda: _created(alice))
@@ -64,7 +65,7 @@ async def test_redis_away_is_told_and_got_over(settings: Settings, away: Path) -
                     redis.kill()
                     await until(lambda: _is(alice, "/readyz", 503))
                     await _all_unavailable(alice)
-                    with subprocess.Popen(embedded.command(away)) as again:
+                    with subprocess.Popen(redis_servers.command(away)) as again:
                         try:
                             await until(lambda: _is(alice, "/readyz", 200))
                             # The same stream goes on, and what was there is there.

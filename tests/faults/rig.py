@@ -21,6 +21,7 @@ from app.auth.tokens import Tokens
 from app.cli import embedded
 from app.core.redis import connect
 from app.core.settings import Settings
+from tests import redis_servers
 from tests.leaks import leaks
 from tests.stack import environment, free_port
 from tests.support import until
@@ -103,7 +104,7 @@ class RedisServer(Process):
 
     def __init__(self, folder: Path, binary: str | None = None) -> None:
         """`binary`: another server than it would choose."""
-        chosen, *options = embedded.command(folder)
+        chosen, *options = redis_servers.command(folder)
         super().__init__([binary or chosen, *options], folder, {}, "redis")
         self.url = f"unix://{embedded.socket_of(folder)}"
 
@@ -234,7 +235,7 @@ async def restore(folder: Path, backup: Path) -> None:
     """As docs/operations.md says: Redis reads the copy once without its append-only file, and then writes one."""
     shutil.copy(backup / "dump.rdb", folder)
     shutil.copytree(backup / "storage", folder / "data" / "storage")
-    command = embedded.command(folder)
+    command = redis_servers.command(folder)
     command[command.index("--appendonly") + 1] = "no"
     with subprocess.Popen(command) as process:
         async with connect(f"unix://{embedded.socket_of(folder)}") as client:

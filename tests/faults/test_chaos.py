@@ -39,7 +39,7 @@ USERS = [f"reader-{number}" for number in range(max(2, SECONDS // 3))]
 # A kill each second finds the same job three times now and then; that a job fails for that has a test of its own.
 _SETTINGS = {"SMARTVOICE_MAX_LOSSES": "20"}
 _ROLES = {
-    "redis": ("redis-server",),
+    "redis": ("/redis.sock",),  # a Redis says in its title where it listens, whatever it is called
     "web": ("app.cli web",),
     "worker": ("app.cli worker",),
     "voice": ("voice/child.py",),
@@ -129,18 +129,18 @@ async def _send_manuscripts(stack: Stack, token: str) -> None:
 
 @contextmanager
 def _clock() -> Iterator[tuple[Path | None, dict[str, str]]]:
-    """A file that sets the clock of the Redis that `up` finds, and what makes it find that; nothing where it cannot."""
+    """A file that sets the clock of the Redis that `up` starts, and what makes it do so; nothing where it cannot."""
     bundled = embedded.bundled_binary()
     if bundled is None:
         yield None, {}
         return
     with tempfile.TemporaryDirectory(prefix="sv-clock-") as name:
-        file, command = Path(name, "time"), Path(name, "redis-server")
+        file, command = Path(name, "time"), Path(name, "server")
         clocks.put(file, 0)
         variables = " ".join(f"{name}={value}" for name, value in clocks.faked(file).items())
         command.write_text(f'#!/bin/sh\nexec env {variables} {bundled} "$@"\n')
         command.chmod(0o700)
-        yield file, {"PATH": f"{name}:{os.environ['PATH']}"}
+        yield file, {"SMARTVOICE_REDIS_BINARY": str(command)}
 
 
 async def _kill(stack: Stack, clock: Path | None, seconds: int) -> Counter[str]:

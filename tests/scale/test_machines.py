@@ -19,8 +19,8 @@ import pytest
 from redis.exceptions import RedisError
 
 from app.auth.tokens import Tokens
-from app.cli import embedded
 from app.core.redis import connect
+from tests import redis_servers
 from tests.browser.nginx import nginx_binary
 from tests.deploy.proxies import DEPLOY, NGINX, changed
 from tests.faults.readers import Crowd, SseReader, logged
@@ -83,7 +83,15 @@ async def _running(network: Network, webs: list[Machine], workers: list[Machine]
     shared = {"SMARTVOICE_REDIS_URL": _redis(network), "SMARTVOICE_SECRET_KEY": _SECRET}
     shared |= {"SMARTVOICE_DATA_DIR": str(folder / "data"), "SMARTVOICE_HEARTBEAT_SECONDS": "1"}
     smartvoice = [sys.executable, "-m", "app.cli"]
-    redis = [*embedded.command(folder), "--port", "6379", "--bind", network.switch.address, "--protected-mode", "no"]
+    redis = [
+        *redis_servers.command(folder),
+        "--port",
+        "6379",
+        "--bind",
+        network.switch.address,
+        "--protected-mode",
+        "no",
+    ]
     processes = [Process(network.switch.command(redis), folder, {}, "redis")]
     processes += [
         Process(one.command([*smartvoice, "web"]), folder, {**shared, "SMARTVOICE_HOST": one.address}, one.name)
