@@ -305,14 +305,14 @@ def _kept_keys() -> Path:
 
 def _settings(**given: object) -> Settings:
     """The settings, with what was given on the command line; processes started from here see the same."""
-    from app.cli.settings import settings_with
+    from app.cli.settings import fault_of, settings_with
 
     try:
         return settings_with(**given)
-    except ValueError as error:
-        _fail(f"The settings cannot be used: {error}")
+    except (ValueError, OSError) as error:
+        _fail(fault_of(error))
 
 
 def _fail(message: str) -> NoReturn:
-    errors.print(f"[red]{message}[/]", highlight=False)
+    errors.print(message, style="red", markup=False, highlight=False)
     raise typer.Exit(2)

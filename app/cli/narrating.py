@@ -16,7 +16,7 @@ from rich.console import Console
 from app.cli import embedded, up
 from app.cli.memory import Notes, cache_dir
 from app.cli.narrate import Failed, Wish, narrate
-from app.cli.settings import settings_with
+from app.cli.settings import fault_of, settings_with
 from app.cli.show import Show, show_of
 from app.cli.watch import watch
 from app.client.api import SmartVoice
@@ -186,7 +186,7 @@ def _status(work: Callable[[], Coroutine[Any, Any, int]], complain: Callable[[st
         complain(f"The server refused: {error.detail} ({error.code})")
         return NO_SERVER if error.status >= 500 else NOT_SO
     except ValidationError as error:
-        complain(f"The settings cannot be used: {error}")
+        complain(fault_of(error))
         return NOT_SO
     except (Failed, ClientError) as error:
         complain(str(error))

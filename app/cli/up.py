@@ -119,7 +119,7 @@ async def run(settings: Settings, *, user: str, sample: bool) -> int:
     os.umask(private.UMASK)
     try:
         check_name(user)
-        with _alone(settings.data_dir):
+        with alone(settings.data_dir):
             return await _run(settings, user, sample)
     except (embedded.NoRedis, Problem, Busy) as error:
         console.print(f"[red]{error}[/]")
@@ -127,7 +127,7 @@ async def run(settings: Settings, *, user: str, sample: bool) -> int:
 
 
 class Busy(Exception):
-    """The folder or the port is in use; the message says by what and what to do."""
+    """The folder or the port is in use or cannot be used; the message says by what and what to do."""
 
 
 class Stack:
@@ -175,7 +175,7 @@ class Stack:
 @asynccontextmanager
 async def standing(settings: Settings, output: Path) -> AsyncIterator[str]:
     """The address of a SmartVoice that runs for as long as the context is open. Raises Busy, NoRedis."""
-    with _alone(settings.data_dir):
+    with alone(settings.data_dir):
         stack = Stack(settings, output)
         try:
             await stack.start()
@@ -253,10 +253,14 @@ async def _greet(settings: Settings, redis: Redis, user: str) -> None:
 
 
 @contextmanager
-def _alone(data_dir: Path) -> Iterator[None]:
+def alone(data_dir: Path) -> Iterator[None]:
     """Holds the folder: two of us in one folder would start two Redis on one file. Raises Busy."""
-    private.keep(data_dir)
-    with private.appended(data_dir / "up.lock") as lock:
+    try:
+        private.keep(data_dir)
+        opened = private.appended(data_dir / "up.lock")
+    except OSError as error:
+        raise Busy(f"{data_dir.absolute()} cannot be used: {error.strerror}; mend SMARTVOICE_DATA_DIR.") from error
+    with opened as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

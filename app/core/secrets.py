@@ -11,6 +11,18 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SecretsS
 _CREDENTIALS = "CREDENTIALS_DIRECTORY"  # systemd.exec(5), "Credentials"
 
 
+def check_owner(file: Path) -> None:
+    """Raises ValueError where `file` is another account's: who starts SmartVoice in somebody's folder did not ask for
+    their settings, which may send texts and keys elsewhere. Root's count, and with sudo those of whoever called it."""
+    try:
+        owner = file.stat().st_uid
+    except FileNotFoundError:
+        return
+    ours = {0, os.geteuid(), *([int(os.environ["SUDO_UID"])] if os.environ.get("SUDO_UID", "").isdecimal() else [])}
+    if owner not in ours:
+        raise ValueError(f"{file.absolute()} belongs to another account: own it (chown), or start SmartVoice elsewhere")
+
+
 def secret_files(
     settings: type[BaseSettings], told: Iterable[PydanticBaseSettingsSource]
 ) -> list[PydanticBaseSettingsSource]:

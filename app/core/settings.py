@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from pathlib import Path
 from typing import Literal, Self
@@ -17,11 +16,22 @@ from app.core.limits import Limits
 from app.core.messages import Language
 from app.core.models import VOICE_ID
 from app.core.s3 import Access, is_s3, origin
-from app.core.secrets import secret_files
+from app.core.secrets import check_owner, secret_files
+from app.core.setting_types import (
+    Hosts,
+    Kilobits,
+    Networks,
+    Origins,
+    QueueUrl,
+    RedisUrl,
+    SampleRate,
+    StorageUrl,
+    WebAddress,
+    listed,
+)
 
 _VOICE = re.compile(rf"(?=[^=]{{1,100}}(=|$)){VOICE_ID}(=[A-Za-z]{{2,3}}(-[A-Za-z0-9]{{1,8}})*)?")
 _HEADER_SAFE = re.compile(r"[!-~]*")  # visible ASCII
-_HOST = re.compile(r"\*|(\*\.)?[a-z0-9_]([a-z0-9._-]*[a-z0-9_])?")
 
 _SHORTEST_KEY = 32
 _SHORTEST_TOKEN = 16
@@ -32,7 +42,12 @@ class Settings(Limits):
 
     # What was given stays out of errors: they are printed and logged, and keys are among it.
     model_config = SettingsConfigDict(
-        env_prefix="SMARTVOICE_", env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True
+        env_prefix="SMARTVOICE_",
+        env_file=".env",
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+        allow_inf_nan=False,
     )
 
     secrets_dir: str = Field(
@@ -41,15 +56,17 @@ class Settings(Limits):
         "credentials, where there are any",
     )
     data_dir: Path = Field(Path("data"), description="where the embedded Redis, the key and the files live")
-    redis_url: str = Field(
+    redis_url: RedisUrl = Field(
         "", description="jobs, logs and projects; `redis+sentinel://…`, `redis+cluster://…`; empty: the embedded Redis"
     )
     redis_binary: str = Field("", description="program of the embedded Redis; empty: the bundled Valkey, else on PATH")
-    queue_url: str = Field("", description="Dramatiq's broker, Redis or RabbitMQ (`amqp://…`); empty: the same Redis")
-    storage_url: str = Field(
+    queue_url: QueueUrl = Field(
+        "", description="Dramatiq's broker, Redis or RabbitMQ (`amqp://…`); empty: the same Redis"
+    )
+    storage_url: StorageUrl = Field(
         "", description="manuscripts and audio, `file:///…` or `s3://bucket/prefix`; empty: a folder in `data_dir`"
     )
-    s3_endpoint: str = Field(
+    s3_endpoint: WebAddress = Field(
         "", description="address of a service that speaks S3; empty: AWS_ENDPOINT_URL, else Amazon's own"
     )
     s3_region: str = Field("", description="the bucket's region; empty: AWS_REGION, else us-east-1")
@@ -68,7 +85,7 @@ class Settings(Limits):
     jwt_issuer: str = Field("", description="`iss` of the other issuer whose tokens hold here; empty: not checked")
     jwt_audience: str = Field("", description="`aud` that its tokens must name; empty: not checked")
     jwt_secret: SecretStr = Field(SecretStr(""), description="secret that it shares with us, for HS256 and the like")
-    jwks_url: str = Field("", description="where it publishes its keys, for RS256, ES256 and the like")
+    jwks_url: WebAddress = Field("", description="where it publishes its keys, for RS256, ES256 and the like")
     jwt_algorithms: str = Field(
         "HS256,RS256,PS256,ES256,EdDSA", description="algorithms that it may sign with, separated by commas"
     )
@@ -81,16 +98,16 @@ class Settings(Limits):
     watch_seconds: float = Field(
         30, ge=1, description="seconds for which what `up` started may be unfit or silent before it is started anew"
     )
-    public_url: str = Field("", description="the address people use, where a proxy stands before SmartVoice")
-    trusted_proxies: str = Field(
+    public_url: WebAddress = Field("", description="the address people use, where a proxy stands before SmartVoice")
+    trusted_proxies: Networks = Field(
         "", description="addresses and networks of proxies whose `X-Forwarded-…` are believed, separated by commas"
     )
-    allowed_hosts: str = Field(
+    allowed_hosts: Hosts = Field(
         "",
         description="further names that this server answers to, such as `voice.example, *.lan`, separated by commas; "
         "`*`: any",
     )
-    cors_origins: str = Field(
+    cors_origins: Origins = Field(
         "", description="other sites whose pages may use the API, such as `https://app.example`, separated by commas"
     )
 
@@ -139,10 +156,8 @@ class Settings(Limits):
     price_currency: str = Field("USD", pattern="^[A-Z]{3}$", description="currency of that price, by ISO 4217")
     tts_tries: int = Field(4, ge=1, description="calls to it for one segment before the segment has failed")
 
-    audio_sample_rate: Literal[24000, 44100] = Field(24000, description="samples a second of the audio")
-    audio_kilobits: Literal[32, 40, 48, 56, 64, 80, 96, 112, 128, 160] = Field(
-        64, description="kilobits a second of the audio"
-    )
+    audio_sample_rate: SampleRate = Field(24000, description="samples a second of the audio")
+    audio_kilobits: Kilobits = Field(64, description="kilobits a second of the audio")
     audio_mode: Literal["cbr", "vbr"] = Field(
         "cbr", description="whether that rate is constant (`cbr`) or an average (`vbr`)"
     )
@@ -153,7 +168,9 @@ class Settings(Limits):
     pause_scene: float = Field(2.0, ge=0, le=10, description="seconds of silence where a scene ends")
     true_peak: float = Field(-3, ge=-9, le=-1, description="highest true peak of the audio in dB of full scale")
 
-    oidc_issuer: str = Field("", description="address of the OpenID provider that people may sign in at; empty: none")
+    oidc_issuer: WebAddress = Field(
+        "", description="address of the OpenID provider that people may sign in at; empty: none"
+    )
     oidc_client_id: str = Field("", description="what we are called there")
     oidc_client_secret: SecretStr = Field(SecretStr(""), description="our secret there; empty: a client without one")
     oidc_scopes: str = Field("openid profile email", description="what we ask it for")
@@ -191,12 +208,16 @@ class Settings(Limits):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """What is given in the code comes first, then the environment, `.env`, and files of secrets."""
+        if given := getattr(dotenv_settings, "env_file", None):
+            check_owner(Path(given))
+        if dotenv_settings().get("redis_binary"):
+            raise ValueError("SMARTVOICE_REDIS_BINARY names a program: set it in the environment, not in .env")
         told = (init_settings, env_settings, dotenv_settings)
         return (*told, *secret_files(settings_cls, told))
 
     @model_validator(mode="after")
     def _keys_are_sound(self) -> Self:
-        own = [self.secret_key.get_secret_value(), *_listed(self.old_secret_keys.get_secret_value())]
+        own = [self.secret_key.get_secret_value(), *listed(self.old_secret_keys.get_secret_value())]
         shared = self.jwt_secret.get_secret_value()
         if any(0 < len(key) < _SHORTEST_KEY for key in [*own, shared]):
             raise ValueError(f"a key that signs tokens has at least {_SHORTEST_KEY} characters (RFC 7518, 3.2)")
@@ -211,29 +232,6 @@ class Settings(Limits):
         if given and (len(given) < _SHORTEST_TOKEN or not _HEADER_SAFE.fullmatch(given)):
             raise ValueError(f"has {_SHORTEST_TOKEN} visible ASCII characters at least")
         return token
-
-    @field_validator("trusted_proxies")
-    @classmethod
-    def _proxies_are_addresses(cls, text: str) -> str:
-        for one in _listed(text):
-            ipaddress.ip_network(one)
-        return text
-
-    @field_validator("allowed_hosts")
-    @classmethod
-    def _hosts_are_hosts(cls, text: str) -> str:
-        for one in _listed(text):
-            if not _HOST.fullmatch(one):
-                raise ValueError(f"{one!r} is no host; write it without scheme and port, in small letters")
-        return text
-
-    @field_validator("cors_origins")
-    @classmethod
-    def _origins_are_origins(cls, text: str) -> str:
-        for one in _listed(text):
-            if not re.fullmatch(r"https?://[a-z0-9.\-\[\]:]+", one):
-                raise ValueError(f"{one!r} is no origin; write it as https://app.example, in small letters")
-        return text
 
     @model_validator(mode="after")
     def _provider_is_whole(self) -> Self:
@@ -356,7 +354,7 @@ class Settings(Limits):
     def own_keys(self) -> list[bytes]:
         """The keys whose tokens hold; the first of them signs."""
         if secret := self.secret_key.get_secret_value():
-            return [secret.encode(), *(old.encode() for old in _listed(self.old_secret_keys.get_secret_value()))]
+            return [secret.encode(), *(old.encode() for old in listed(self.old_secret_keys.get_secret_value()))]
         return kept_keys(self.key_file)
 
     @property
@@ -372,29 +370,24 @@ class Settings(Limits):
     @property
     def admin_users(self) -> frozenset[str]:
         """Who may see how the service is."""
-        return frozenset(_listed(self.admins))
+        return frozenset(listed(self.admins))
 
     @property
     def proxies(self) -> list[str]:
         """The proxies that are believed."""
-        return _listed(self.trusted_proxies)
+        return listed(self.trusted_proxies)
 
     @property
     def hosts(self) -> list[str]:
         """The further names that this server answers to."""
-        return _listed(self.allowed_hosts)
+        return listed(self.allowed_hosts)
 
     @property
     def other_origins(self) -> list[str]:
         """The other sites whose pages may use the API."""
-        return _listed(self.cors_origins)
+        return listed(self.cors_origins)
 
     @property
     def outside_algorithms(self) -> frozenset[str]:
         """The algorithms that the other issuer's tokens may be signed with."""
-        return frozenset(_listed(self.jwt_algorithms))
-
-
-def _listed(text: str) -> list[str]:
-    """What stands between commas."""
-    return [one for part in text.split(",") if (one := part.strip())]
+        return frozenset(listed(self.jwt_algorithms))
