@@ -13,7 +13,7 @@ from app.core.errors import JobError
 from app.core.messages import Language
 from workers.manuscript import cover, splitter
 from workers.manuscript.chapters import LONGEST_CHAPTER
-from workers.manuscript.convert import BOUNDS, safe_copy, to_markup
+from workers.manuscript.convert import BOUNDS, copy_for_reading
 from workers.manuscript.model import Chapter
 from workers.manuscript.program import Program, produced, run
 from workers.report import Report
@@ -77,19 +77,17 @@ async def parse(
     """
     await report("read", 0, 0)
     with workplace() as folder:
-        # In the folder that the programs work in: they see no other.
+        # In the folder that the program works in: it sees no other.
         text = folder / "text"
         await report("convert", 0, 0)
         if format in ("txt", "md"):
             await asyncio.to_thread(shutil.copyfile, source, text)
         else:
-            await to_markup(source, text, format, bounds=bounds)
-        safe = safe_copy(text, format)
+            await copy_for_reading(source, text, format, bounds=bounds)
         await report("split", 0, 0)
         order = splitter.Order(
             format=format,
             title=title.strip() or _UNTITLED[language],
-            safe=safe.name if safe.exists() else "",
             max_chapters=max_chapters,
             max_characters=max_characters,
             max_chapter_characters=max_chapter_characters,

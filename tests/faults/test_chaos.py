@@ -43,7 +43,7 @@ _ROLES = {
     "web": ("app.cli web",),
     "worker": ("app.cli worker",),
     "voice": ("voice/child.py",),
-    "converter": ("pandoc", "splitter"),
+    "converter": ("splitter",),
 }
 _GROUPS = ("web", "worker")
 _JUMPS = (-3600, 3600, -30, 30, 0)
@@ -118,7 +118,7 @@ async def _press(http: httpx.AsyncClient, path: str) -> None:
 
 
 async def _send_manuscripts(stack: Stack, token: str) -> None:
-    """Sends manuscripts, which pandoc and the splitter read, all the time."""
+    """Sends manuscripts, which the splitter reads, all the time."""
     async with _client(stack, token) as http:
         for _ in range(max(2, SECONDS // 10)):
             await asyncio.sleep(random.uniform(0, SECONDS / max(2, SECONDS // 10)))

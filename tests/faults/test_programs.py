@@ -17,11 +17,12 @@ from tests.faults.rig import Rig, Worker
 from tests.stack import alive, children_of, command_of
 from tests.support import until
 
-# Each takes its program some seconds.
+# Each takes the program some seconds.
 LONG = {
-    "pandoc": ("book.rtf", b"{\\rtf1 " + b"One more ship came in.\\par " * 60_000 + b"}"),
-    "splitter": ("book.md", b"# Chapter\n\n" + b"The lamp was *lit*, and `seen` from [afar](x).\n\n" * 40_000),
+    "rtf": ("book.rtf", b"{\\rtf1 " + b"One more ship came in.\\par " * 60_000 + b"}"),
+    "md": ("book.md", b"# Chapter\n\n" + b"The lamp was *lit*, and `seen` from [afar](x).\n\n" * 40_000),
 }
+_SPLITTER = "splitter"
 _QUICK: dict[str, Any] = {"retry_seconds": 0.1, "worker_threads": 1}
 
 
@@ -63,11 +64,11 @@ async def counts(rig: Rig, job: str) -> tuple[int, int]:
     return int(record.get("failures", 0)), int(record.get("losses", 0))
 
 
-@pytest.mark.parametrize("program", LONG)
-async def test_program_that_is_killed_is_run_again(rig: Rig, program: str) -> None:
+@pytest.mark.parametrize("manuscript", LONG)
+async def test_program_that_is_killed_is_run_again(rig: Rig, manuscript: str) -> None:
     worker = await rig.worker(**_QUICK)
-    async with sent(rig, *LONG[program]) as (http, job):
-        os.kill(await running(worker, program), signal.SIGKILL)
+    async with sent(rig, *LONG[manuscript]) as (http, job):
+        os.kill(await running(worker, _SPLITTER), signal.SIGKILL)
         done = await ended(http, job)
     assert (done["state"], done["attempt"]) == ("completed", 2), worker.output
     assert await counts(rig, job) == (1, 0)
@@ -75,10 +76,10 @@ async def test_program_that_is_killed_is_run_again(rig: Rig, program: str) -> No
 
 async def test_program_that_is_killed_each_time_fails_the_job_with_its_own_code(rig: Rig) -> None:
     worker = await rig.worker(max_retries=1, **_QUICK)
-    async with sent(rig, *LONG["pandoc"]) as (http, job):
-        first = await running(worker, "pandoc")
+    async with sent(rig, *LONG["rtf"]) as (http, job):
+        first = await running(worker, _SPLITTER)
         os.kill(first, signal.SIGKILL)
-        os.kill(await running(worker, "pandoc", but=first), signal.SIGKILL)
+        os.kill(await running(worker, _SPLITTER, but=first), signal.SIGKILL)
         done = await ended(http, job)
     assert (done["state"], done["error"]["code"]) == ("failed", "conversion_killed")
 
@@ -88,8 +89,8 @@ async def test_service_that_is_told_to_end_with_all_its_processes_hands_the_job_
     rig: Rig, number: signal.Signals
 ) -> None:
     worker = await rig.worker(**_QUICK)
-    async with sent(rig, *LONG["pandoc"]) as (http, job):
-        program = await running(worker, "pandoc")
+    async with sent(rig, *LONG["rtf"]) as (http, job):
+        program = await running(worker, _SPLITTER)
         # As systemd does by default: each process of the service gets the signal.
         for pid in (*children_of(worker.pid), worker.pid):
             os.kill(pid, number)
@@ -105,8 +106,8 @@ async def test_service_that_is_told_to_end_with_all_its_processes_hands_the_job_
 
 async def test_program_that_is_killed_while_its_worker_is_told_to_end_costs_the_job_nothing(rig: Rig) -> None:
     worker = await rig.worker(**_QUICK)
-    async with sent(rig, *LONG["pandoc"]) as (http, job):
-        program = await running(worker, "pandoc")
+    async with sent(rig, *LONG["rtf"]) as (http, job):
+        program = await running(worker, _SPLITTER)
         # As a container's end does it: told first, and what does not heed it killed.
         for pid in (*children_of(worker.pid), worker.pid):
             os.kill(pid, signal.SIGKILL if pid == program else signal.SIGTERM)
@@ -119,8 +120,8 @@ async def test_program_that_is_killed_while_its_worker_is_told_to_end_costs_the_
 
 async def test_worker_that_is_killed_takes_its_program_with_it(rig: Rig) -> None:
     worker = await rig.worker(lease_seconds=1.5, requeue_seconds=1.5, **_QUICK)
-    async with sent(rig, *LONG["pandoc"]) as (http, job):
-        program = await running(worker, "pandoc")
+    async with sent(rig, *LONG["rtf"]) as (http, job):
+        program = await running(worker, _SPLITTER)
         worker.kill()
         await until(lambda: not alive(program))
         await worker.restart()

@@ -12,7 +12,8 @@ from app.core.errors import JobError, Problem
 from tests import bombs
 from tests.bombs import LAUGHS, MIB, XXE, Row, archive, docx, epub
 from workers.manuscript.archive import copy_safely
-from workers.manuscript.convert import to_markup
+from workers.manuscript.convert import copy_for_reading
+from workers.manuscript.docx import read as read_docx
 from workers.manuscript.epub import read
 
 BOUNDS = Bounds(entries=100, inflated=10 * MIB)
@@ -34,12 +35,12 @@ def test_what_can_be_read_is_copied_and_what_cannot_is_empty(tmp_path: Path) -> 
     assert found == {**docx(), **dict.fromkeys(more, b"")}
 
 
-async def test_pandoc_reads_the_copy(tmp_path: Path) -> None:
-    source, folder = tmp_path / "source", tmp_path / "work"
-    folder.mkdir()
+def test_document_is_read_from_the_copy(tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
     source.write_bytes(archive(docx("你好。")))
-    await to_markup(source, folder / "text", "docx")
-    assert "<p>你好。</p>" in (folder / "text").read_text()
+    copy_safely(source, target, "docx", BOUNDS)
+    with zipfile.ZipFile(target) as copy:
+        assert "<p>你好。</p>" in read_docx(copy)
 
 
 def test_book_is_read_from_the_copy(tmp_path: Path) -> None:
@@ -92,12 +93,12 @@ def test_archive_that_claims_little_and_holds_much_is_cut_off(tmp_path: Path) ->
     assert (tmp_path / "target").stat().st_size < MIB
 
 
-async def test_archive_of_nonsense_fails_the_conversion(tmp_path: Path) -> None:
-    source, folder = tmp_path / "source", tmp_path / "work"
-    folder.mkdir()
+def test_archive_of_nonsense_fails_the_conversion(tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
     source.write_bytes(archive({**docx(), "word/document.xml": b"<nonsense"}))
-    with pytest.raises(JobError) as caught:
-        await to_markup(source, folder / "text", "docx")
+    copy_safely(source, target, "docx", BOUNDS)
+    with pytest.raises(JobError) as caught, zipfile.ZipFile(target) as copy:
+        read_docx(copy)
     assert caught.value.code == "conversion_failed"
     assert caught.value.message
 
@@ -106,5 +107,5 @@ async def test_problem_of_an_archive_is_told_as_the_jobs(tmp_path: Path) -> None
     source = tmp_path / "source"
     source.write_bytes(archive([Row(name, content, flags=1) for name, content in docx().items()]))
     with pytest.raises(JobError) as caught:
-        await to_markup(source, tmp_path / "text", "docx")
+        await copy_for_reading(source, tmp_path / "text", "docx")
     assert caught.value.code == "encrypted"

@@ -22,7 +22,7 @@ from workers.audio.encode import Encoding, Tags
 from workers.audio.level import Level, Piece
 from workers.audio.recording import Recording
 from workers.book import m4b, part
-from workers.manuscript.convert import to_markup
+from workers.manuscript.convert import copy_for_reading
 from workers.speech.completeness import Take, report_of
 from workers.speech.engine import Pcm
 from workers.speech.script import Script, utterances
@@ -88,12 +88,7 @@ async def unpack(folder: Path) -> None:
         for number in range(30):
             archive.writestr(f"{number}.xhtml", some)
     (folder / "book.epub").write_bytes(packed.getvalue())
-    await to_markup(folder / "book.epub", folder / "out", "epub", bounds=_BOUNDS)
-
-
-async def mend_rtf(folder: Path) -> None:
-    (folder / "a.rtf").write_bytes(b"{\\rtf1 " + b"\\u8364 ?\\u8364 ?" * 3_000_000 + b"}")
-    await to_markup(folder / "a.rtf", folder / "out", "rtf", bounds=_BOUNDS)
+    await copy_for_reading(folder / "book.epub", folder / "out", "epub", bounds=_BOUNDS)
 
 
 def _noise(path: Path, seconds: int) -> Path:
@@ -131,7 +126,6 @@ async def join_book(folder: Path) -> None:
         (one_long_piece, "_encode"),
         (report, "report_of"),
         (unpack, "copy_safely"),
-        (mend_rtf, "mended"),
         (encode_part, "encode"),
         (join_book, "_join"),
     ],

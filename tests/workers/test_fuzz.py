@@ -9,7 +9,6 @@ import asyncio
 import io
 import os
 import tempfile
-import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,9 +25,9 @@ from app.core.markup import check_prolog
 from app.core.text import beginning, decode, encoding_of, language_of, title_of
 from tests import bombs
 from tests.faults.rig import memory_kb
-from workers.manuscript import chapters, epub, markdown, markup, structure
+from workers.manuscript import chapters, markdown, splitter
 from workers.manuscript.archive import copy_safely
-from workers.manuscript.convert import make_safe, to_markup
+from workers.manuscript.convert import copy_for_reading, make_safe
 
 _SOAK = os.environ.get("SMARTVOICE_SOAK_EXAMPLES")
 _EXAMPLES = int(_SOAK or 600)
@@ -259,22 +258,21 @@ def test_text_that_was_a_manuscript_falls_into_chapters(file: tuple[str, bytes])
 @pytest.mark.timeout(120 + 5 * _CONVERSIONS)
 @settings(made_up, max_examples=_CONVERSIONS)
 @given(files("html", "fb2", "rtf") | damaged_books())
-def test_pandoc_converts_or_fails(file: tuple[str, bytes]) -> None:
+def test_document_is_read_or_refused(file: tuple[str, bytes]) -> None:
     format, content = file
     with tempfile.TemporaryDirectory() as folder, refusing(*CONVERSIONS):
         source, work = Path(folder, "source"), Path(folder, "work")
         work.mkdir()
         source.write_bytes(content)
-        asyncio.run(to_markup(source, work / "text", format))
+        asyncio.run(copy_for_reading(source, work / "text", format))
         _read(work / "text", format)
 
 
 def _read(text: Path, format: str) -> None:
-    if format == "epub":
-        with zipfile.ZipFile(text) as archive:
-            found, _ = epub.read(archive, "Book")
-    else:
-        found = structure.manuscript(markup.read(text.read_bytes().decode()), "Book")
+    order = splitter.Order(
+        format=format, title="Book", max_chapters=2000, max_characters=1_000_000, max_chapter_characters=100_000
+    )
+    found, _ = splitter.manuscript_of(text, order)
     assert all(chapter.title for chapter in found.chapters)
     assert "other" not in found.left_out
 

@@ -58,7 +58,7 @@ async def test_program_finds_no_environment_a_folder_of_its_own_and_its_bounds(
 
 
 async def test_output_without_end_is_cut_off(tmp_path: Path) -> None:
-    # As pandoc is: not heeding the signal for it, which Python does.
+    # As programs are that do not heed the signal for it, which Python does.
     code = "import os, signal; signal.signal(signal.SIGXFSZ, signal.SIG_DFL)\nwhile True: os.write(1, b'x' * 10_000)"
     assert await failure(tmp_path, python(code)) == "conversion_too_large"
     assert (tmp_path / "output").stat().st_size <= 100_000

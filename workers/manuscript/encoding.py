@@ -24,7 +24,7 @@ def text_of_markup(content: bytes) -> str:
 
 
 def copy_in_utf8(source: Path, target: Path, check: Check = unchecked) -> None:
-    """Markup in UTF-8, the only encoding pandoc reads; `check` may end it. Raises Unprocessable (`not_text`)."""
+    """A copy of markup in UTF-8; `check` may end it. Raises Unprocessable (`not_text`)."""
     with source.open("rb") as file:
         head = file.read(HEAD_BYTES)
     try:

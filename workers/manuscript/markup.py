@@ -288,8 +288,6 @@ def _reason(tag: str, given: Attributes) -> str | None:
     for word in given.get("class", "").split():
         if _REASON.get(word) in _BY_CLASS:
             return _REASON[word]
-    if given.get("id") == "title-block-header":
-        return "frontMatter"  # pandoc's own, made of what the document says of itself
     return "hidden" if "hidden" in given or _HIDDEN.search(given.get("style", "")) else None
 
 

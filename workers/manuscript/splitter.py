@@ -3,14 +3,14 @@
 There are texts of a few hundred kilobytes that keep a Markdown parser busy for hours, and no thread can be ended. So
 this runs where the system bounds time and memory (`workers.manuscript.program`), and imports as little as it can.
 
-`TEXT` is the file with the text, `ORDER` one with an `Order` as JSON. It prints a `Found` or a `Refusal` as JSON.
+`TEXT` is the manuscript as `workers.manuscript.convert` copied it, `ORDER` a file with an `Order` as JSON. It prints a
+`Found` or a `Refusal` as JSON.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 import zipfile
 from dataclasses import replace
@@ -20,8 +20,18 @@ from typing import TypedDict
 from app.core.errors import JobError, Unprocessable
 from app.core.lengths import MAX_AUTHOR, MAX_LANGUAGE_TAG, shortened
 from app.core.text import decode, scrubbed
-from workers.manuscript import chapters, epub, markdown, markup, metadata, structure
-from workers.manuscript.metadata import Said
+from workers.manuscript import (
+    chapters,
+    docx,
+    epub,
+    fictionbook,
+    markdown,
+    markup,
+    metadata,
+    odt,
+    richtext,
+    structure,
+)
 from workers.manuscript.model import Confidence, Manuscript
 
 OUT_OF_MEMORY = 3
@@ -30,20 +40,14 @@ OUT_OF_MEMORY = 3
 COVER = "cover"
 """The file that the cover's picture is written to, in the folder that the program runs in."""
 
-# Pandoc makes a subtitle within a chapter a heading of the same level.
-_SUBTITLE = re.compile(r'<h(\d) class="unnumbered">(.*?)</h\1>', re.DOTALL)
 _WIDEST_CHARACTER = 4  # bytes, in any encoding
 
 
 class Order(TypedDict):
-    """`format`: that of the manuscript; of one that pandoc converted, TEXT is HTML, and what it read is `safe`.
-
-    `title`: the book's, unless it tells its own.
-    """
+    """`format`: that of the manuscript. `title`: the book's, unless it tells its own."""
 
     format: str
     title: str
-    safe: str
     max_chapters: int
     max_characters: int
     max_chapter_characters: int
@@ -82,7 +86,7 @@ def main(text: Path, order: Path) -> None:
 def _print(text: Path, order: Path) -> None:
     found: Found | Refusal
     try:
-        made, cover = _made(text, json.loads(order.read_text()))
+        made, cover = manuscript_of(text, json.loads(order.read_text()))
         found = Found(
             title=shortened(made.title),
             author=shortened(made.author, MAX_AUTHOR),
@@ -100,8 +104,8 @@ def _print(text: Path, order: Path) -> None:
     json.dump(found, sys.stdout)
 
 
-def _made(text: Path, order: Order) -> tuple[Manuscript, str]:
-    """The manuscript, and what its cover is called."""
+def manuscript_of(text: Path, order: Order) -> tuple[Manuscript, str]:
+    """The manuscript, and what its cover is called. Raises JobError, Unprocessable."""
     format, title, cover = order["format"], order["title"], ""
     if format == "epub":
         with zipfile.ZipFile(text) as archive:
@@ -120,22 +124,27 @@ def _made(text: Path, order: Order) -> tuple[Manuscript, str]:
 
 
 def _of_markup(text: Path, order: Order) -> tuple[Manuscript, str]:
-    content = scrubbed(text.read_text("utf-8", errors="replace"))
-    if order["format"] == "fb2":
-        content = _SUBTITLE.sub(r"<p>\2</p>", content)
-    document = markup.read(content)
-    said = Said()
-    if order["safe"]:
-        safe = Path(order["safe"])
-        said = metadata.said(safe, order["format"])
-        # Pandoc calls a document that has no title of its own by its file's name.
-        title = "" if document.title == safe.stem else document.title
-        document.title, document.author = title or said.title, document.author or said.author
-        document.language = said.language
+    document = markup.read(scrubbed(_html(text, order["format"])))
+    said = metadata.said(text, order["format"])
+    document.title, document.author = document.title or said.title, document.author or said.author
+    document.language = document.language or said.language
     if said.cover:
         Path(COVER).write_bytes(said.cover)
     longest = order["max_chapter_characters"]
     return structure.manuscript(document, order["title"], longest=longest), COVER if said.cover else ""
+
+
+def _html(text: Path, format: str) -> str:
+    match format:
+        case "docx" | "odt":
+            with zipfile.ZipFile(text) as archive:
+                return docx.read(archive) if format == "docx" else odt.read(archive)
+        case "fb2":
+            return fictionbook.read(text)
+        case "rtf":
+            return richtext.read(text.read_bytes())
+        case _:
+            return text.read_text("utf-8", errors="replace")
 
 
 def _decoded(text: Path, order: Order) -> str:

@@ -17,13 +17,14 @@ class MalformedXML(ValueError):
     """What is no XML."""
 
 
-def parse(content: bytes) -> Element:
-    """The root of a document; names of elements and attributes are `{namespace}name`.
+def parse(content: bytes, *, namespaces: bool = True) -> Element:
+    """The root of a document; names of elements and attributes are `{namespace}name`, or without `namespaces` as they
+    stand, whether a prefix is declared or not.
 
     Raises MalformedXML; Unprocessable (`unsafe_xml`) where anything is declared or drawn in from elsewhere.
     """
     builder = TreeBuilder()
-    parser = expat.ParserCreate("utf-8", "}")
+    parser = expat.ParserCreate("utf-8", "}" if namespaces else None)
     parser.buffer_text = True
     parser.StartDoctypeDeclHandler = _on_doctype
     parser.EntityDeclHandler = parser.UnparsedEntityDeclHandler = _refuse

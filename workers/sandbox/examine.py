@@ -12,7 +12,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-from workers.manuscript import pandoc
 from workers.sandbox import kernel, python
 from workers.sandbox.limits import Access, Limits
 from workers.sandbox.process import launch
@@ -75,7 +74,6 @@ def main() -> int:
     """Prints what was found; the exit status."""
     try:
         found = layers_of(python.command("workers.sandbox.python"), Access(python.readable()))
-        layers_of([pandoc.path(), "--version"], Access())
     except (Broken, OSError, subprocess.TimeoutExpired) as error:
         print(f"programs do not run in it ({error})")
         return 1
