@@ -36,7 +36,7 @@ from tests.s3 import S3Server, running_s3
 from tests.stack import Stack, running
 from tests.support import Client, HandWorker, NoHands, until
 
-pytest_plugins = ["tests.measured"]
+pytest_plugins = ["tests.leftovers", "tests.measured"]
 
 
 @pytest.hookimpl(wrapper=True)

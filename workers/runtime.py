@@ -82,6 +82,8 @@ async def opened(settings: Settings, fault: Callable[[], str] = str) -> AsyncIte
                 yield runtime
     finally:
         await end(*tasks)
+        # What a worker that was killed beside this one left: nobody may start here for a long time.
+        await asyncio.to_thread(clear_away)
         await runtime.engine.aclose()
         await queue.aclose()
         await redis.aclose()

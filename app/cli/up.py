@@ -27,6 +27,7 @@ from app.cli.sample import add_sample
 from app.cli.watching import Watch
 from app.core.addresses import address_of, bound
 from app.core.errors import Problem
+from app.core.exposition import health_of
 from app.core.logs import configure_logs
 from app.core.memory import share_of
 from app.core.redis import connect
@@ -166,6 +167,8 @@ class Stack:
         children = [child for child, _ in self._keepers]
         await asyncio.gather(*(child.stop() for child in children if child.name != "Redis"))
         await asyncio.gather(*(child.stop() for child in children if child.name == "Redis"))
+        # Which takes away the sockets of those that were killed.
+        await health_of(self._settings)
 
     def _keep(self, name: str, command: list[str]) -> None:
         child = Child(name, command, self._output)

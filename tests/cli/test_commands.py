@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -104,7 +105,8 @@ def test_bad_setting_is_named(tmp_path: Path) -> None:
 
 
 def test_everything_stops_on_ctrl_c_and_leaves_nothing() -> None:
-    with running() as stack:
+    # Short, because paths of sockets must be.
+    with tempfile.TemporaryDirectory(prefix="sv-") as temporary, running(TMPDIR=temporary) as stack:
         _check_running(stack)
         _check_watched_over(stack)
         children = stack.children()
@@ -113,6 +115,7 @@ def test_everything_stops_on_ctrl_c_and_leaves_nothing() -> None:
         assert stack.process.wait(40) == 0
         assert not [pid for pid in children if alive(pid)]
         assert not (stack.folder / "redis.sock").exists()
+        assert os.listdir(temporary) == []
 
 
 def _check_running(stack: Stack) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import ssl
 import subprocess
 import tempfile
@@ -58,7 +59,8 @@ class Proxy:
         command = self._nginx(ports) if self._kind == "nginx" else self._caddy(ports)
         log = (self._folder / "proxy.log").open("wb")
         places = {"XDG_DATA_HOME": str(self._folder), "XDG_CONFIG_HOME": str(self._folder)}
-        self._process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **places})
+        environment = {**os.environ, **places}
+        self._process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
         log.close()
         async with self.client("nobody") as http:
 
@@ -73,7 +75,9 @@ class Proxy:
 
     def stop(self) -> None:
         if self._process is not None:
-            self._process.kill()
+            # With nginx' workers, which their master's end alone does not end.
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait(10)
 
     def _nginx(self, ports: list[int]) -> list[str]:

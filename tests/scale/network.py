@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from tests.leftovers import RUN
 from tests.npm import missing
 
 
@@ -47,7 +48,7 @@ def cabled(count: int) -> Iterator[Network]:
     """So many machines beside the switch; nothing is left of them."""
     if os.geteuid() != 0:
         pytest.skip("networks of their own need root")
-    tag = f"sv{random.randrange(16**5):05x}"
+    tag = f"sv{os.environ[RUN]}{random.randrange(16**2):02x}"
     net = f"10.{random.randrange(100, 250)}.{random.randrange(250)}"
     with ExitStack() as stack:
         switch = _added(stack, f"{tag}-s", f"{net}.1", "")
