@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +17,7 @@ import pytest
 from piper import PiperVoice
 
 from app.core.errors import JobError
-from tests.stack import Stack, running
+from tests.stack import Stack, environment, running
 from tests.support import PATIENCE_SECONDS, Client, until
 from tests.workers.narrating import engine_told, narrated
 from tests.workers.piper_voice import make_voice
@@ -169,3 +171,13 @@ async def test_book_in_two_languages_is_narrated(stack: Stack, folder: Path) -> 
         piper = Piper(folder, 1)
         for segment, voice in ((english, ENGLISH), (chinese, CHINESE)):
             assert segment["seconds"] == pytest.approx((await piper.speak(segment["text"], voice)).seconds, abs=0.01)
+
+
+def test_onnx_runtime_tells_its_maker_nothing(folder: Path, tmp_path: Path) -> None:
+    """It would begin with an identifier in a file."""
+    code = "from workers.speech.piper import _loaded; _loaded(Path(sys.argv[1]), 1)"
+    command = [sys.executable, "-c", f"import sys; from pathlib import Path; {code}", str(folder / f"{ENGLISH}.onnx")]
+    places = environment({"TMPDIR": str(tmp_path), "HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)})
+    places.pop("ORT_DISABLE_TELEMETRY", None)
+    subprocess.run(command, env=places, cwd=tmp_path, check=True, timeout=60)
+    assert sorted(tmp_path.rglob("*")) == []

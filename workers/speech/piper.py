@@ -167,6 +167,8 @@ def _resampled(sound: bytearray, rate: int) -> bytes:
 
 def _loaded(network: Path, threads: int) -> PiperVoice:
     """A network and its settings, ready to speak. Raises whatever Piper and ONNX Runtime do."""
+    # Its wheels otherwise tell their maker of each use, where there is a network. It looks as it is loaded.
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime
     from piper import PiperConfig, PiperVoice
 
