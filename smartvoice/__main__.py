@@ -39,6 +39,10 @@ def _beginnings() -> set[str]:
 def main() -> None:
     """Run what the command line asks for."""
     prepare()
+    from app.cli.supported import objection
+
+    if told := objection():
+        sys.exit(told)
     from app.cli.main import app
 
     app()
