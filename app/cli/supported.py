@@ -12,7 +12,7 @@ _OLDEST_GLIBC = (2, 28)
 _LINUX = "SmartVoice needs Linux with glibc 2.28 or newer (Debian, Ubuntu, Fedora ...), or macOS"
 
 
-def objection():  # type: ignore[no-untyped-def] # older Pythons read this, too
+def objection() -> str:
     """Why SmartVoice does not run here, and what to do about it; empty where it does."""
     if sys.platform == "win32":
         return _LINUX + "; on Windows it runs within WSL."
@@ -29,11 +29,11 @@ def objection():  # type: ignore[no-untyped-def] # older Pythons read this, too
     return _objection_to_libc() if sys.platform.startswith("linux") else ""
 
 
-def _python():  # type: ignore[no-untyped-def] # as above
+def _python() -> str:
     return ".".join(str(part) for part in sys.version_info[:3])
 
 
-def _objection_to_libc():  # type: ignore[no-untyped-def] # as above
+def _objection_to_libc() -> str:
     """By confstr(3), which musl answers otherwise."""
     try:
         name, version = (os.confstr("CS_GNU_LIBC_VERSION") or "").split()

@@ -65,7 +65,7 @@ def made(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
         if script:
             (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
             (tmp_path / name).chmod(0o755)
-        command = [ROOT / "tools/make-venv", str(tmp_path / "venv")]
+        command = [str(ROOT / "tools/make-venv"), str(tmp_path / "venv")]
         environment = {"PATH": str(tmp_path), "PYTHON": name}
         return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
 
