@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
-import subprocess
 from pathlib import Path
 
 from app.cli import embedded
@@ -25,11 +23,3 @@ def all_servers() -> list[str]:
     """The bundled server, and those of other makers or versions that this machine has on PATH."""
     found = [embedded.bundled_binary(), shutil.which("redis-server"), shutil.which("valkey-server")]
     return list(dict.fromkeys(one for one in found if one))
-
-
-def version_of(server: str) -> tuple[str, tuple[int, int]]:
-    """Its name and version, such as `("Valkey", (9, 1))`."""
-    said = subprocess.run([server, "--version"], capture_output=True, text=True, check=True).stdout
-    match = re.match(r"(\w+) server v=(\d+)\.(\d+)", said)
-    assert match, said
-    return match[1], (int(match[2]), int(match[3]))

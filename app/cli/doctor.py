@@ -13,7 +13,8 @@ from redis.exceptions import RedisError
 from rich.console import Console
 
 from app.cli import program
-from app.cli.embedded import NoRedis, server_binary
+from app.cli.embedded import NoRedis, server_binary, server_of
+from app.cli.redis_folder import RedisFolder
 from app.core import engines, keys, s3
 from app.core.errors import Problem
 from app.core.redis import connect
@@ -62,14 +63,16 @@ async def _redis(settings: Settings) -> str:
 
 async def _redis_facts(redis: Redis) -> str:
     told = await redis.info()
-    version = tuple(int(part) for part in told["redis_version"].split(".")[:2])
-    if version < _OLDEST_REDIS:
-        raise Wrong(f"version {told['redis_version']} is too old; 6.2 or newer is needed.")
+    # Valkey has its own version beside the one of Redis that it grew from.
+    maker = "Valkey" if "valkey_version" in told else "Redis"
+    version = str(told[f"{maker.lower()}_version"])
+    if maker == "Redis" and tuple(int(part) for part in version.split(".")[:2]) < _OLDEST_REDIS:
+        raise Wrong(f"version {version} is too old; 6.2 or newer is needed.")
     if told.get("maxmemory_policy", "noeviction") != "noeviction":
         raise Wrong("it may evict keys, and jobs with them: set `maxmemory-policy noeviction`.")
     if not told.get("aof_enabled"):
         raise Wrong("it keeps nothing through a crash: set `appendonly yes`.")
-    return f"version {told['redis_version']}, append-only, {told['used_memory_human']} used"
+    return f"{maker} {version}, append-only, {told['used_memory_human']} used"
 
 
 def _redis_advice(settings: Settings) -> str:
@@ -77,6 +80,7 @@ def _redis_advice(settings: Settings) -> str:
         return "Start it, or mend SMARTVOICE_REDIS_URL."
     try:
         binary = server_binary(settings.redis_binary)
+        RedisFolder(settings.data_dir.absolute()).options(server_of(binary))
         return f"Start `smartvoice up`, which runs {binary} for you, or set SMARTVOICE_REDIS_URL."
     except NoRedis as error:
         return str(error)

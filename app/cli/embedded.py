@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import shutil
+import subprocess
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from app.cli import private
@@ -14,6 +18,29 @@ _LONGEST_SOCKET_PATH = 100
 
 class NoRedis(Exception):
     """There is no Redis server on this machine, or it does not start; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server program: its maker's name, and its version."""
+
+    name: str
+    version: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return f"{self.name} {'.'.join(map(str, self.version))}"
+
+
+def server_of(binary: str) -> Server:
+    """What `binary --version` says it is. Raises NoRedis where it does not run, or is something else."""
+    try:
+        done = subprocess.run([binary, "--version"], capture_output=True, text=True, timeout=20, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise NoRedis(f"{binary} does not run here: {error}.") from error
+    if match := re.search(r"(\w+) server v=(\d+(?:\.\d+)*)", done.stdout):
+        return Server(match[1], tuple(int(part) for part in match[2].split(".")))
+    said = (done.stderr or done.stdout).strip().splitlines()[:1]
+    raise NoRedis(f"{binary} does not run here, or is no Redis or Valkey: {''.join(said) or 'it says nothing'}.")
 
 
 def server_binary(chosen: str = "") -> str:
@@ -26,8 +53,10 @@ def server_binary(chosen: str = "") -> str:
         if found := shutil.which(chosen):
             return found
         raise NoRedis(f"SMARTVOICE_REDIS_BINARY is {chosen}, which is no program here; mend it, or leave it empty.")
-    for found in (bundled_binary(), shutil.which("valkey-server"), shutil.which("redis-server")):
-        if found:
+    if (bundled := bundled_binary()) and _runs(bundled):
+        return bundled
+    for name in ("valkey-server", "redis-server"):
+        if found := shutil.which(name):
             return found
     raise NoRedis(
         "No Redis server was found, and the one that SmartVoice brings along has no build for this system (it needs "
@@ -35,6 +64,12 @@ def server_binary(chosen: str = "") -> str:
         "redis-server), name its program by SMARTVOICE_REDIS_BINARY, or name one that runs: "
         "SMARTVOICE_REDIS_URL=redis://…"
     )
+
+
+def _runs(binary: str) -> bool:
+    with suppress(NoRedis):
+        return bool(server_of(binary))
+    return False
 
 
 def bundled_binary() -> str | None:

@@ -9,9 +9,10 @@ import fcntl
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,21 +24,23 @@ from rich.console import Console
 from app.auth.accounts import check_name
 from app.auth.sessions import Sessions
 from app.cli import embedded, private, program
+from app.cli.own_redis import OwnRedis
 from app.cli.sample import add_sample
 from app.cli.watching import Watch
 from app.core.addresses import address_of, bound
 from app.core.errors import Problem
 from app.core.exposition import health_of
 from app.core.logs import configure_logs
-from app.core.memory import share_of
 from app.core.redis import connect
 from app.core.settings import Settings
+from app.core.tasks import end
 
 _STOP_SECONDS = 20.0
 _READY_SECONDS = 60.0
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 5.0
 _HEALTHY_SECONDS = 5.0
+_TRIES = 5
 _PR_SET_PDEATHSIG = 1
 
 console = Console(stderr=True, highlight=False)
@@ -53,6 +56,11 @@ class Child:
     pause: float = _FIRST_PAUSE
     process: asyncio.subprocess.Process | None = field(default=None, repr=False)
     began: float = 0.0
+    served: Callable[[], Awaitable[object]] | None = None
+    """Returns once it serves; where that is given, what ends `_TRIES` times before it is given up."""
+    given_up: Callable[[int], Exception] = RuntimeError
+    """What is raised then."""
+    _failures: int = 0
 
     @property
     def pid(self) -> int | None:
@@ -66,19 +74,34 @@ class Child:
         return asyncio.get_running_loop().time() - self.began
 
     async def keep_running(self) -> None:
-        """Starts it, and starts it again whenever it ends; ever more slowly if it ends at once."""
+        """Starts it, and starts it again whenever it ends; ever more slowly if it ends at once.
+
+        Raises what `given_up` makes, where it keeps ending before it serves.
+        """
         loop = asyncio.get_running_loop()
         while True:
             self.began = loop.time()
             await self.start()
             assert self.process is not None
-            status = await self.process.wait()
+            status = await self._ended(self.process)
             if self.age > _HEALTHY_SECONDS:
                 self.pause = _FIRST_PAUSE
-            console.print(f"[yellow]{self.name} ended with status {status}; starting it again[/]")
             self.kill()
+            if self._failures >= _TRIES:
+                raise self.given_up(self._failures)
+            console.print(f"[yellow]{self.name} ended with status {status}; starting it again[/]")
             await asyncio.sleep(self.pause)
             self.pause = min(self.pause * 2, _LONGEST_PAUSE)
+
+    async def _ended(self, process: asyncio.subprocess.Process) -> int:
+        """Its exit status; counts how often in a row it has ended before it served."""
+        serving = asyncio.ensure_future(self.served()) if self.served else None
+        try:
+            return await process.wait()
+        finally:
+            if serving is not None:
+                self._failures = 0 if serving.done() else self._failures + 1
+                await end(serving)
 
     async def start(self) -> None:
         # In a session of its own: Ctrl-C reaches us alone, and we stop things in their order.
@@ -123,7 +146,8 @@ async def run(settings: Settings, *, user: str, sample: bool) -> int:
         with alone(settings.data_dir):
             return await _run(settings, user, sample)
     except (embedded.NoRedis, Problem, Busy) as error:
-        console.print(f"[red]{error}[/]")
+        # What stands in brackets is text, and a path is one to copy.
+        console.print(str(error), style="red", markup=False, soft_wrap=True)
         return 1
 
 
@@ -139,6 +163,7 @@ class Stack:
         self._output = output
         self._keepers: list[tuple[Child, asyncio.Task[None]]] = []
         self._watches: list[asyncio.Task[None]] = []
+        self._given_up: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self.redis = connect(settings.redis, patient=True)
 
     async def start(self) -> bool:
@@ -146,16 +171,35 @@ class Stack:
         settings = self._settings
         _check_port(settings)
         settings.signing_key()
-        if not settings.redis_url:
-            memory = share_of(settings.redis_memory_share)
-            self._keep("Redis", embedded.command(settings.data_dir, memory, settings.redis_binary))
-        await _answers(self.redis)
-        self._keep("web", program.command("web"))
+        await self._start_redis()
+        self._keep(Child("web", program.command("web"), self._output))
         for worker in range(1, settings.worker_processes + 1):
-            self._keep(f"worker {worker}", program.command("worker", "--processes", "1"))
+            self._keep(Child(f"worker {worker}", program.command("worker", "--processes", "1"), self._output))
         watch = Watch(settings, [child for child, _ in self._keepers])
         self._watches.append(asyncio.create_task(watch.run()))
-        return await _serving(settings)
+        return await self.while_kept(_serving(settings))
+
+    async def _start_redis(self) -> None:
+        """Returns once a Redis serves, ours or the one that is named."""
+        if self._settings.redis_url:
+            await _answers(self.redis)
+            return
+        own = OwnRedis(self._settings)
+        answers = partial(_answers, self.redis)
+        self._keep(Child("Redis", own.command, self._output, served=answers, given_up=own.given_up))
+        await self.while_kept(_answers(self.redis))
+        await own.took_over(self.redis)
+
+    async def while_kept(self, work: Coroutine[Any, Any, bool]) -> bool:
+        """What `work` returns. Raises NoRedis where the embedded Redis is given up before."""
+        task = asyncio.create_task(work)
+        try:
+            await asyncio.wait([task, self._given_up], return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                self._given_up.result()
+            return task.result()
+        finally:
+            await end(task)
 
     async def stop(self) -> None:
         """The web side and the workers at once, then Redis, which they need to the last."""
@@ -170,9 +214,15 @@ class Stack:
         # Which takes away the sockets of those that were killed.
         await health_of(self._settings)
 
-    def _keep(self, name: str, command: list[str]) -> None:
-        child = Child(name, command, self._output)
-        self._keepers.append((child, asyncio.create_task(child.keep_running())))
+    def _keep(self, child: Child) -> None:
+        keeper = asyncio.create_task(child.keep_running())
+        keeper.add_done_callback(self._note_given_up)
+        self._keepers.append((child, keeper))
+
+    def _note_given_up(self, keeper: asyncio.Task[None]) -> None:
+        if not keeper.cancelled() and (error := keeper.exception()) and not self._given_up.done():
+            self._given_up.set_exception(error)
+            self._given_up.exception()  # it need not be asked for, where all is being stopped
 
 
 @asynccontextmanager
@@ -198,7 +248,7 @@ async def _run(settings: Settings, user: str, sample: bool) -> int:
             if sample:
                 await add_sample(stack.redis, settings, user)
             await _greet(settings, stack.redis, user)
-            await stopped.wait()
+            await _unless(stopped, stack.while_kept(_for_ever()))
         return 0
     finally:
         console.print("Stopping …")
@@ -217,6 +267,10 @@ async def _unless(stopped: asyncio.Event, work: Coroutine[Any, Any, bool]) -> bo
         await asyncio.gather(task, return_exceptions=True)
         return False
     return task.result()
+
+
+async def _for_ever() -> bool:
+    return await asyncio.Event().wait()
 
 
 async def _answers(redis: Redis) -> bool:
