@@ -30,6 +30,12 @@ def prepare() -> None:
         os.environ["PYTHONNOUSERSITE"] = "1"
 
 
+def make_importable() -> None:
+    """Have `app` and `workers` be found by programs that are not ours: the tests of an engine."""
+    if "app" not in sys.modules and LIB not in sys.path:
+        sys.path.insert(0, LIB)
+
+
 def _beginnings() -> set[str]:
     """What Python may have put before all other folders: the script's, or the current one."""
     script = sys.argv[0]

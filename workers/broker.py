@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import sys
@@ -12,9 +11,8 @@ from contextlib import AbstractAsyncContextManager
 from types import FrameType
 
 import dramatiq
-import uvloop
 from dramatiq.broker import Broker
-from dramatiq.middleware import AsyncIO, Middleware
+from dramatiq.middleware import Middleware
 
 from app.core import garbage
 from app.core.logs import configure_logs
@@ -24,6 +22,7 @@ from workers import leaving, runtime
 from workers.delivered import Delivered
 from workers.desk import on_loop
 from workers.fetched import Fetched
+from workers.loop import Uvloop
 
 _LEAVE_SECONDS = 2.0
 LEAVING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
@@ -33,7 +32,6 @@ LEAVING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 def setup() -> None:
     """Makes the broker of this process the one that actors register with."""
     settings = Settings()
-    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     # Dramatiq sends what its processes write through its first one, which costs both of them; a line needs no help.
     configure_logs(settings.log_format, sys.__stderr__)
     broker, taking = _taking(settings)
@@ -42,7 +40,7 @@ def setup() -> None:
     # attempt is ended by its own (see `workers.hold`).
     for middleware in (
         # One event loop for the process …
-        AsyncIO(),
+        Uvloop(),
         # … on which actors run, …
         taking,
         # … and on which the connections live, so it comes after and goes before.

@@ -8,6 +8,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from app.core.formats import suffix_of
+
 NOTES = ".smartvoice.json"
 
 
@@ -42,7 +44,7 @@ class Notes:
 
 def name_of(server: str, user: str, manuscript: Path) -> str:
     """What a manuscript is remembered by: its bytes and its kind, at a server, for a user."""
-    digest = hashlib.sha256(manuscript.suffix.lower().encode())
+    digest = hashlib.sha256(suffix_of(manuscript.name).encode())
     with manuscript.open("rb") as file:
         while chunk := file.read(1 << 20):
             digest.update(chunk)

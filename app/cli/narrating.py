@@ -22,7 +22,7 @@ from app.cli.watch import watch
 from app.client.api import SmartVoice
 from app.client.errors import ApiError, ClientError, Unreachable
 from app.core.addresses import bound
-from app.core.formats import FORMATS
+from app.core.formats import FORMATS, suffix_of
 from app.core.messages import LANGUAGES
 from app.core.models import BookFormat
 from app.core.settings import Settings
@@ -138,7 +138,7 @@ def _wish(manuscript: Path, out: Path | None, asked: Mapping[str, str | None]) -
     """What is asked for. Raises Failed where it cannot be had."""
     if not manuscript.is_file():
         raise Failed(f"There is no file {manuscript}.")
-    if (suffix := manuscript.suffix.lower()) and not any(suffix in one.suffixes for one in FORMATS.values()):
+    if (suffix := suffix_of(manuscript.name)) and not any(suffix in one.suffixes for one in FORMATS.values()):
         raise Failed(f"{manuscript.name} is of no kind that can be read; these are: {', '.join(FORMATS)}.")
     if (book := asked["book"]) not in {None, *get_args(BookFormat)}:
         raise Failed(f"{book!r} is no form of a book: m4b or zip.")

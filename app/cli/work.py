@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import sys
@@ -45,6 +46,10 @@ def _several(processes: int, command: list[str]) -> int:
     words.append("--path")
     # It runs in this process, whose children then find what is imported by now.
     sys.argv = command
+    if sys.platform == "linux":
+        # As before Python 3.14, whose forkserver is one process more for each worker that Dramatiq watches over, and a
+        # second that imports everything anew. No thread runs here yet, by which a fork could come at a bad moment.
+        multiprocessing.set_start_method("fork")
     parser = make_argument_parser()  # type: ignore[no-untyped-call] # Dramatiq's own
     return int(main(parser.parse_args(["workers.broker:setup", "workers.actors", *words])))  # type: ignore[no-untyped-call] # as above
 

@@ -53,12 +53,21 @@ FORMATS: dict[str, Format] = {
 _BY_SUFFIX = {suffix: name for name, row in FORMATS.items() for suffix in row.suffixes}
 
 
+def suffix_of(name: str) -> str:
+    """A file's suffix in small letters, such as `.txt`; empty where it has none.
+
+    A dot at the end is none; to Python 3.14 it is, to those before it was not.
+    """
+    suffix = PurePosixPath(name).suffix.lower()
+    return "" if suffix == "." else suffix
+
+
 def format_of(filename: str | None, head: bytes) -> str:
     """The name in `FORMATS` of a file that is called `filename` and begins with `head`; `txt` where no suffix tells.
 
     Raises UnsupportedMedia (`unsupported_format` by the name, `wrong_magic` by the bytes).
     """
-    suffix = PurePosixPath(filename or "").suffix.lower()
+    suffix = suffix_of(filename or "")
     if not suffix:
         return "txt"
     name = _BY_SUFFIX.get(suffix)

@@ -2,7 +2,7 @@
 
 from smartvoice_hum import Hum
 
-from workers.speech.conformance import EngineConformance
+from smartvoice.conformance import EngineConformance
 
 
 class TestHum(EngineConformance):

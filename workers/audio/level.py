@@ -102,7 +102,7 @@ def _factor(gain: float) -> np.float32:
 
 def limited(samples: Samples, sample_rate: int, ceiling: float) -> Samples:
     """`samples`, none of them beyond `ceiling`: the gain goes down ahead of each peak, and up again, within 5 ms."""
-    if not len(samples) or max(float(samples.max()), -float(samples.min())) <= ceiling:
+    if not len(samples) or max(float(np.max(samples)), -float(np.min(samples))) <= ceiling:
         return samples
     step = max(1, round(_STEP * sample_rate))
     count = -(-len(samples) // step)

@@ -7,7 +7,9 @@ from functools import cache
 from pathlib import Path
 
 _PACKAGES = Path(__file__).parents[2]
-_OURS = (_PACKAGES / "app", _PACKAGES / "workers")
+_NAMES = ("app", "workers", "smartvoice")
+# Of these the last is there in a checkout; where SmartVoice is installed, it is among the installed packages.
+_OURS = tuple(folder for name in _NAMES if (folder := _PACKAGES / name).is_dir())
 
 
 def command(module: str, *arguments: str) -> list[str]:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import array
 import math
 
-from app.core.errors import JobError
-from app.core.settings import Settings
-from workers.speech.engine import Pcm, Voice, choose_voice
+from smartvoice.engines import JobError, Pcm, Settings, Voice, choose_voice
 
 _RATE = 16_000
 _SECONDS_PER_CHARACTER = 0.07

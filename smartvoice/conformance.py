@@ -1,0 +1,15 @@
+"""The tests that a voice engine must pass, for its author to run with pytest (docs/engines.md)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from smartvoice.lib.workers.speech.conformance import EngineConformance
+else:
+    from smartvoice.__main__ import make_importable
+
+    make_importable()
+    from workers.speech.conformance import EngineConformance
+
+__all__ = ["EngineConformance"]

@@ -1,0 +1,30 @@
+"""Dramatiq's event loop in a worker, as uvloop makes it: about twice as fast as asyncio's own."""
+
+from __future__ import annotations
+
+from logging import Logger
+from typing import Any
+
+import uvloop
+from dramatiq.asyncio import EventLoopThread, set_event_loop_thread
+from dramatiq.middleware import AsyncIO
+
+_START_SECONDS = 1.0
+
+
+class UvloopThread(EventLoopThread):
+    """A loop of uvloop's in a thread. (By asyncio's policy all loops would be; Python 3.14 deprecates that.)"""
+
+    def __init__(self, logger: Logger) -> None:
+        super().__init__(logger)
+        self.loop.close()
+        self.loop = uvloop.new_event_loop()
+
+
+class Uvloop(AsyncIO):
+    """The middleware that starts that thread, and ends it as Dramatiq's does."""
+
+    def before_worker_boot(self, broker: Any, worker: Any) -> None:
+        thread = UvloopThread(self.logger)
+        thread.start(timeout=_START_SECONDS)
+        set_event_loop_thread(thread)
