@@ -69,6 +69,9 @@ async def _more_workers(stack: Stack, smartvoice: list[str], folder: Path) -> No
         master = subprocess.Popen(words, cwd=folder, env=stack.environment, stdout=output, stderr=output)
     try:
         await until(lambda: log.read_text().count("ready for action") == 2, 60)
+        # Forked, not started by a server of multiprocessing's, which is a process more and has one more that tracks.
+        watched = Path(f"/proc/{master.pid}/task/{master.pid}/children").read_text().split()
+        assert [command_of(int(pid)) for pid in watched] == [command_of(master.pid)] * 2
     finally:
         master.terminate()
         master.wait(40)
