@@ -76,18 +76,19 @@ $(VENV)/.pip: tools/make-venv
 	@touch $@
 
 $(VENV)/.run: $(VENV)/.pip pyproject.toml requirements/run.lock
-	@echo "Installing SmartVoice into $(VENV) (some 150 MB the first time) ..."
-	@$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements/run.lock
-	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@echo "Installing SmartVoice into $(VENV) (some 80 MB the first time) ..."
+	@tools/install $(VENV) --require-hashes --requirement requirements/run.lock
+	@tools/install $(VENV) --no-deps --no-build-isolation --editable .
+	@# What its processes import is compiled once: started together, each of them would compile it for itself.
+	@$(BIN)/python -c 'import app.cli.up, app.cli.serve, app.main, workers.alone, workers.actors, workers.narrate_task'
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.run pyproject.toml requirements/test.lock
 	@echo "Installing what the tests need ..."
-	@# Of what the tests need little is ever imported: what is, is compiled then.
-	@$(BIN)/python -m pip install --quiet --no-compile --require-hashes --requirement requirements/test.lock
+	@tools/install $(VENV) --require-hashes --requirement requirements/test.lock
 	@touch $@
 
 $(TOOLS)/.ready: tools/make-venv requirements/tools.lock
 	@PYTHON=$(PYTHON) tools/make-venv $(TOOLS)
-	@$(TOOLS)/bin/python -m pip install --quiet --require-hashes --requirement requirements/tools.lock
+	@tools/install $(TOOLS) --require-hashes --requirement requirements/tools.lock
 	@touch $@
