@@ -16,6 +16,7 @@ from workers.audio.samples import Samples
 
 _PER_SECOND = 10  # a block of 400 ms begins each 100 ms
 _PIECES = 4  # of a block
+_AT_ONCE = 5
 _OFFSET = -0.691
 _ABSOLUTE_GATE = -70.0
 _RELATIVE_GATE = -10.0
@@ -62,23 +63,26 @@ def _levels(bins: int) -> NDArray[np.float64]:
 def _blocks(samples: Samples, sample_rate: int) -> NDArray[np.float64]:
     """The weighted mean square of each block, those included that reach into the silence around `samples`."""
     length = sample_rate // _PER_SECOND
-    squares = np.empty(-(-len(samples) // length))
-    # A second at a time stays in the processor's cache; all at once asks the system for memory each time, which costs
-    # more than the arithmetic. In 64 bits: numpy's transform is twice as fast as in 32.
-    for first in range(0, len(squares), _PER_SECOND):
-        some = squares[first : first + _PER_SECOND]
-        pieces = np.zeros((len(some), length))
-        taken = samples[first * length : (first + len(some)) * length]
+    squares, weights = np.empty(-(-len(samples) // length)), _weights(sample_rate, length)
+    # Half a second at a time, and in the same memory, stays in the processor's cache; all at once asks the system for
+    # memory each time, which costs more than the arithmetic. In 64 bits: numpy's transform is twice as fast as in 32.
+    pieces, spectrum = np.empty((_AT_ONCE, length)), np.empty((_AT_ONCE, len(weights) // 2), np.complex128)
+    for first in range(0, len(squares), _AT_ONCE):
+        some = squares[first : first + _AT_ONCE]
+        taken = samples[first * length : (first + _AT_ONCE) * length]
         pieces.reshape(-1)[: len(taken)] = taken
-        spectrum = np.fft.rfft(pieces)
-        some[:] = (spectrum.real**2 + spectrum.imag**2) @ _weights(sample_rate, length)
+        pieces.reshape(-1)[len(taken) :] = 0
+        parts = np.fft.rfft(pieces, out=spectrum).view(np.float64)
+        np.square(parts, out=parts)
+        np.matmul(parts[: len(some)], weights, out=some)
     padded = np.concatenate([np.zeros(_PIECES - 1), squares, np.zeros(_PIECES - 1)])
     return np.convolve(padded, np.full(_PIECES, 1 / _PIECES), "valid")
 
 
 @cache
 def _weights(sample_rate: int, length: int) -> NDArray[np.float64]:
-    """What each bin of a real spectrum of `length` samples adds to their weighted mean square."""
+    """What each bin of a real spectrum of `length` samples adds to their weighted mean square, by the square of its
+    real part and by that of its imaginary part."""
     z = np.exp(-2j * np.pi * np.fft.rfftfreq(length, 1 / sample_rate) / _FILTER_RATE)
     weights = np.full(len(z), 2.0)
     weights[0] = 1
@@ -86,4 +90,4 @@ def _weights(sample_rate: int, length: int) -> NDArray[np.float64]:
         weights[-1] = 1
     for b0, b1, b2, a1, a2 in _FILTERS:
         weights *= np.abs((b0 + b1 * z + b2 * z**2) / (1 + a1 * z + a2 * z**2)) ** 2
-    return weights / length**2
+    return np.repeat(weights / length**2, 2)

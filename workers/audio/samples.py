@@ -16,14 +16,23 @@ _BREATH = 0.02  # seconds of silence that stay before and after what is heard
 _FADE = 0.005  # seconds
 
 
+def integers_of(pcm: Pcm) -> NDArray[np.int16]:
+    """The samples of `pcm` as they are, without a copy."""
+    return np.frombuffer(pcm.samples, "<i2")
+
+
 def samples_of(pcm: Pcm) -> Samples:
-    return np.frombuffer(pcm.samples, "<i2").astype(np.float32) / np.float32(FULL_SCALE)
+    samples = integers_of(pcm).astype(np.float32)
+    samples /= np.float32(FULL_SCALE)
+    return samples
 
 
 def pcm_of(samples: Samples, sample_rate: int) -> Pcm:
     """`samples` as 16-bit integers; what is beyond them is cut off."""
-    scaled = np.rint(samples * np.float32(FULL_SCALE))
-    return Pcm(np.clip(scaled, -FULL_SCALE, FULL_SCALE - 1).astype("<i2").tobytes(), sample_rate)
+    scaled = samples * np.float32(FULL_SCALE)
+    np.rint(scaled, out=scaled)
+    np.clip(scaled, -FULL_SCALE, FULL_SCALE - 1, out=scaled)
+    return Pcm(scaled.astype("<i2").tobytes(), sample_rate)
 
 
 def decibels(ratio: float) -> float:
@@ -33,20 +42,26 @@ def decibels(ratio: float) -> float:
 
 def trimmed(samples: Samples, sample_rate: int) -> Samples:
     """`samples` without the silence that an engine put around them: how long a pause is, is ours to say."""
-    heard = np.flatnonzero(np.abs(samples) > _SILENT)
-    if not heard.size:
+    first = _silence_before(samples, sample_rate)
+    if first == len(samples):
         return samples
+    last = len(samples) - _silence_before(samples[::-1], sample_rate)
     breath = round(_BREATH * sample_rate)
-    return samples[max(0, int(heard[0]) - breath) : int(heard[-1]) + 1 + breath]
+    return samples[max(0, first - breath) : last + breath]
 
 
-def faded(samples: Samples, sample_rate: int) -> Samples:
-    """`samples` that begin and end at zero, so that no join is heard as a click."""
-    count = min(round(_FADE * sample_rate), len(samples) // 2)
-    if not count:
-        return samples
-    ramp = np.arange(count, dtype=np.float32) / np.float32(count)
-    result = samples.copy()
-    result[:count] *= ramp
-    result[-count:] *= ramp[::-1]
-    return result
+def _silence_before(samples: Samples, some: int) -> int:
+    """How many samples there are before the first that is heard; looks at `some` of them at a time."""
+    for start in range(0, len(samples), some):
+        heard = np.abs(samples[start : start + some]) > _SILENT
+        if (first := int(heard.argmax())) or heard[:1].any():
+            return start + first
+    return len(samples)
+
+
+def fade(samples: Samples, sample_rate: int) -> None:
+    """Has `samples` begin and end at zero, so that no join is heard as a click."""
+    if count := min(round(_FADE * sample_rate), len(samples) // 2):
+        ramp = np.arange(count, dtype=np.float32) / np.float32(count)
+        samples[:count] *= ramp
+        samples[-count:] *= ramp[::-1]

@@ -8,8 +8,9 @@ from statistics import median
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from workers.audio.samples import FULL_SCALE, Samples, samples_of
+from workers.audio.samples import FULL_SCALE, integers_of
 from workers.check import Check, unchecked
 from workers.speech.engine import Pcm
 from workers.speech.plausible import bounds
@@ -22,9 +23,10 @@ _DIGIT_WEIGHT = 4  # and as a digit
 _FEWEST = 12  # letters by which a pace can be judged
 _TOO_FAST = 1.8  # times the usual pace of the chapter
 _TOO_SLOW = 0.5
-_QUIET = 10 ** (-50 / 20)
+_QUIET = int(10 ** (-50 / 20) * FULL_SCALE)
 _LONGEST_GAP = 3.0  # seconds without sound within a segment
 _CLIPPED_RUN = 4  # samples at full scale in a row
+_FULL = FULL_SCALE - 2
 _EXCERPT = 200
 
 
@@ -47,23 +49,26 @@ def heard(pcm: Pcm | None) -> tuple[float, bool, bool]:
     """Seconds, whether there is a long silence in it or nothing else, whether it is clipped."""
     if pcm is None:
         return 0.0, False, False
-    samples = np.abs(samples_of(pcm))
-    return pcm.seconds, _is_silent(samples, pcm.sample_rate), _is_clipped(samples)
+    samples = integers_of(pcm)
+    seconds = np.arange(0, len(samples), pcm.sample_rate)
+    if not seconds.size:
+        return pcm.seconds, True, False
+    # Seldom more than the loudest sample of each second has to be looked at. Of -32 768 there is no opposite: this is
+    # one less than the loudest, where that is a negative one.
+    loudest = np.maximum(np.maximum.reduceat(samples, seconds), ~np.minimum.reduceat(samples, seconds))
+    silent = not (loudest > _QUIET).all() and _is_silent(samples, pcm.sample_rate)
+    return pcm.seconds, silent, bool((loudest >= _FULL - 1).any()) and _is_clipped(samples)
 
 
-def _is_silent(samples: Samples, sample_rate: int) -> bool:
+def _is_silent(samples: NDArray[np.int16], sample_rate: int) -> bool:
     """Whether there is a long silence in it, or nothing else."""
-    # A second that is silent from beginning to end is within each long silence, and seldom there.
-    starts = np.arange(0, len(samples), sample_rate)
-    if starts.size and (np.maximum.reduceat(samples, starts) > _QUIET).all():
-        return False
-    loud = np.flatnonzero(samples > _QUIET)
+    loud = np.flatnonzero((samples > _QUIET) | (samples < -_QUIET))
     return not loud.size or int(np.max(np.diff(loud), initial=0)) / sample_rate > _LONGEST_GAP
 
 
-def _is_clipped(samples: Samples) -> bool:
+def _is_clipped(samples: NDArray[np.int16]) -> bool:
     """Whether some samples in a row are at full scale."""
-    full = np.flatnonzero(samples >= (FULL_SCALE - 2) / FULL_SCALE)
+    full = np.flatnonzero((samples >= _FULL) | (samples <= -_FULL))
     # Of so many places in a row, the last is so far from the first.
     apart = full[_CLIPPED_RUN - 1 :] - full[: len(full) - _CLIPPED_RUN + 1] if len(full) >= _CLIPPED_RUN else full[:0]
     return bool((apart == _CLIPPED_RUN - 1).any())

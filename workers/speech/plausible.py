@@ -41,5 +41,5 @@ def bounds(text: str) -> tuple[float, float]:
     words = [len(word) for word in _WORD.findall(text)]
     shortest = han * _SHORTEST_HAN + sum(min(word, _LONGEST_WORD) for word in words) * _SHORTEST_LATIN
     ordinary = han + sum(words)
-    other = sum(not char.isspace() for char in text) - ordinary
+    other = len("".join(text.split())) - ordinary
     return max(shortest, _SHORTEST), _LONGEST_BASE + ordinary * _LONGEST_ORDINARY + other * _LONGEST_OTHER
