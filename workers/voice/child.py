@@ -29,7 +29,7 @@ from typing import Any, BinaryIO, Protocol
 HEADER = struct.Struct("!cI")
 JSON, SOUND, ERROR = b"j", b"s", b"e"
 
-_SOUND_BYTES = 128 * 1024
+_SOUND_BYTES = 64 * 1024
 _MAX_MESSAGE = 500
 
 
@@ -103,16 +103,18 @@ class _Sound:
 
     def __init__(self, replies: int) -> None:
         self._replies = replies
-        self._waiting = bytearray()
+        self._waiting: list[bytes] = []
+        self._size = 0
 
     def add(self, samples: bytes) -> None:
-        self._waiting += samples
-        if len(self._waiting) >= _SOUND_BYTES:
+        self._waiting.append(samples)
+        self._size += len(samples)
+        if self._size >= _SOUND_BYTES:
             self.flush()
 
     def flush(self) -> None:
-        _write(self._replies, frame(SOUND, bytes(self._waiting)))
-        self._waiting.clear()
+        _write(self._replies, b"".join([HEADER.pack(SOUND, self._size), *self._waiting]))
+        self._waiting, self._size = [], 0
 
 
 def _told(error: Exception) -> dict[str, Any]:

@@ -122,7 +122,8 @@ class VoiceProcesses:
 
         Raises JobError: what the engine raises, `voice_crashed`, `voice_timeout`, `voice_lost` (retryable).
         """
-        await self._in_thread(_Call(), lambda: self._facts)
+        if self._facts_found is None:
+            await self._in_thread(_Call(), lambda: self._facts)
         async with self._places:
             try:
                 return await self._whole(text, voice, speed)

@@ -28,7 +28,8 @@ from workers.voice.child import ERROR, HEADER, JSON, SOUND
 Ending = Literal["crashed", "timeout", "killed", "idle"]
 """Why a voice process ended: by its own fault, by our bound on a call, by somebody else, or by itself after a rest."""
 
-_READ_BYTES = 1 << 20
+# Memory of this size is used again; more would be new from the system at each read, which costs more than the copying.
+_READ_BYTES = 1 << 16
 _MAX_JSON = 4 << 20
 _MAX_SOUND = 256 << 20  # bytes of one call's sound: more than any text of a segment takes
 _PIPE_BYTES = 1 << 20
@@ -174,17 +175,18 @@ class VoiceProcess:
             left = left[os.write(self._in, left) :]
 
     def _reply(self, deadline: float) -> tuple[Any, bytes]:
-        sound = bytearray()
+        sound, size = [], 0
         while True:
             kind, content = self._frame(deadline)
             if kind == SOUND:
-                sound += content
-                if len(sound) > _MAX_SOUND:
+                sound.append(content)
+                size += len(content)
+                if size > _MAX_SOUND:
                     raise ValueError("too much sound")
                 continue
             self._answered = True
             if kind == JSON:
-                return json.loads(content), bytes(sound)
+                return json.loads(content), b"".join(sound)
             raise _job_error(json.loads(content))
 
     def _frame(self, deadline: float) -> tuple[bytes, bytes]:
@@ -200,7 +202,8 @@ class VoiceProcess:
             if not (read := os.read(self._out, _READ_BYTES)):
                 raise EOFError
             self._received += read
-        found = bytes(self._received[:size])
+        with memoryview(self._received) as received:
+            found = bytes(received[:size])
         del self._received[:size]
         return found
 
