@@ -101,14 +101,18 @@ def _bound(order: Order) -> None:
     if seconds := order.number("cpu_seconds"):
         # At the first it is told by a signal of its own, a second later it is killed.
         _limit(resource.RLIMIT_CPU, seconds, seconds + 1)
-    _limit(resource.RLIMIT_AS, order.number("memory"))
+    if not _limit(resource.RLIMIT_AS, order.number("memory")):
+        # macOS refuses the bound of addresses. What counts there of this one, malloc does not take all from.
+        _limit(resource.RLIMIT_DATA, order.number("memory"))
 
 
-def _limit(kind: int, soft: int, hard: int | None = None) -> None:
+def _limit(kind: int, soft: int, hard: int | None = None) -> bool:
+    """Sets a bound; whether this system has it."""
     try:
         resource.setrlimit(kind, (soft, soft if hard is None else hard))
     except (OSError, ValueError):
-        return  # macOS refuses the bound of addresses
+        return False
+    return True
 
 
 def _enclose(order: Order) -> list[str]:
