@@ -11,7 +11,7 @@ import pytest
 
 from app.cli import embedded
 from tests.faults.rig import RedisServer
-from tests.npm import missing
+from tests.programs import missing
 
 HOUR = 3600
 _LIBRARIES = "usr/lib/*/faketime", "usr/local/lib/faketime"

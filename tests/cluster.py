@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 
 from app.cli import embedded
 from tests import redis_servers
-from tests.npm import missing
+from tests.programs import missing
 from tests.stack import free_port
 
 _SLOTS = 16384

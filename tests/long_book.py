@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.faults.rig import memory_kb
+from tests.programs import program
 from tests.stack import children_of, command_of, environment
 
 MOST_MB = 400
@@ -208,7 +209,7 @@ def _kill_worker(root: int) -> bool:
 def _probe(out: Path, found: Found) -> None:
     book = out / "book.m4b"
     words = ["-v", "error", "-show_chapters", "-show_format", "-of", "json", str(book)]
-    told = json.loads(subprocess.run(["ffprobe", *words], capture_output=True, check=True, timeout=300).stdout)
+    told = json.loads(subprocess.run([program("ffprobe"), *words], capture_output=True, check=True, timeout=300).stdout)
     found.marks = told["chapters"]
     found.hours = float(told["format"]["duration"]) / 3600
     found.megabytes = book.stat().st_size / 1e6

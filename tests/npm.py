@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import fcntl
-import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-import pytest
+from tests.programs import missing, program
 
 
 def node_modules(package: str, versions: str) -> Path:
     """The folder in which `package` is; the test is skipped, or in CI fails, where it cannot be had."""
     folder = Path(sys.prefix) / "npm"
-    if not shutil.which("node") or not shutil.which("npm"):
-        missing(f"no Node.js for the test with npm's {package}; install it (Debian: apt-get install nodejs npm)")
+    program("node")
+    program("npm")
     folder.mkdir(exist_ok=True)
     # Test processes come at the same time: none must find what another is still installing.
     with (folder / "lock").open("w") as lock:
@@ -47,10 +45,3 @@ def python_packages(package: str) -> Path:
             except subprocess.SubprocessError as error:
                 missing(f"pip cannot install {package} ({error}); is its index within reach?")
     return folder
-
-
-def missing(what: str) -> None:
-    """Skips at a desk, fails where everything must be there."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(what)
-    pytest.skip(what)

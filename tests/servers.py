@@ -18,7 +18,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from tests import redis_servers
-from tests.npm import missing
+from tests.programs import missing, program
 from tests.stack import free_port
 
 _START_SECONDS = 90
@@ -29,11 +29,11 @@ class RabbitMq:
     """A RabbitMQ that can be killed and started again on what it kept."""
 
     def __init__(self, folder: Path) -> None:
-        found = shutil.which("rabbitmq-server", path=f"{os.environ['PATH']}:/usr/sbin:/usr/lib/rabbitmq/bin")
+        program("rabbitmq-server")
         # Debian's own script insists on its user; the one that it calls does not.
         real = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
-        if found is None or not real.exists():
-            missing("no RabbitMQ for the test with it; install it (Debian: apt-get install rabbitmq-server)")
+        if not real.exists():
+            missing("no RabbitMQ as Debian lays it out")
         self._binary = str(real)
         self._folder = folder
         self.port = free_port()

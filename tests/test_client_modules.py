@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.measured import Measured
-from tests.npm import missing, node_modules
+from tests.npm import node_modules
+from tests.programs import program
 
 _ROOT = Path(__file__).parents[1]
 
@@ -28,8 +29,7 @@ def test_types_are_sound(project: str) -> None:
 
 
 def test_modules_do_what_their_tests_say(tmp_path: Path, measured: Measured) -> None:
-    if not shutil.which("node"):
-        missing("no Node for the client's modules; install it (Debian: apt-get install nodejs)")
+    program("node")
     # A browser knows from the page that these are modules; Node wants to be told.
     (tmp_path / "package.json").write_text('{"type": "module"}')
     for folder in ("static/js/progress", "tests/js"):

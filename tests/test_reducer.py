@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 from functools import reduce
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests import reducer
+from tests.programs import program
 
 _CASES: list[dict[str, Any]] = json.loads(Path(__file__).with_name("reducer_cases.json").read_text())
 _MODULES = Path(__file__).parents[1] / "static" / "js" / "progress"
@@ -29,12 +29,7 @@ console.log(JSON.stringify(JSON.parse(readFileSync(0, "utf8")).map(run)));
 @pytest.fixture(scope="module")
 def node() -> str:
     """Where Node is; without it its tests are skipped at a desk, and fail where everything must be there."""
-    if found := shutil.which("node"):
-        return found
-    missing = "no Node for the browser's reducer; install it (Debian: apt-get install nodejs)"
-    if os.environ.get("CI") == "true":
-        pytest.fail(missing)
-    pytest.skip(missing)
+    return program("node")
 
 
 @pytest.fixture(scope="module")

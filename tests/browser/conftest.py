@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +12,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 from tests.browser.coverage import PROPERTY, Coverage
+from tests.programs import program
 from tests.stack import Stack
 
 _QUIET = [
@@ -28,13 +27,7 @@ _QUIET = [
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """Where Chromium is; without it these tests are skipped at a desk, and fail where everything must be there."""
-    for name in ("chromium", "chromium-browser", "google-chrome"):
-        if found := shutil.which(name):
-            return found
-    missing = "no Chromium for the browser tests; install it (Debian: apt-get install chromium)"
-    if os.environ.get("CI") == "true":
-        pytest.fail(missing)
-    pytest.skip(missing)
+    return program("chromium", "chromium-browser", "google-chrome")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

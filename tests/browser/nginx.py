@@ -12,9 +12,8 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import httpx
-import pytest
 
-from tests.npm import missing
+from tests.programs import program
 from tests.stack import free_port
 from tests.support import until
 
@@ -58,11 +57,7 @@ http {{
 
 def nginx_binary() -> str:
     """Where nginx is; without it the test is skipped, or in CI fails."""
-    found = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
-    if found is None:
-        missing("no nginx for the tests with proxies; install it (Debian: apt-get install nginx-light)")
-        pytest.fail("unreachable")
-    return found
+    return program("nginx")
 
 
 class Nginx:

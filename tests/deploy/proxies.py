@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 
 from tests.browser.nginx import nginx_binary
-from tests.npm import missing
+from tests.programs import program
 from tests.stack import free_port
 from tests.support import until
 
@@ -92,16 +92,14 @@ class Proxy:
         return [nginx_binary(), "-p", str(self._folder), "-c", str(file), "-e", str(self._folder / "error.log")]
 
     def _caddy(self, ports: list[int]) -> list[str]:
-        found = shutil.which("caddy")
-        if found is None:
-            missing("no Caddy for the tests of deploy/; install it (Debian: apt-get install caddy)")
+        found = program("caddy")
         changes = {f"127.0.0.1:{8001 + number}": f"127.0.0.1:{port}" for number, port in enumerate(ports)}
         certificate = f"tls {self._folder}/cert.pem {self._folder}/cert.key"
         changes[f"\n{_NAME} {{"] = f"\n{self.address} {{\n\t{certificate}"
         changes["{\n\tservers {"] = "{\n\tadmin off\n\tauto_https disable_redirects\n\tskip_install_trust\n\tservers {"
         file = self._folder / "Caddyfile"
         file.write_text(changed(DEPLOY / "caddy" / "Caddyfile", changes))
-        return [str(found), "run", "--adapter", "caddyfile", "--config", str(file)]
+        return [found, "run", "--adapter", "caddyfile", "--config", str(file)]
 
 
 def changed(file: Path, changes: dict[str, str]) -> str:
@@ -116,7 +114,7 @@ def _make_certificate(folder: Path) -> None:
     """`cert.pem` and `cert.key` for localhost."""
     words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
     names = ["-addext", "subjectAltName=DNS:localhost", "-out", "cert.pem", "-keyout", "cert.key"]
-    subprocess.run(["openssl", *words.split(), *names], cwd=folder, check=True, capture_output=True)
+    subprocess.run([program("openssl"), *words.split(), *names], cwd=folder, check=True, capture_output=True)
 
 
 @asynccontextmanager

@@ -7,7 +7,6 @@ import json
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from contextlib import suppress
@@ -28,7 +27,8 @@ from app.cli import embedded
 from app.core.settings import Settings
 from tests.deploy.proxies import DEPLOY
 from tests.faults.rig import Process, Web, rigged
-from tests.npm import missing, node_modules
+from tests.npm import node_modules
+from tests.programs import program
 from tests.stack import free_port
 from tests.support import until
 
@@ -39,8 +39,7 @@ _BIN = "/opt/smartvoice/.venv/bin"
 
 
 def test_units_hold_what_systemd_knows(tmp_path: Path) -> None:
-    if not shutil.which("systemd-analyze"):
-        missing("no systemd-analyze for the tests of deploy/; install it (Debian: apt-get install systemd)")
+    program("systemd-analyze")
     assert len(UNITS) == 2
     for unit in UNITS:
         text = unit.read_text()
@@ -54,8 +53,7 @@ def test_units_hold_what_systemd_knows(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("unit", "most"), [(unit, 1.5 if "@" in unit.name else 2.1) for unit in UNITS])
 def test_units_leave_little_to_whoever_breaks_in(unit: Path, most: float) -> None:
-    if not shutil.which("systemd-analyze"):
-        missing("no systemd-analyze for the tests of deploy/; install it (Debian: apt-get install systemd)")
+    program("systemd-analyze")
     command = [
         "systemd-analyze",
         "security",

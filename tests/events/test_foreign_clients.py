@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import shutil
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from itertools import pairwise
@@ -23,7 +22,8 @@ from app.core.models import new_id
 from app.core.settings import Settings
 from tests.faults.publisher import make_project
 from tests.faults.rig import Rig, rigged
-from tests.npm import missing, node_modules
+from tests.npm import node_modules
+from tests.programs import program
 from tests.support import Client, NoHands, data, until
 
 USER = "alice"
@@ -110,8 +110,7 @@ async def test_httpx_sse_gets_every_text_as_it_was_said(alice: Client, jobs: Job
 async def test_curl_gets_every_text_as_it_was_said(
     address: str, token: str, jobs: Jobs, redis: Redis, tmp_path: Path
 ) -> None:
-    if not shutil.which("curl"):
-        missing("no curl; install it (Debian: apt-get install curl)")
+    program("curl")
     command = ["curl", "--silent", "--no-buffer", "--header", f"Authorization: Bearer {token}", f"{address}/api/events"]
     async with printing(*command, cwd=tmp_path) as lines:
         await until(lambda: "event: ready\r\n" in lines)

@@ -18,7 +18,8 @@ from app.core.eventlog import EventLog
 from app.core.jobs import Jobs
 from tests.events.test_foreign_clients import NASTY, USER, printing, said, say
 from tests.faults.rig import rigged
-from tests.npm import missing, node_modules, python_packages
+from tests.npm import node_modules, python_packages
+from tests.programs import program
 from tests.support import NoHands, until
 
 PROGRAMS = Path(__file__).parent / "clients"
@@ -36,15 +37,14 @@ def _python(program: str, package: str) -> list[str]:
     return [sys.executable, "-c", f"import runpy, sys; sys.path.append({str(path)!r}); runpy.run_path({program!r})"]
 
 
-def _system(command: str, needed: str, package: str, *arguments: str) -> list[str]:
-    if not shutil.which(needed):
-        missing(f"no {needed} for the test with it; install it (Debian: apt-get install {package})")
+def _system(command: str, needed: str, *arguments: str) -> list[str]:
+    program(needed)
     return [command, *arguments]
 
 
 def _java(program: str) -> list[str]:
     options = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dfile.encoding=UTF-8", program)
-    return _system("java", "javac", "default-jdk-headless", *options)
+    return _system("java", "javac", *options)
 
 
 # Each as a command, to which address and token are added after the program.
@@ -64,7 +64,7 @@ CLIENTS: dict[str, Callable[[Path], list[str]]] = {
     "sseclient-py": lambda folder: _python(str(folder / "read_by_sseclient.py"), "sseclient-py>=1.9,<2"),
     "requests-sse": lambda folder: _python(str(folder / "read_by_requests_sse.py"), "requests-sse>=0.5.3,<0.6"),
     "urllib3": lambda folder: [sys.executable, str(folder / "read_by_urllib3.py")],
-    "perl": lambda folder: _system("perl", "perl", "perl", str(folder / "read.pl")),
+    "perl": lambda folder: _system("perl", "perl", str(folder / "read.pl")),
     "java": lambda folder: _java(str(folder / "Read.java")),
 }
 _VERSION = {f"eventsource {number}": [f"eventsource{number}"] for number in (3, 4, 5)}

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.leftovers import RUN
-from tests.npm import missing
+from tests.programs import missing, program
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ def cabled(count: int) -> Iterator[Network]:
     """So many machines beside the switch; nothing is left of them."""
     if os.geteuid() != 0:
         pytest.skip("networks of their own need root")
+    program("ip")
     tag = f"sv{os.environ[RUN]}{random.randrange(16**2):02x}"
     net = f"10.{random.randrange(100, 250)}.{random.randrange(250)}"
     with ExitStack() as stack:

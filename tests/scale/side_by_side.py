@@ -27,6 +27,7 @@ import httpx
 
 from tests.faults.readers import Crowd, PollReader, Reading, SseReader, Told, logged
 from tests.faults.rig import Process, Rig, Web, Worker, allow_sockets, rigged
+from tests.programs import program
 from tests.scale.book import CHAPTERS, Book, check_readers
 from tests.support import until
 
@@ -44,7 +45,7 @@ def checked_out(commit: str) -> Iterator[Path]:
     """The files of a commit in a folder of their own."""
     with tempfile.TemporaryDirectory(prefix="sv-old-") as name:
         packed = Path(name, "packed.tar")
-        subprocess.run(["git", "-C", _ROOT, "archive", "-o", packed, commit], check=True)
+        subprocess.run([program("git"), "-C", _ROOT, "archive", "-o", packed, commit], check=True)
         subprocess.run(["tar", "-x", "-f", packed, "-C", name], check=True)
         packed.unlink()
         yield Path(name)

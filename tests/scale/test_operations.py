@@ -13,6 +13,7 @@ import pytest
 
 from tests.faults.readers import Crowd, SseReader, logged
 from tests.faults.rig import Rig, rigged
+from tests.programs import program
 from tests.scale.book import Book, check_log, check_readers
 from tests.support import until
 
@@ -50,6 +51,7 @@ async def test_worker_that_is_hung_up_with_all_its_processes_begins_anew() -> No
 
 @pytest.mark.timeout(240)
 async def test_backup_of_a_running_system_is_restored_elsewhere_with_its_logs_or_without() -> None:
+    program("redis-cli")  # by which deploy/backup asks Redis
     backup = Path(tempfile.mkdtemp(prefix="sv-backup-"))
     try:
         async with rigged() as rig:

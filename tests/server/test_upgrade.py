@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.npm import missing
+from tests.programs import program
 from tests.server.echo import Echo, serving
 
 SIZES = (5, 0, 100_000)
@@ -33,8 +32,7 @@ def _offers(echo: Echo) -> int:
 
 
 def test_java_posts_with_its_offer_of_http2(echo: Echo) -> None:
-    if not shutil.which("javac"):
-        missing("no JDK for the test with Java's client; install it (Debian: apt-get install default-jdk-headless)")
+    program("javac")
     source = Path(__file__).parent / "Post.java"
     command = ["java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", str(source), f"http://127.0.0.1:{echo.port}/java"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
@@ -45,8 +43,7 @@ def test_java_posts_with_its_offer_of_http2(echo: Echo) -> None:
 
 @pytest.mark.parametrize("chunked", [False, True], ids=["its size told", "chunked"])
 def test_curl_posts_with_its_offer_of_http2(echo: Echo, chunked: bool, tmp_path: Path) -> None:
-    if not shutil.which("curl"):
-        missing("no curl; install it (Debian: apt-get install curl)")
+    program("curl")
     (tmp_path / "large").write_bytes(b"x" * 2_000_000)
     url = f"http://127.0.0.1:{echo.port}/curl"
     fields = ["-H", "Transfer-Encoding: chunked"] if chunked else []

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import av
 import numpy as np
 
+from tests.programs import program
 from workers.speech.engine import Pcm
 
 
@@ -44,7 +45,7 @@ def picture(codec: str = "mjpeg") -> bytes:
 
 def probed(path: Path) -> dict[str, Any]:
     """What `ffprobe` shows of a file: `format` and `streams`."""
-    command = ["ffprobe", "-v", "error", "-of", "json", "-show_format", "-show_streams", str(path)]
+    command = [program("ffprobe"), "-v", "error", "-of", "json", "-show_format", "-show_streams", str(path)]
     found: dict[str, Any] = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
     return found
 
@@ -52,7 +53,7 @@ def probed(path: Path) -> dict[str, Any]:
 def measured(path: Path) -> Loudness:
     """What FFmpeg's `ebur128` measures."""
     graph = ["-map", "0:a", "-af", "ebur128=peak=true", "-f", "null", "-"]
-    command = ["ffmpeg", "-hide_banner", "-nostats", "-i", str(path), *graph]
+    command = [program("ffmpeg"), "-hide_banner", "-nostats", "-i", str(path), *graph]
     said = subprocess.run(command, capture_output=True, check=True, text=True).stderr.rpartition("Summary:")[2]
     integrated, peak = re.search(r"I: +(\S+) LUFS", said), re.search(r"Peak: +(\S+) dBFS", said)
     assert integrated

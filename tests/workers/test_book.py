@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-import shutil
 import subprocess
 from array import array
 from collections.abc import AsyncIterator, Iterable
@@ -27,6 +26,7 @@ from app.core.projects import Manuscript, ParsedChapter, Projects, audio_record
 from app.core.queue import WorkQueue
 from app.core.settings import Settings
 from app.core.storage import Storage
+from tests.programs import program
 from tests.support import NoHands
 from tests.workers.conftest import Reports
 from workers import assemble_task, tasks
@@ -57,16 +57,16 @@ def mp3(path: Path, seconds: float, hertz: float = 440) -> Path:
 
 
 def probed(path: Path) -> dict[str, Any]:
-    assert shutil.which("ffprobe"), "no ffprobe; install it (Debian: apt-get install ffmpeg)"
     words = ["-v", "error", "-show_chapters", "-show_format", "-show_streams", "-of", "json"]
-    done = subprocess.run(["ffprobe", *words, str(path)], capture_output=True, text=True, timeout=60, check=True)
+    command = [program("ffprobe"), *words, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     assert done.stderr == ""
     return dict(json.loads(done.stdout))
 
 
 def loudness(path: Path, at: float) -> float:
     """How loud a tenth of a second is at a place of the file, as its mean square."""
-    command = ["ffmpeg", "-v", "error", "-ss", str(at), "-t", "0.1", "-i", str(path), "-f", "s16le", "-ac", "1", "-"]
+    command = [program("ffmpeg"), *f"-v error -ss {at} -t 0.1 -i".split(), str(path), *["-f", "s16le", "-ac", "1", "-"]]
     samples = array("h", subprocess.run(command, capture_output=True, timeout=60, check=True).stdout)
     return sum(sample * sample for sample in samples) / len(samples)
 

@@ -13,7 +13,7 @@ import pytest
 
 from app.core import engines
 from app.core.settings import Settings
-from tests.npm import missing
+from tests.programs import missing
 from tests.stack import Stack, environment, running
 from tests.support import Client
 from tests.workers.narrating import engine_told, narrated
