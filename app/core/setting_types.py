@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator
 
-_HOSTS = r"([^@/]*@)?[^@/?,\s]+(,[^@/?,\s]+)*"
+_HOSTS = r"([^/?#\s]*@)?[^@/?#,\s]+(,[^@/?#,\s]*)*"
 _REDIS_URL = re.compile(
     r"rediss?://\S*|unix://\S*/\S+"
     rf"|rediss?\+sentinel://{_HOSTS}/[^/?\s]\S*"
@@ -40,8 +40,10 @@ def _redis_url(url: str) -> str:
 
 
 def _queue_url(url: str) -> str:
-    if url and not ((_REDIS_URL.fullmatch(url) or _QUEUE_URL.fullmatch(url)) and _has_a_port(url)):
-        raise ValueError(f"must be {_REDIS_FORMS}, or amqp://host:port")
+    # Several of RabbitMQ stand one behind the other.
+    for one in url.split(";") if url.startswith("amqp") else filter(None, [url]):
+        if not ((_REDIS_URL.fullmatch(one) or _QUEUE_URL.fullmatch(one)) and _has_a_port(one)):
+            raise ValueError(f"must be {_REDIS_FORMS}, or amqp://host:port")
     return url
 
 

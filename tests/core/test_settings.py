@@ -233,6 +233,8 @@ def test_setting_that_is_wrong_is_named(name: str, monkeypatch: pytest.MonkeyPat
         ("redis_url", "redis+sentinel://user:secret@one:1,two:2/primary?db=3"),
         ("queue_url", "redis+sentinel://one/primary"),
         ("queue_url", "amqps://rabbit"),
+        ("queue_url", "amqp://user:password@one:5672;amqp://user:password@two:5672/%2f"),
+        ("redis_url", "redis+sentinel://:p@ss@[::1]:1,two,/primary?db=1&sentinel_password=x"),
         ("storage_url", "file:///srv/a folder"),
         ("storage_url", "s3a://bucket"),
         ("public_url", "http://[::1]:8000/voice"),
@@ -249,6 +251,8 @@ def test_address_of_every_kind_is_taken(name: str, value: str, monkeypatch: pyte
 def test_address_of_redis_that_cannot_be_used_is_refused(value: str) -> None:
     with pytest.raises(ValueError, match="must be redis://"):
         Settings(redis_url=value, queue_url="redis://queue")
+    with pytest.raises(ValueError, match="must be redis://"):
+        Settings(queue_url=value)
 
 
 def test_settings_file_of_another_account_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
