@@ -66,7 +66,7 @@ PUBLIC: list[BaseRoute] = [
 
 PRIVATE: list[Route] = [
     # Routes are tried in this order: first what is asked for most.
-    Guarded("GET", "/api/events", events.events, tickets=True),
+    Guarded("GET", "/api/events", events.events, tickets=True, waits=True),
     _private("GET", "/api/jobs/{queue}/{job}", jobs.status),
     _private("GET", "/api/session", session.who),
     _private("DELETE", "/api/session", session.sign_out),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from app.auth.identity import require_identity
+from app.auth.identity import identity_of, require_identity
 from app.core.rates import Rate
 from app.endpoints.limits import count
 from app.openapi.operation import Endpoint
@@ -21,12 +22,16 @@ class Guarded(Route):
     Args:
         rates: what each request counts towards, beside `changes`, towards which each POST and PATCH does.
         tickets: whether `?ticket=` is a credential here.
+        waits: whether a request may take long because it waits for events; it then holds none of its user's slots.
     """
 
-    def __init__(self, method: str, path: str, endpoint: Endpoint, *rates: Rate, tickets: bool = False) -> None:
+    def __init__(
+        self, method: str, path: str, endpoint: Endpoint, *rates: Rate, tickets: bool = False, waits: bool = False
+    ) -> None:
         super().__init__(path, endpoint, methods=[method])
         self.rates: tuple[Rate, ...] = ("changes", *rates) if method in _COUNTED else rates
         self.tickets = tickets
+        self.waits = waits
         self._endpoint = endpoint
         # In place of what Starlette puts around an endpoint: it looks for errors, as the layer around all routes does.
         self.app = self._answer
@@ -37,5 +42,13 @@ class Guarded(Route):
         await require_identity(request, tickets=self.tickets)
         if self.rates:
             await count(request, *self.rates)
-        response = await self._endpoint(request)
+        response = await (self._endpoint(request) if self.waits else self._in_slot(request))
         await response(scope, receive, send)
+
+    async def _in_slot(self, request: Request[State]) -> Response:
+        """The answer, made while the user has a slot; it is sent without."""
+        slots, user = request.state["slots"], identity_of(request).user
+        slots.check(user)
+        slot = request.scope["slot"] = slots.of(user)
+        async with slot:
+            return await self._endpoint(request)

@@ -36,6 +36,7 @@ from app.core.rates import InFlight, Rates
 from app.core.readiness import Readiness
 from app.core.redis import connect, fault_of, prepare
 from app.core.settings import Settings
+from app.core.slots import Slots
 from app.core.status import status_of
 from app.core.storage import Storage
 from app.core.tasks import SharedCall, Turns
@@ -78,6 +79,7 @@ class State(TypedDict):
     etags: EntityTags
     readiness: Readiness
     turns: Turns
+    slots: Slots
     metrics: SharedCall[bytes]
 
 
@@ -143,6 +145,7 @@ async def opened(settings: Settings) -> AsyncIterator[State]:
                     etags=EntityTags(settings.signing_key()),
                     readiness=readiness,
                     turns=Turns(),
+                    slots=Slots(settings.max_requests_at_once, settings.max_requests_waiting),
                     metrics=metrics,
                 )
     finally:

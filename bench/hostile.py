@@ -1,8 +1,9 @@
 """The slowest answer that a user gets while another sends the worst requests that the limits let through.
 
 `python -m bench.hostile [SECONDS] [ONLY]` starts a web process, a worker and a Redis, and prints a row for each attack
-(those whose name has ONLY in it). Each goes on for so many seconds over eight connections, as fast as answers come; the
-other user asks for their projects, changes one and makes one, in turn. The bar is one second on two cores.
+(those whose name has ONLY in it). Each goes on for so many seconds over eight connections, or a hundred where it is
+many at once that hurt, as fast as answers come. The other user asks for their projects, changes one and makes one, in
+turn. The bar is one second on two cores.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from tests.support import until
 
 _BAR_SECONDS = 1.0
 _CONNECTIONS = 8
+_MANY = 100
+_CHAPTERS = 1990
 _PAUSE_SECONDS = 0.02
 _MIB = 1024 * 1024
 _TYPE = "multipart/form-data; boundary=x"
@@ -37,6 +40,8 @@ class Target(NamedTuple):
     token: str
     project: str
     chapter: str
+    large: str
+    """A project of nearly as many chapters as there may be."""
 
 
 def _request(target: Target, method: str, path: str, body: bytes = b"", **headers: str) -> bytes:
@@ -88,6 +93,9 @@ ATTACKS: dict[str, Callable[[Target], bytes]] = {
     "readiness": lambda at: _request(at, "GET", "/readyz"),
     "metrics": lambda at: _request(at, "GET", "/metrics"),
     "the description": lambda at: _request(at, "GET", "/openapi.json", Accept_Encoding="gzip"),
+    "100 × a list of projects": lambda at: _request(at, "GET", "/api/projects"),
+    "100 × a project of 1990 chapters": lambda at: _request(at, "GET", f"/api/projects/{at.large}"),
+    "100 × narrate 1990 chapters": lambda at: _request(at, "POST", f"/api/projects/{at.large}/audio"),
     "unknown hosts": lambda at: _request(at, "GET", "/", Host="a" * 60_000),
 }
 
@@ -106,7 +114,8 @@ async def main(seconds: float, only: str) -> int:
         web = await rig.web(oidc_issuer="http://127.0.0.1:1", oidc_client_id="x")
         await rig.worker()
         async with rig.client_of(web, "mallory") as mallory, rig.client_of(web, "alice") as alice:
-            target = Target(web.port, rig.token("mallory"), *await _project(mallory))
+            large = await _large_project(mallory)
+            target = Target(web.port, rig.token("mallory"), *await _project(mallory), large)
             mine, _ = await _project(alice)
             worst = 0.0
             print(f"{'another user sends':36} {'slowest answer':>14} {'median':>8}  answers to them")
@@ -131,6 +140,18 @@ async def _project(http: httpx.AsyncClient) -> tuple[str, str]:
 
     [chapter] = await until(chapters)
     return id, chapter["id"]
+
+
+async def _large_project(http: httpx.AsyncClient) -> str:
+    text = "\n\n".join(f"# Chapter {number}\n\nWord {number}." for number in range(1, _CHAPTERS + 1))
+    made = await http.post("/api/projects", files={"file": ("large.md", text.encode())}, data={"title": "Large"})
+    id = str(made.raise_for_status().json()["id"])
+
+    async def chapters() -> bool:
+        return len((await http.get(f"/api/projects/{id}")).json()["chapters"]) == _CHAPTERS
+
+    await until(chapters, timeout=60)
+    return id
 
 
 async def _attacked(
@@ -161,10 +182,11 @@ async def _attacked(
 
 
 def _attack(name: str, target: Target, seconds: float, results: multiprocessing.Queue[Counter[int]]) -> None:
-    results.put(asyncio.run(_flood(ATTACKS[name](target), target.port, seconds)))
+    connections = _MANY if name.startswith(f"{_MANY} ") else _CONNECTIONS
+    results.put(asyncio.run(_flood(ATTACKS[name](target), target.port, seconds, connections)))
 
 
-async def _flood(sent: bytes, port: int, seconds: float) -> Counter[int]:
+async def _flood(sent: bytes, port: int, seconds: float, connections: int) -> Counter[int]:
     answers: Counter[int] = Counter()
     deadline = time.monotonic() + seconds
 
@@ -175,7 +197,7 @@ async def _flood(sent: bytes, port: int, seconds: float) -> Counter[int]:
                 return
             answers[await _sent(sent, port)] += 1
 
-    await asyncio.gather(*(send() for _ in range(_CONNECTIONS)))
+    await asyncio.gather(*(send() for _ in range(connections)))
     return answers
 
 
@@ -186,6 +208,9 @@ async def _sent(request: bytes, port: int) -> int:
         sink.write(request)
         # Not drained: who is refused early is answered before all of it was sent.
         line = await source.readline()
+        # Who is answered takes all of it, so that all of it is made.
+        while await source.read(_MIB):
+            pass
         return int(line.split()[1]) if line else 0
     except ConnectionError:
         return 0

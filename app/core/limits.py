@@ -74,6 +74,12 @@ class Limits(BaseSettings):
     max_ended_jobs: int = Field(
         20_000, ge=1, description="jobs of a user that have ended and can be asked for; the oldest go first"
     )
+    max_requests_at_once: int = Field(
+        6, ge=1, description="requests of a user that one web process answers at once; streams and long polls apart"
+    )
+    max_requests_waiting: int = Field(
+        256, ge=0, description="further requests of a user that wait for that in one web process; 429 beyond"
+    )
     max_bodies_at_once: int = Field(
         8, ge=1, description="manuscripts and texts of a user that one web process receives at once"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, nullcontext
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -16,6 +16,7 @@ from starlette.types import Message
 from app.auth.identity import identity_of
 from app.core import text
 from app.core.errors import BadRequest, TooLarge, Unavailable, Unprocessable, UnsupportedMedia
+from app.core.slots import Slot
 from app.endpoints.form import Form, parse
 from app.state import State
 
@@ -44,7 +45,8 @@ async def read_json(request: Request[State], model: type[BodyT], *, largest: int
         raise UnsupportedMedia("Send JSON with `Content-Type: application/json`.", code="not_json")
     with _in_flight(request, largest):
         try:
-            content = b"".join([chunk async for chunk in _bounded(request, largest).stream()])
+            async with _lent(request):
+                content = b"".join([chunk async for chunk in _bounded(request, largest).stream()])
         except ClientDisconnect as error:
             raise BadRequest("The body did not come to its end.", code="cut_off") from error
         if len(content) <= _SMALL_BYTES:
@@ -118,11 +120,18 @@ def _in_flight(request: Request[State], largest: int) -> AbstractContextManager[
 
 async def _form(request: Request[State]) -> Form:
     try:
-        return await parse(request.headers, request.stream())
+        async with _lent(request):
+            return await parse(request.headers, request.stream())
     except ClientDisconnect as error:
         raise BadRequest("The form did not come to its end.", code="cut_off") from error
     except OSError as error:
         raise Unavailable("There is no room for the file.", code="storage_unavailable", retry_after=60) from error
+
+
+def _lent(request: Request[State]) -> AbstractAsyncContextManager[None]:
+    """While the client sends, the slot that is held for this request is free for the user's others."""
+    slot: Slot | None = request.scope.get("slot")
+    return slot.lent() if slot else nullcontext()
 
 
 def _bounded(request: Request[State], largest: int) -> Request[State]:

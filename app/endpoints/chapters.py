@@ -23,6 +23,7 @@ from app.openapi.parameters import IDEMPOTENCY_KEY, RETRY_AFTER, location
 from app.state import State
 
 _MOST_REDONE = 10_000
+_CHAPTERS_EACH = 50
 _LARGEST_REQUEST = 256 * 1024
 
 
@@ -152,7 +153,8 @@ async def narrate(request: Request[State]) -> Response:
         if asked.redo:
             await _forget(request, project, id, set(asked.redo))
         chapter = await request.state["projects"].chapter(user, project, id)
-        [job] = await _start(request, project, [chapter], asked)
+        language = asked.language or (await request.state["projects"].get(user, project)).language
+        [job] = await _start(request, [chapter], language)
         return reply(job.json_dict(), 202, {"Location": f"/api/jobs/{job.queue}/{job.id}", "Retry-After": "1"})
 
     return await once(request, asked.model_dump_json(), start)
@@ -184,21 +186,25 @@ async def narrate_all(request: Request[State]) -> Response:
     asked = await _narration(request, Narration)
 
     async def start() -> Response:
-        await request.state["projects"].get(user, project)
-        chapters = await request.state["projects"].chapters(user, project)
-        lacking = [chapter for chapter in chapters if chapter.audio_url is None or chapter.outdated]
-        jobs = await _start(request, project, lacking, asked)
-        return reply({"jobs": [job.json_dict() for job in jobs]}, 202)
+        owner = await request.state["projects"].get(user, project)
+        ids = await request.state["projects"].chapter_ids(user, project)
+        jobs: list[str] = []
+        # A few at a time: others are served in between, and no project is ever in memory as a whole.
+        for first in range(0, len(ids), _CHAPTERS_EACH):
+            chapters = await request.state["projects"].some_chapters(user, ids[first : first + _CHAPTERS_EACH], owner)
+            lacking = [chapter for chapter in chapters if chapter.audio_url is None or chapter.outdated]
+            started = await _start(request, lacking, asked.language or owner.language)
+            jobs += [job.json_text() for job in started]
+        return reply(f'{{"jobs":[{",".join(jobs)}]}}'.encode(), 202)
 
     return await once(request, asked.model_dump_json(), start)
 
 
-async def _start(request: Request[State], project: str, chapters: list[Chapter], asked: Narration) -> list[Job]:
+async def _start(request: Request[State], chapters: list[Chapter], language: Language) -> list[Job]:
     user = identity_of(request).user
-    language = asked.language or (await request.state["projects"].get(user, project)).language
     jobs = []
     for chapter in chapters:
-        order = Order(NARRATION, project, language, chapter.id, id_of(request, chapter.id))
+        order = Order(NARRATION, chapter.project_id, language, chapter.id, id_of(request, chapter.id))
         job, _ = await request.state["jobs"].create(user, order)
         jobs.append(job)
     return jobs

@@ -173,12 +173,12 @@ async def create(request: Request[State]) -> Response:
 
 
 async def all_of_user(request: Request[State]) -> Response:
-    return await in_parts(project_list(request.state, identity_of(request).user), NO_STORE)
+    return await in_parts(project_list(request.state, identity_of(request).user), NO_STORE, request.scope["slot"])
 
 
 async def one(request: Request[State]) -> Response:
     user, id = identity_of(request).user, request.path_params["project"]
-    return await in_parts(project_snapshot(request.state, user, id), NO_STORE)
+    return await in_parts(project_snapshot(request.state, user, id), NO_STORE, request.scope["slot"])
 
 
 async def cover(request: Request[State]) -> Response:

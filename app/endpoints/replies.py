@@ -25,9 +25,14 @@ NO_STORE = {"Cache-Control": "no-store"}
 
 
 def reply(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """A JSON answer, of a model or of what JSON can say, that no cache keeps unless `headers` say so."""
+    """A JSON answer, of a model, of what JSON can say, or of bytes that are JSON, that no cache keeps unless `headers`
+    say so."""
     return Response(
-        content.json_text() if isinstance(content, Model) else compact(content),
+        content
+        if isinstance(content, bytes)
+        else content.json_text()
+        if isinstance(content, Model)
+        else compact(content),
         status_code=status,
         media_type="application/json",
         headers={"Cache-Control": "no-store", **(headers or {})},

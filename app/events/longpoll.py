@@ -40,7 +40,8 @@ async def poll(
                 return answer(wanted, cursor)
     except Gone:
         RESETS.labels("poll").inc()
-        return await in_parts(_reset(state, lease.credential.user, projects, cursor), _HEADERS)
+        user = lease.credential.user
+        return await in_parts(_reset(state, user, projects, cursor), _HEADERS, state["slots"].of(user))
 
 
 async def _reset(state: State, user: str, projects: frozenset[str], gone: Cursor) -> AsyncIterator[bytes]:

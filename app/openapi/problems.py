@@ -48,7 +48,7 @@ class Problem(BaseModel):
 def problems_of(operation: Operation, method: str, route: object) -> dict[int, set[str]]:
     """The codes by status: those that the operation names, and those that follow from its route and bodies."""
     found: dict[int, set[str]] = {}
-    for part in [operation.problems, *_of_route(method, route), *_of_body(operation, route)]:
+    for part in [operation.problems, *_of_route(method, route), *_of_body(operation)]:
         for status, codes in part.items():
             found.setdefault(status, set()).update(codes)
     return found
@@ -65,15 +65,15 @@ def _of_route(method: str, route: object) -> Iterable[Mapping[int, Sequence[str]
     if method not in _SAFE:
         # A change that is asked for with the cookie, by another site.
         yield {403: ["foreign_origin"]}
+    if not route.waits:
+        yield {429: ["too_many_at_once"]}
     if route.rates:
         yield {429: [f"too_many_{rate}" for rate in route.rates]}
 
 
-def _of_body(operation: Operation, route: object) -> Iterable[Mapping[int, Sequence[str]]]:
+def _of_body(operation: Operation) -> Iterable[Mapping[int, Sequence[str]]]:
     for kind in media(operation.body):
         yield _OF_BODIES[kind]
-        if isinstance(route, Guarded):
-            yield {429: ["too_many_at_once"]}
 
 
 def response(status: int, codes: Iterable[str]) -> dict[str, Any]:

@@ -278,6 +278,8 @@ class Protocol(HttpToolsProtocol):
         hosts = names.count(b"host")
         if version not in _VERSIONS or hosts > 1 or (hosts == 0 and version == "1.1"):
             raise _Refused(_BAD_HTTP)
+        if self.url[:1] != b"/" and hosts and not self._is_for_host():
+            raise _Refused(_BAD_HTTP)
         if b"transfer-encoding" in names:
             codings = [value.strip().lower() for name, value in self.headers if name == b"transfer-encoding"]
             if version == "1.0" or codings != [b"chunked"]:
@@ -285,6 +287,12 @@ class Protocol(HttpToolsProtocol):
         if b"expect" in names and version == "1.1":
             expected = [value.lower() for name, value in self.headers if name == b"expect"]
             self.expect_100_continue = expected == [b"100-continue"]
+
+    def _is_for_host(self) -> bool:
+        """Whether a target with an authority names the one that `Host` does (RFC 9112, 3.2.2)."""
+        authority = self.url.partition(b"//")[2].partition(b"/")[0].partition(b"?")[0]
+        [host] = [value.strip() for name, value in self.headers if name == b"host"]
+        return self.url == b"*" or authority.lower() == host.lower()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._serving = cycle

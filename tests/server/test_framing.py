@@ -86,6 +86,9 @@ REFUSED = [
     b"GET /first HTTP/1.1\r\n\r\n",
     b"GET /first HTTP/1.1\r\nHost: a\r\nhost: a\r\n\r\n",
     b"GET /first HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n",
+    b"GET http://b/first HTTP/1.1\r\nHost: a\r\n\r\n",
+    b"GET http://a:81/first HTTP/1.0\r\nHost: a\r\n\r\n",
+    b"GET http://a@b/first HTTP/1.1\r\nHost: a\r\n\r\n",
 ]
 
 UPGRADES = [b"h2c", b"websocket", b"TLS/1.0", b"foo/2", b"h2c, websocket", b"HTTP/1.1", b"x"]
