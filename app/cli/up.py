@@ -23,7 +23,7 @@ from rich.console import Console
 
 from app.auth.accounts import check_name
 from app.auth.sessions import Sessions
-from app.cli import embedded, private, program
+from app.cli import embedded, orphans, private, program
 from app.cli.own_redis import OwnRedis
 from app.cli.sample import add_sample
 from app.cli.watching import Watch
@@ -42,6 +42,7 @@ _LONGEST_PAUSE = 5.0
 _HEALTHY_SECONDS = 5.0
 _TRIES = 5
 _PR_SET_PDEATHSIG = 1
+_FIRST_PROCESS = 1
 
 console = Console(stderr=True, highlight=False)
 
@@ -177,6 +178,8 @@ class Stack:
             self._keep(Child(f"worker {worker}", program.command("worker", "--processes", "1"), self._output))
         watch = Watch(settings, [child for child, _ in self._keepers])
         self._watches.append(asyncio.create_task(watch.run()))
+        if os.getpid() == _FIRST_PROCESS:
+            self._watches.append(asyncio.create_task(orphans.reap()))
         return await self.while_kept(_serving(settings))
 
     async def _start_redis(self) -> None:

