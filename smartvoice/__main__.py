@@ -49,9 +49,9 @@ def main() -> None:
 
     if told := objection():
         sys.exit(told)
-    from app.cli.main import app
+    from app.cli.__main__ import main as command
 
-    app()
+    command()
 
 
 if __name__ == "__main__":

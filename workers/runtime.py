@@ -31,6 +31,7 @@ from workers.scraped import scraped
 from workers.speech.engine import Engine, Voice
 from workers.speech.engines import engine_of
 from workers.sweeper import sweep_for_ever
+from workers.voice.engine import VoiceProcesses
 from workers.workplace import clear_away
 
 logger = structlog.get_logger()
@@ -111,6 +112,8 @@ async def _tell_voices(runtime: Runtime) -> None:
         try:
             voices = await asyncio.to_thread(runtime.engine.voices)
             await runtime.redis.set(keys.VOICES, _told(runtime.engine, voices))
+            if isinstance(runtime.engine, VoiceProcesses):
+                await asyncio.to_thread(runtime.engine.rest)
             return
         except (RedisError, JobError) as error:
             logger.warning("voices_untold", error=str(error))

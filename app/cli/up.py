@@ -16,16 +16,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import httpx
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from rich.console import Console
 
 from app.auth.accounts import check_name
-from app.auth.sessions import Sessions
 from app.cli import embedded, orphans, private, program
 from app.cli.own_redis import OwnRedis
-from app.cli.sample import add_sample
+from app.cli.probe import is_ok
 from app.cli.watching import Watch
 from app.core.addresses import address_of, bound
 from app.core.errors import Problem
@@ -41,6 +39,7 @@ _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 5.0
 _HEALTHY_SECONDS = 5.0
 _TRIES = 5
+_ANSWER_SECONDS = 2.0
 _PR_SET_PDEATHSIG = 1
 _FIRST_PROCESS = 1
 
@@ -248,9 +247,8 @@ async def _run(settings: Settings, user: str, sample: bool) -> int:
     stack = Stack(settings)
     try:
         if await _unless(stopped, stack.start()):
-            if sample:
-                await add_sample(stack.redis, settings, user)
-            await _greet(settings, stack.redis, user)
+            if status := await _welcome(user, sample=sample):
+                return status
             await _unless(stopped, stack.while_kept(_for_ever()))
         return 0
     finally:
@@ -289,27 +287,21 @@ async def _serving(settings: Settings) -> bool:
     """Returns when the web side can serve; after a minute without that it says where to look, and goes on."""
     loop = asyncio.get_running_loop()
     patience = loop.time() + _READY_SECONDS
-    async with httpx.AsyncClient(timeout=2, trust_env=False) as client:
-        while True:
-            with suppress(httpx.HTTPError):
-                if (await client.get(f"{local(settings)}/readyz")).status_code == httpx.codes.OK:
-                    return True
-            if loop.time() > patience:
-                patience += _READY_SECONDS
-                console.print("[yellow]The web side is not ready yet; `smartvoice doctor` tells why.[/]")
-            await asyncio.sleep(0.1)
+    while not await is_ok(local(settings), "/readyz", _ANSWER_SECONDS):
+        if loop.time() > patience:
+            patience += _READY_SECONDS
+            console.print("[yellow]The web side is not ready yet; `smartvoice doctor` tells why.[/]")
+        await asyncio.sleep(0.1)
+    return True
 
 
-async def _greet(settings: Settings, redis: Redis, user: str) -> None:
-    token = await Sessions(redis, settings).link(user)
-    address = settings.address
-    console.print()
-    console.print("  [bold]SmartVoice is running.[/]")
-    console.print(f"  Sign in as {user}, once, by this link:")
-    # Alone on its line and never wrapped, so that it can be copied, and found by a script.
-    console.print(f"  [cyan]{address}/signin#link={token}[/]", soft_wrap=True)
-    console.print(f"  Everything is kept in {settings.data_dir.absolute()}. Ctrl-C stops it.", soft_wrap=True)
-    console.print()
+async def _welcome(user: str, *, sample: bool) -> int:
+    """The exit status of `app.cli.welcome`, which has said why where it is not 0."""
+    words = [user, *(["--sample"] if sample else [])]
+    process = await asyncio.create_subprocess_exec(
+        *program.python("app.cli.welcome", *words), preexec_fn=_die_with_parent, stdin=asyncio.subprocess.DEVNULL
+    )
+    return await process.wait()
 
 
 @contextmanager

@@ -14,11 +14,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
-import httpx
 from redis.exceptions import BusyLoadingError, RedisError, ResponseError
 from rich.console import Console
 
 from app.cli import embedded
+from app.cli.probe import is_ok
 from app.core.addresses import address_of
 from app.core.exposition import health_of
 from app.core.redis import connect
@@ -120,11 +120,7 @@ class Watch:
         return "" if answers or child.name != "web" or await self._serves() else SILENT
 
     async def _serves(self) -> bool:
-        with suppress(httpx.HTTPError):
-            async with httpx.AsyncClient(timeout=_ANSWER_SECONDS, trust_env=False) as client:
-                address = address_of(self.settings.host, self.settings.port)
-                return (await client.get(f"{address}/healthz")).status_code == httpx.codes.OK
-        return False
+        return await is_ok(address_of(self.settings.host, self.settings.port), "/healthz", _ANSWER_SECONDS)
 
     async def _judge(self, child: Watched, fault: str, patience: float) -> None:
         """Starts a child anew that has been unfit for long enough, unless that was tried a short while ago."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import re
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
-from obstore.store import S3Store
+if TYPE_CHECKING:
+    from obstore.store import S3Store
 
 _CONNECT_SECONDS = 5
 _SILENT_SECONDS = 20
@@ -51,6 +52,8 @@ def is_s3(url: str) -> bool:
 
 def open_bucket(url: str, access: Access) -> S3Store:
     """The bucket and prefix that `url` names, `s3://bucket/prefix`; nothing is asked of it yet."""
+    from obstore.store import S3Store  # 8 MB, which commands that touch no files do without
+
     options: dict[str, Any] = {
         "endpoint": access.address.rstrip("/"),
         "access_key_id": access.access_key_id,

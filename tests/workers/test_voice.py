@@ -222,6 +222,16 @@ async def test_process_that_nobody_asks_ends_and_the_next_call_has_another(tmp_p
     await voice.aclose()
 
 
+async def test_light_voice_that_has_told_what_it_is_rests_until_it_is_asked() -> None:
+    espeak = Espeak()
+    assert espeak.voices()
+    [process] = espeak._pool._all
+    espeak.rest()
+    assert not alive(process.pid)
+    assert (await espeak.speak("Here.", espeak.voice_for("en", None))).samples
+    await espeak.aclose()
+
+
 async def test_voices_that_changed_meanwhile_are_not_mixed(tmp_path: Path) -> None:
     (tmp_path / "fingerprint").write_text("1")
     voice = Voice(tmp_path)

@@ -131,6 +131,11 @@ class VoiceProcesses:
                 pieces = _pieces(text)
             return _joined([await self._piece(piece, voice, speed) for piece in pieces])
 
+    def rest(self) -> None:
+        """Ends the processes that nobody is using, where the next call starts one in a moment; blocks."""
+        if self._program.light:
+            self._pool.rest()
+
     async def aclose(self) -> None:
         """Ends the processes."""
         self._end()
@@ -304,6 +309,12 @@ class _Pool:
         before, self._fingerprint = self._fingerprint, str(facts["fingerprint"])
         if before not in ("", self._fingerprint):
             raise _Changed
+
+    def rest(self) -> None:
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for process in idle:
+            self._discard(process)
 
     def close(self) -> None:
         with self._lock:
