@@ -15,19 +15,19 @@ def main() -> None:
     """Does what the command line asks for."""
     match sys.argv[1:]:
         case ["web"]:
-            import_without("rich", "structlog", "httpx")
+            import_without({"rich", "pygments"}, "structlog", "httpx")
             from app.cli.serve import serve_web
             from app.core.settings import Settings
 
             serve_web(Settings())
         case ["worker", "--processes", "1"]:
-            import_without("rich", "structlog")
+            import_without({"rich"}, "structlog")
             from app.cli.work import work
 
             sys.exit(work(1))
         case _:
             # It would bring what colours source code, for tracebacks that are never shown.
-            import_without("rich.traceback", "structlog")
+            import_without({"rich.traceback"}, "structlog")
             from app.cli.main import app
 
             app()

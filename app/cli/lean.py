@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from importlib import import_module
 
 
-def import_without(unwanted: str, *names: str) -> None:
-    """Imports the modules `names` as if `unwanted` were not installed; whoever imports that later finds it."""
-    if unwanted in sys.modules:
-        return
-    sys.modules[unwanted] = None  # type: ignore[assignment] # as the import statement knows what may not be imported
-    for name in names:
-        import_module(name)
-    del sys.modules[unwanted]
+def import_without(unwanted: Iterable[str], *names: str) -> None:
+    """Imports the modules `names` as if `unwanted` were not installed; whoever imports those later finds them."""
+    hidden = [name for name in unwanted if name not in sys.modules]
+    for name in hidden:
+        sys.modules[name] = None  # type: ignore[assignment] # as the import statement knows what may not be imported
+    try:
+        for name in names:
+            import_module(name)
+    finally:
+        for name in hidden:
+            del sys.modules[name]

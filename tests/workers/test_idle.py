@@ -13,3 +13,12 @@ def test_worker_loads_what_jobs_need_with_the_first_of_them() -> None:
     told = "import sys, workers.broker, workers.actors, workers.speech.espeak; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
     assert not _LATER & set(done.stdout.split())
+
+
+def test_logs_come_without_rich_where_nobody_reads_tracebacks_in_colour() -> None:
+    told = (
+        "import sys; from app.cli.lean import import_without; import_without({'rich', 'pygments'}, 'structlog')\n"
+        "print('rich' in sys.modules); import rich.console; print('rich' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True"]
