@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from functools import cache
 from pathlib import Path
+
+from app.cli import embedded
 
 ROOT = Path(__file__).parents[1]
 BUILD = ROOT / "build" / "bench"
@@ -42,6 +45,11 @@ def nchan() -> Path | None:
         for package in folder.glob("*.deb"):
             _succeeds(["dpkg", "-x", str(package), str(folder)], folder)
     return _module(folder)
+
+
+def redis() -> str:
+    """The Redis that all are measured with: the bundled one, or the program that `SMARTVOICE_REDIS_BINARY` names."""
+    return embedded.server_binary(os.environ.get("SMARTVOICE_REDIS_BINARY", ""))
 
 
 def nginx() -> str | None:

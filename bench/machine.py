@@ -12,7 +12,6 @@ from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
-from app.cli.embedded import server_binary
 from bench import install
 
 _WANTED_FILES = 65_536
@@ -38,7 +37,7 @@ def description() -> dict[str, str]:
         "system": f"Linux {platform.release()}",
         "python": f"{platform.python_version()} in {_short(sys.base_prefix)}",
         "uvicorn": f"{version('uvicorn')}, uvloop {version('uvloop')}",
-        "Redis": _said([server_binary(), "--version"]).split(" sha")[0],
+        "Redis": _said([install.redis(), "--version"]).split(" sha")[0],
         "Node": _said([shutil.which("node") or "node", "--version"]),
         "nginx": _said([install.nginx() or "nginx", "-v"]),
         "commit": _said(["git", "rev-parse", "--short", "HEAD"]),

