@@ -54,7 +54,7 @@ def _silence_before(samples: Samples, some: int) -> int:
     """How many samples there are before the first that is heard; looks at `some` of them at a time."""
     for start in range(0, len(samples), some):
         heard = np.abs(samples[start : start + some]) > _SILENT
-        if (first := int(heard.argmax())) or heard[:1].any():
+        if (first := int(np.argmax(heard))) or heard[:1].any():
             return start + first
     return len(samples)
 
