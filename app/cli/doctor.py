@@ -15,6 +15,7 @@ from rich.console import Console
 from app.cli import program
 from app.cli.embedded import NoRedis, server_binary, server_of
 from app.cli.redis_folder import RedisFolder
+from app.cli.running import address_of
 from app.core import engines, keys, s3
 from app.core.errors import Problem
 from app.core.redis import connect
@@ -171,7 +172,7 @@ async def _worker(settings: Settings) -> str:
 
 
 async def _web(settings: Settings) -> str:
-    address = f"{settings.address}/readyz"
+    address = f"{address_of(settings)}/readyz"
     try:
         async with httpx.AsyncClient(timeout=5) as client:
             answer = await client.get(address)
@@ -179,4 +180,4 @@ async def _web(settings: Settings) -> str:
         raise Wrong(f"nothing answers at {address}; run `smartvoice up` or `smartvoice web`.") from error
     if answer.status_code != httpx.codes.OK:
         raise Wrong(f"{address} answers {answer.status_code}: {answer.text[:200]}")
-    return f"ready at {settings.address}"
+    return f"ready at {address_of(settings)}"

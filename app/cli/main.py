@@ -102,10 +102,11 @@ PasswordStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the 
 @users.command("add")
 def user_add(name: str, password_stdin: PasswordStdin = False) -> None:
     """Adds a local account; asks for its password."""
+    from app.cli.running import address_of
     from app.cli.users import add
 
     _run(add(_settings(), name, _password(password_stdin)))
-    errors.print(f"[green]Added[/] {name}. They sign in at {_settings().address}/signin")
+    errors.print(f"[green]Added[/] {name}. They sign in at {address_of(_settings())}/signin")
 
 
 @users.command("passwd")

@@ -16,6 +16,7 @@ from rich.console import Console
 from app.cli import embedded, up
 from app.cli.memory import Notes, cache_dir
 from app.cli.narrate import Failed, Wish, narrate
+from app.cli.running import Busy
 from app.cli.settings import fault_of, settings_with
 from app.cli.show import Show, show_of
 from app.cli.watch import watch
@@ -179,7 +180,7 @@ def _status(work: Callable[[], Coroutine[Any, Any, int]], complain: Callable[[st
     except asyncio.CancelledError:
         complain("Stopped. Run the same command again to go on.")
         return INTERRUPTED
-    except (Unreachable, embedded.NoRedis, up.Busy) as error:
+    except (Unreachable, embedded.NoRedis, Busy) as error:
         complain(str(error))
         return NO_SERVER
     except ApiError as error:

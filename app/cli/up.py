@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import errno
-import fcntl
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -24,6 +23,7 @@ from app.auth.accounts import check_name
 from app.cli import embedded, orphans, private, program
 from app.cli.own_redis import OwnRedis
 from app.cli.probe import is_ok
+from app.cli.running import Busy, alone
 from app.cli.watching import Watch
 from app.core.addresses import address_of, bound
 from app.core.errors import Problem
@@ -143,16 +143,12 @@ async def run(settings: Settings, *, user: str, sample: bool) -> int:
     os.umask(private.UMASK)
     try:
         check_name(user)
-        with alone(settings.data_dir):
+        with alone(settings):
             return await _run(settings, user, sample)
     except (embedded.NoRedis, Problem, Busy) as error:
         # What stands in brackets is text, and a path is one to copy.
         console.print(str(error), style="red", markup=False, soft_wrap=True)
         return 1
-
-
-class Busy(Exception):
-    """The folder or the port is in use or cannot be used; the message says by what and what to do."""
 
 
 class Stack:
@@ -230,7 +226,7 @@ class Stack:
 @asynccontextmanager
 async def standing(settings: Settings, output: Path) -> AsyncIterator[str]:
     """The address of a SmartVoice that runs for as long as the context is open. Raises Busy, NoRedis."""
-    with alone(settings.data_dir):
+    with alone(settings):
         stack = Stack(settings, output)
         try:
             await stack.start()
@@ -302,22 +298,6 @@ async def _welcome(user: str, *, sample: bool) -> int:
         *program.python("app.cli.welcome", *words), preexec_fn=_die_with_parent, stdin=asyncio.subprocess.DEVNULL
     )
     return await process.wait()
-
-
-@contextmanager
-def alone(data_dir: Path) -> Iterator[None]:
-    """Holds the folder: two of us in one folder would start two Redis on one file. Raises Busy."""
-    try:
-        private.keep(data_dir)
-        opened = private.appended(data_dir / "up.lock")
-    except OSError as error:
-        raise Busy(f"{data_dir.absolute()} cannot be used: {error.strerror}; mend SMARTVOICE_DATA_DIR.") from error
-    with opened as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise Busy(f"SmartVoice is running in {data_dir.absolute()} already.") from error
-        yield
 
 
 def _check_port(settings: Settings) -> None:

@@ -16,6 +16,7 @@ from app.auth.names import is_outsider, user_id
 from app.auth.removal import Removal
 from app.auth.second_factor import SecondFactor
 from app.auth.sessions import Sessions
+from app.cli.running import address_of
 from app.core.errors import Unavailable
 from app.core.eventlog import EventLog
 from app.core.jobs import Jobs
@@ -102,7 +103,7 @@ async def link(settings: Settings, name: str) -> str:
     async with _redis(settings) as redis:
         token = await Sessions(redis, settings).link(user_id(name))
     _note("link_made", name)
-    return f"{settings.address}/signin#link={token}"
+    return f"{address_of(settings)}/signin#link={token}"
 
 
 @asynccontextmanager

@@ -10,8 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from app.cli.main import app as cli
+from app.cli.running import Busy, alone
 from app.cli.settings import fault_of
-from app.cli.up import Busy, alone
 from app.core.settings import Settings
 from workers.speech.engines import engine_of
 from workers.speech.openai import OpenAi, Service
@@ -286,5 +286,5 @@ def test_command_says_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_folder_that_is_none_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     settings = Settings(data_dir=tmp_path / "file", port=1)
-    with pytest.raises(Busy, match=r"file cannot be used.*SMARTVOICE_DATA_DIR"), alone(settings.data_dir):
+    with pytest.raises(Busy, match=r"file cannot be used.*SMARTVOICE_DATA_DIR"), alone(settings):
         pass
