@@ -27,6 +27,7 @@ _PACKAGES = {
     "perl": "perl",
     "rabbitmq-server": "rabbitmq-server",
     "redis-cli": "redis-tools",
+    "redis-server": "redis-server",
     "systemd-analyze": "systemd",
 }
 """Debian's package of each."""
