@@ -138,7 +138,7 @@ def _piper(settings: Settings) -> str:
         raise Wrong("Piper is not installed here: pip install 'smartvoice[piper]'.")
     if count := len(list(settings.piper_dir.glob("*.onnx.json"))):
         return f"engine piper with {count} files of voices in {settings.piper_dir}"
-    fetch = f"python -m piper.download_voices --download-dir {settings.piper_dir} en_US-lessac-medium"
+    fetch = f"python -P -m piper.download_voices --download-dir {settings.piper_dir} en_US-lessac-medium"
     raise Wrong(f"there is no voice in {settings.piper_dir}; `{fetch}` fetches one.")
 
 
