@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from xml.etree.ElementTree import Element
 
 from workers.manuscript.page import CONTENTS, HIDDEN, NOTE, Page
-from workers.manuscript.parts import attribute, broken, child, local, main_part, part
+from workers.manuscript.parts import attribute, broken, child, children, local, main_part, part
 
 _BODY = 9  # the outline level of what is no heading
 _OFF = {"0", "false", "off"}
@@ -43,7 +43,7 @@ def read(archive: zipfile.ZipFile) -> str:
 
 def _document(archive: zipfile.ZipFile) -> str:
     """The name of the main part, which programs other than Word may choose."""
-    for relation in part(archive, "_rels/.rels") or []:
+    for relation in children(part(archive, "_rels/.rels")):
         if attribute(relation, "Type").endswith("/officeDocument"):
             return attribute(relation, "Target").lstrip("/")
     return "word/document.xml"
@@ -52,7 +52,7 @@ def _document(archive: zipfile.ZipFile) -> str:
 def _styles(root: Element | None) -> dict[str, Style]:
     found: dict[str, Style] = {}
     based: dict[str, str] = {}
-    for one in root if root is not None else []:
+    for one in children(root):
         if local(one) != "style":
             continue
         id = attribute(one, "styleId")
@@ -84,7 +84,7 @@ def _notes(archive: zipfile.ZipFile) -> dict[tuple[str, str], Element]:
     """Notes by their kind and id."""
     found = {}
     for kind in ("footnote", "endnote"):
-        for note in part(archive, f"word/{kind}s.xml") or []:
+        for note in children(part(archive, f"word/{kind}s.xml")):
             if attribute(note, "type") in {"", "normal"}:
                 found[kind, attribute(note, "id")] = note
     return found

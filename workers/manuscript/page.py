@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from html import escape
@@ -13,6 +14,7 @@ INDEX = 'section role="doc-index"'
 FRONT_MATTER = 'div role="doc-cover"'
 CODE = 'pre class="code"'
 _LEVELS = 6
+_TAG = re.compile("<[^>]*>")
 _METADATA = {"title", "subtitle", "author", "date"}
 
 
@@ -68,8 +70,10 @@ class Page:
         written = f"<{tag}>{content}</{tag.partition(' ')[0]}>\n"
         if not self._begun and style in _METADATA:
             written = f"<{FRONT_MATTER}>{written}</div>"
-            self._title = content if style == "title" and not self._title else self._title
-            self._author = content if style == "author" and not self._author else self._author
+            # As text: within a title markup is none (HTML, 13.2.5.2), which Python's parser knows since 3.13.6.
+            said = _TAG.sub("", content)
+            self._title = said if style == "title" and not self._title else self._title
+            self._author = said if style == "author" and not self._author else self._author
         elif content.strip():
             self._begun = True
         if self._open:
@@ -83,5 +87,5 @@ class Page:
         head = f"<title>{self._title}</title>" if self._title else ""
         # An attribute's value is not ended by what a text has escaped.
         quoted = self._author.replace('"', "&quot;")
-        author = f'<meta name="author" content="{quoted}">' if quoted and "<" not in quoted else ""
+        author = f'<meta name="author" content="{quoted}">' if quoted else ""
         return f"<html><head>{head}{author}</head><body>{''.join(self._parts)}</body></html>"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Iterable
 from xml.etree.ElementTree import Element
 
 from app.core.errors import JobError
@@ -49,6 +50,11 @@ def attribute(element: Element, name: str) -> str:
     return next((value for key, value in element.attrib.items() if _local(key) == name), "")
 
 
+def children(element: Element | None) -> Iterable[Element]:
+    """The children of an element, or of none. (Whether an element without children is true, Python changes.)"""
+    return element if element is not None else ()
+
+
 def child(element: Element | None, name: str) -> Element | None:
     """The first child of a name."""
-    return next((one for one in element if local(one) == name), None) if element is not None else None
+    return next((one for one in children(element) if local(one) == name), None)
