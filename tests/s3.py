@@ -98,7 +98,14 @@ def _command(folder: Path, ports: list[int]) -> list[str]:
         "s3.config": folder / "s3.json",
     }
     weed = str(Path(sys.executable).parent / "weed")
-    return [weed, "server", "-filer", "-s3", *(f"-{name}={value}" for name, value in options.items())]
+    return [
+        weed,
+        f"-logdir={folder}",
+        "server",
+        "-filer",
+        "-s3",
+        *(f"-{name}={value}" for name, value in options.items()),
+    ]
 
 
 def _wait(endpoint: str, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -95,3 +95,15 @@ def test_what_is_installed_here_is_what_is_locked() -> None:
             if not entry.specifier.contains(installed, prereleases=True):
                 other.append(f"{entry}, but {installed} is installed")
     assert other == [], "make .venv/.test"
+
+
+def test_nothing_is_installed_but_by_the_locks() -> None:
+    """So two installations give the same versions, whatever was published between them."""
+    texts = [(HOME / name).read_text() for name in ("Makefile", "tools/install", "deploy/docker/Dockerfile")]
+    commands = re.findall(r"(?:tools/install|pip install) (.*)", "\n".join(texts))
+    assert len(commands) >= 6
+    for command in commands:
+        passed_on = '"$@"' in command
+        of_ours = "--no-deps --no-build-isolation" in command
+        locked = "--require-hashes" in command and re.search(r"(?:requirements/)?(?:run|test|tools)\.lock", command)
+        assert passed_on or of_ours or locked, command

@@ -43,7 +43,13 @@ def _system(command: str, needed: str, *arguments: str) -> list[str]:
 
 
 def _java(program: str) -> list[str]:
-    options = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dfile.encoding=UTF-8", program)
+    options = (
+        "-XX:+UseSerialGC",
+        "-XX:TieredStopAtLevel=1",
+        "-Dfile.encoding=UTF-8",
+        "-Dstdout.encoding=UTF-8",
+        program,
+    )
     return _system("java", "javac", *options)
 
 
