@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 # What writes the locks and reads advisories has an environment of its own: nothing that is tested depends on it.
 TOOLS := build/tools
 
-.PHONY: help run test lint lock update audit soak screenshots chaos cut fuzz voices bench book format clean
+.PHONY: help run test lint lock update audit wheels soak screenshots chaos cut fuzz voices bench book format clean
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -67,6 +67,9 @@ update: $(TOOLS)/.ready ## move the locks to the newest versions that fit, and s
 
 audit: $(TOOLS)/.ready ## look for published advisories about all that is locked (needs the network)
 	@$(TOOLS)/bin/python tools/audit.py
+
+wheels: $(TOOLS)/.ready ## see that each locked package has a wheel for every promised Python and system (needs the network)
+	@$(TOOLS)/bin/python tools/wheels.py
 
 clean: ## forget what was installed
 	rm -rf $(VENV) $(TOOLS)

@@ -30,6 +30,8 @@ class Failed(Exception):
 
 
 def main(wanted: str) -> int:
+    # A shell starts what runs in its background with Ctrl-C ignored, which would be handed on.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     system = re.search(r'^PRETTY_NAME="(.*)"', Path("/etc/os-release").read_text(), re.MULTILINE)
     python = subprocess.run([interpreter(), "--version"], capture_output=True, text=True, check=True).stdout.strip()
     print(f"{system[1] if system else sys.platform}, {python}, as {os.environ.get('USER', 'somebody')}", flush=True)
@@ -52,9 +54,9 @@ def interpreter() -> str:
 def try_run(title: str) -> None:
     before, began, log = processes(), time.monotonic(), HOME.parent / "run.log"
     with log.open("w") as output:
-        # Its own group, as a command in a terminal has, to which Ctrl-C goes.
+        # Its own group of processes, as a command in a terminal has, to which Ctrl-C goes.
         make = subprocess.Popen(
-            [*MAKE, "run", f"PORT={free_port()}"], cwd=HOME, stdout=output, stderr=output, process_group=0
+            [*MAKE, "run", f"PORT={free_port()}"], cwd=HOME, stdout=output, stderr=output, start_new_session=True
         )
     try:
         address = wait(lambda: link_in(log, make), READY_SECONDS, "`make run` printed no link", log)
@@ -117,7 +119,7 @@ def narrate(address: str) -> None:
 def try_test() -> None:
     before, began, log = processes(), time.monotonic(), HOME.parent / "test.log"
     with log.open("w") as output:
-        make = subprocess.Popen([*MAKE, "test"], cwd=HOME, stdout=output, stderr=output, process_group=0)
+        make = subprocess.Popen([*MAKE, "test"], cwd=HOME, stdout=output, stderr=output, start_new_session=True)
         try:
             status = make.wait(TEST_SECONDS)
         except subprocess.TimeoutExpired:

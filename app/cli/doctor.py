@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import platform
 from collections.abc import Awaitable, Callable
 from importlib.util import find_spec
 
@@ -34,6 +35,7 @@ async def examine(settings: Settings) -> bool:
     """Prints a line for each check; whether all is well."""
     console = Console()
     checks: list[tuple[str, Check]] = [
+        ("system", _system),
         ("Redis", _redis),
         ("storage", _storage),
         ("key", _key),
@@ -50,6 +52,12 @@ async def examine(settings: Settings) -> bool:
             well = False
             console.print(f"[red]✗[/] {name}: {wrong}", highlight=False)
     return well
+
+
+async def _system(settings: Settings) -> str:
+    """What everybody asks first where something does not work; what is not supported ended the command before."""
+    libc = " ".join(platform.libc_ver())
+    return f"Python {platform.python_version()} on {platform.system()} {platform.machine()} {libc}".strip()
 
 
 async def _redis(settings: Settings) -> str:
