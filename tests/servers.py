@@ -85,14 +85,13 @@ class RabbitMq:
 
 @contextmanager
 def running_rabbitmq() -> Iterator[RabbitMq]:
-    folder = Path(tempfile.mkdtemp(prefix="sv-rabbit-"))
-    server = RabbitMq(folder)
-    try:
-        server.start()
-        yield server
-    finally:
-        server.close()
-        shutil.rmtree(folder, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix="sv-rabbit-", ignore_cleanup_errors=True) as folder:
+        server = RabbitMq(Path(folder))
+        try:
+            server.start()
+            yield server
+        finally:
+            server.close()
 
 
 class Watched:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import ssl
 import subprocess
@@ -120,10 +119,9 @@ def _make_certificate(folder: Path) -> None:
 @asynccontextmanager
 async def placed_before(kind: str) -> AsyncIterator[Proxy]:
     """A proxy of that kind, not started yet: its address is known, so that web processes can be told."""
-    folder = Path(tempfile.mkdtemp(prefix="sv-proxy-"))
-    proxy = Proxy(folder, kind)
-    try:
-        yield proxy
-    finally:
-        proxy.stop()
-        shutil.rmtree(folder)
+    with tempfile.TemporaryDirectory(prefix="sv-proxy-") as folder:
+        proxy = Proxy(Path(folder), kind)
+        try:
+            yield proxy
+        finally:
+            proxy.stop()
