@@ -28,8 +28,8 @@ RUN = "TESTS_RUN"
 
 _PR_SET_CHILD_SUBREAPER = 36
 _END_SECONDS = 5.0
-_LEFT_BY_DESIGN = ("smartvoice-[0-9]*", "pulse-*")
-"""Sockets of metrics of processes that a test killed: whoever asks next takes them away. And what Chromium hears by."""
+_LEFT_BY_DESIGN = ("smartvoice-[0-9]*", "pulse-*", "node-compile-cache")
+"""Sockets of metrics of processes that a test killed: whoever asks next takes them away. And Chromium's, npm's."""
 _NAMESPACES = Path("/run/netns")
 _INTERFACES = Path("/sys/class/net")
 _Found = pytest.StashKey[list[str]]()

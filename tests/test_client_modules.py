@@ -36,7 +36,8 @@ def test_modules_do_what_their_tests_say(tmp_path: Path, measured: Measured) -> 
         shutil.copytree(_ROOT / folder, tmp_path / folder)
     shutil.copy(_ROOT / "static/js/next-page.js", tmp_path / "static/js")
     tests = sorted(str(path.relative_to(tmp_path)) for path in (tmp_path / "tests" / "js").glob("*.test.js"))
-    command = ["node", "--test", "--experimental-test-coverage", *tests]
+    # Newer ones print in another form where nothing is said.
+    command = ["node", "--test", "--test-reporter=tap", "--experimental-test-coverage", *tests]
     # Node would take a test's own settings for its tests.
     clean = {name: value for name, value in os.environ.items() if not name.startswith("NODE_")}
     done = subprocess.Popen(command, cwd=tmp_path, env=clean, stdout=subprocess.PIPE, text=True, start_new_session=True)
