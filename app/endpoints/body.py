@@ -129,9 +129,12 @@ async def _form(request: Request[State]) -> Form:
 
 
 def _lent(request: Request[State]) -> AbstractAsyncContextManager[None]:
-    """While the client sends, the slot that is held for this request is free for the user's others."""
+    """While the client sends, the slot that is held for this request is free for the user's others; not where so little
+    is sent that it is here in a moment."""
     slot: Slot | None = request.scope.get("slot")
-    return slot.lent() if slot else nullcontext()
+    length = request.headers.get("content-length", "")
+    is_small = length.isascii() and length.isdigit() and len(length) < 10 and int(length) <= _SMALL_BYTES
+    return nullcontext() if slot is None or is_small else slot.lent()
 
 
 def _bounded(request: Request[State], largest: int) -> Request[State]:

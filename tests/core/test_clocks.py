@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
@@ -51,16 +50,23 @@ def jobs(redis: Redis, quick: Settings) -> Jobs:
     return Jobs(redis, EventLog(redis, quick), quick, NoHands())
 
 
+async def jump(server: clocks.Redis, redis: Redis, seconds: int) -> None:
+    """Sets the clock so many seconds ahead of this machine's; done when the server has seen it.
+
+    A server may look at the clock some times a second only.
+    """
+    server.set(seconds)
+
+    async def has_jumped() -> bool:
+        now, _ = await redis.time()
+        return abs(int(now) - time.time() - seconds) < 5
+
+    await until(has_jumped)
+
+
 async def test_clock_jumps_under_a_running_server(server: clocks.Redis, redis: Redis) -> None:
     before, _ = await redis.time()
-    server.set(-HOUR)
-
-    async def jumped() -> bool:
-        after, _ = await redis.time()
-        return bool(after < before - HOUR / 2)
-
-    # A server may look at the clock some times a second only.
-    await until(jumped)
+    await jump(server, redis, -HOUR)
     after, _ = await redis.time()
     assert before - HOUR - 5 < after < before - HOUR + 120
 
@@ -73,47 +79,55 @@ async def test_lease_of_a_lost_worker_ends_though_the_clock_was_set_back(
     job, _ = await jobs.create("alice", ORDER)
     await jobs.claim("alice", job.id, "start")
     await jobs.overdue()  # so that a reaper has seen the time
-    server.set(seconds)
     if crash:
+        server.set(seconds)
         server.kill()
         await server.restart()
+    else:
+        await jump(server, redis, seconds)
     [(_, found)] = await until(jobs.overdue)
     assert found.id == job.id
     assert (await jobs.claim("alice", job.id, "start")).attempt == 2
 
 
-async def test_job_that_nobody_began_is_found_though_the_clock_was_set_back(server: clocks.Redis, jobs: Jobs) -> None:
+async def test_job_that_nobody_began_is_found_though_the_clock_was_set_back(
+    server: clocks.Redis, redis: Redis, jobs: Jobs
+) -> None:
     job, _ = await jobs.create("alice", ORDER)
     await jobs.overdue()
-    server.set(-HOUR)
+    await jump(server, redis, -HOUR)
     [(_, found)] = await until(jobs.overdue)
     assert found.id == job.id
 
 
 @pytest.mark.parametrize("seconds", [-HOUR, HOUR])
-async def test_worker_that_renews_keeps_its_job_through_a_jump(server: clocks.Redis, jobs: Jobs, seconds: int) -> None:
+async def test_worker_that_renews_keeps_its_job_through_a_jump(
+    server: clocks.Redis, redis: Redis, quick: Settings, seconds: int
+) -> None:
+    # A lease that no busy machine lets lapse between two lines of this test.
+    own = quick.model_copy(update={"lease_seconds": 60})
+    jobs = Jobs(redis, EventLog(redis, own), own, NoHands())
     job, _ = await jobs.create("alice", ORDER)
     claim = await jobs.claim("alice", job.id, "start")
     assert await jobs.overdue() == []
-    server.set(seconds)
+    await jump(server, redis, seconds)
     # The reaper looks before the worker has renewed.
     assert await jobs.overdue() == []
-    for _ in range(12):
+    for _ in range(3):
         assert await jobs.renew(claim)
         assert await jobs.overdue() == []
         with pytest.raises(Refused, match="leased"):
             await jobs.claim("alice", job.id, "start")
-        await asyncio.sleep(0.1)
 
 
 async def test_jump_between_two_looks_within_a_millisecond_takes_no_job(
-    server: clocks.Redis, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+    server: clocks.Redis, redis: Redis, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job, _ = await jobs.create("alice", ORDER)
     await jobs.claim("alice", job.id, "start")
     monkeypatch.setattr("app.core.jobs.time", SimpleNamespace(monotonic=lambda: 1.0, time=time.time))
     assert await jobs.overdue() == []
-    server.set(HOUR)
+    await jump(server, redis, HOUR)
     assert await jobs.overdue() == []
 
 
@@ -124,7 +138,7 @@ async def test_jobs_in_line_stay_there_when_the_clock_is_set_back(
     jobs = Jobs(redis, EventLog(redis, one), one, NoHands())
     await jobs.create_all("alice", [Order(NARRATION, "p1", "en", f"c{number}") for number in range(3)])
     await jobs.overdue()
-    server.set(-HOUR)
+    await jump(server, redis, -HOUR)
     await until(jobs.overdue)
     assert await redis.zcount(keys.open_jobs("alice"), "inf", "inf") == 2
 
@@ -134,10 +148,10 @@ async def test_who_was_not_too_fast_is_not_refused_when_the_clock_jumps(
     server: clocks.Redis, redis: Redis, quick: Settings, seconds: int
 ) -> None:
     rates = Rates(redis, quick)
-    server.set(seconds)
+    await jump(server, redis, seconds)
     await rates.count("alice", "changes")
     for other in (0, seconds, 0):
-        server.set(other)
+        await jump(server, redis, other)
         await rates.count("alice", "changes")
 
 
@@ -146,7 +160,7 @@ async def test_who_was_too_fast_waits_no_longer_when_the_clock_is_set_back(serve
     charge = Charge("name", "alice", Rate(5, 60))
     for _ in range(5):
         await throttle.charge([charge])
-    server.set(-HOUR)
+    await jump(server, redis, -HOUR)
     with pytest.raises(TooMany) as refused:
         await throttle.charge([charge])
     assert refused.value.retry_after is not None
@@ -160,7 +174,7 @@ async def test_web_process_that_was_lost_does_not_live_on_when_the_clock_is_set_
         pass
     now, _ = await redis.time()
     await redis.zadd(keys.WEBS, {"lost": now * 1000 + 20_000})
-    server.set(-HOUR)
+    await jump(server, redis, -HOUR)
     async with Places(redis, quick).running():
 
         async def forgotten() -> bool:

@@ -14,7 +14,7 @@ from app.core.settings import Settings
 from app.endpoints import form
 from app.endpoints.form import MAX_FIELD_BYTES, MAX_FIELDS, MAX_HEADER_BYTES, MAX_PART_HEAD_BYTES, parse
 from tests.conftest import serve, signed_in
-from tests.support import Client
+from tests.support import Client, until
 
 TYPE = "multipart/form-data; boundary=x"
 FILE = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.txt"\r\n\r\nHello.\r\n'
@@ -193,9 +193,14 @@ async def test_large_requests_of_one_user_at_once_are_bounded(settings: Settings
         signed_in(address, narrow, "alice") as again,
     ):
 
+        async def refused() -> httpx.Response | None:
+            answer = await again.http.post("/api/projects", json={"text": "Hello."})
+            return None if answer.is_success else answer
+
         async def body() -> AsyncIterator[bytes]:
             yield FILE
-            answer = await again.http.post("/api/projects", json={"text": "Hello."})
+            # The server may not have begun with this one yet.
+            answer = await until(refused)
             assert (answer.status_code, answer.json()["code"]) == (429, "too_many_at_once")
             assert answer.headers["retry-after"] == "5"
             yield END
