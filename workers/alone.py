@@ -6,29 +6,35 @@ import logging
 import os
 import signal
 import sys
+from contextlib import suppress
 from types import FrameType
 
 import dramatiq
 from dramatiq.cli import LOGFORMAT
 
-from workers import broker
+from workers import broker, leaving
+
+_MOST_SIGNALS = 4096
 
 
 def run(shutdown_ms: int) -> int:
-    """Works until a signal tells it to leave, and returns that signal's number; actors have `shutdown_ms` to end."""
+    """Works until a signal tells it to leave, and returns that signal's number; actors have `shutdown_ms` to end.
+
+    Of several signals one that ends counts more than SIGHUP. What comes later is blocked, for whoever goes on to take.
+    """
     logging.basicConfig(level=logging.INFO, format=LOGFORMAT, stream=sys.stderr)
     logging.getLogger("pika").setLevel(logging.CRITICAL)
     logger = logging.getLogger("dramatiq.Worker")
     told, telling = os.pipe()
 
     def leave(number: int, frame: FrameType | None) -> None:
+        leaving.tell()
         os.write(telling, bytes([number]))
 
-    # The broker has them lead here once only: see there.
-    for leaving in broker.LEAVING:
-        signal.signal(leaving, leave)
+    for number in broker.LEAVING:
+        signal.signal(number, leave)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, broker.LEAVING)
-    broker.setup()
+    broker.setup(watched=False)
     # Only now: actors register with the broker that is set.
     from workers import actors  # noqa: F401 # for what its import does
 
@@ -37,8 +43,12 @@ def run(shutdown_ms: int) -> int:
     worker = dramatiq.Worker(chosen, worker_threads=1)
     worker.start()
     logger.info("Worker process is ready for action.")
-    number = os.read(told, 1)[0]
+    numbers = os.read(told, 1)
     logger.info("Stopping worker process...")
     worker.stop(timeout=shutdown_ms)
     chosen.close()
-    return number
+    signal.pthread_sigmask(signal.SIG_BLOCK, broker.LEAVING)
+    os.set_blocking(told, False)
+    with suppress(BlockingIOError):
+        numbers += os.read(told, _MOST_SIGNALS)
+    return next((number for number in numbers if number != signal.SIGHUP), signal.SIGHUP)

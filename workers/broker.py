@@ -29,8 +29,11 @@ LEAVING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 """What tells a worker to leave; Ctrl-C does not reach one that Dramatiq watches over before this has been set."""
 
 
-def setup() -> None:
-    """Makes the broker of this process the one that actors register with."""
+def setup(*, watched: bool = True) -> None:
+    """Makes the broker of this process the one that actors register with.
+
+    `watched`: Dramatiq's command runs this process, and has handlers of signals that stand one signal only.
+    """
     settings = Settings()
     # Dramatiq sends what its processes write through its first one, which costs both of them; a line needs no help.
     configure_logs(settings.log_format, sys.__stderr__)
@@ -44,7 +47,7 @@ def setup() -> None:
         # … on which actors run, …
         taking,
         # … and on which the connections live, so it comes after and goes before.
-        OpenRuntime(settings, taking.fault),
+        OpenRuntime(settings, taking.fault, watched=watched),
     ):
         broker.add_middleware(middleware)
     dramatiq.set_broker(broker)
@@ -61,13 +64,15 @@ def _taking(settings: Settings) -> tuple[Broker, Delivered | Fetched]:
 class OpenRuntime(Middleware):
     """Opens the worker's runtime on the event loop before it takes work, and closes it after the last."""
 
-    def __init__(self, settings: Settings, fault: Callable[[], str] = str) -> None:
+    def __init__(self, settings: Settings, fault: Callable[[], str] = str, *, watched: bool = True) -> None:
         self._settings = settings
         self._fault = fault
+        self._watched = watched
         self._opened: AbstractAsyncContextManager[runtime.Runtime] | None = None
 
     def before_worker_boot(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
-        _leave_once()
+        if self._watched:
+            _leave_once()
         self._opened = runtime.opened(self._settings, self._fault)
         runtime.set_current(on_loop(self._opened.__aenter__()))
         garbage.settle()

@@ -58,10 +58,6 @@ def _single(command: list[str]) -> int:
     # By its name: this side knows of the workers no more than that.
     told = import_module("workers.alone").run(_HAND_BACK_MS)
     if told == signal.SIGHUP:
-        # What is ignored stays so, and so does what is blocked: until the new command has its own handlers.
-        left = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
-        signal.pthread_sigmask(signal.SIG_BLOCK, left)
-        for number in left:
-            signal.signal(number, signal.SIG_DFL)
+        # Signals are blocked by now, and stay so until the new command has its own handlers.
         os.execv(command[0], command)
     return 0

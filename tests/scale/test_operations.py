@@ -49,6 +49,16 @@ async def test_worker_that_is_hung_up_with_all_its_processes_begins_anew() -> No
         assert await worker.stop() == 0
 
 
+async def test_worker_that_is_hung_up_and_then_told_to_end_ends() -> None:
+    async with rigged() as rig:
+        worker = await rig.worker()
+        worker.send(signal.SIGHUP)
+        await until(lambda: "Stopping worker process" in worker.output)
+        # Whether it still stops, or has begun anew: it ends.
+        assert await worker.stop() == 0
+        assert worker.output.count("ready for action") <= 2
+
+
 @pytest.mark.timeout(240)
 async def test_backup_of_a_running_system_is_restored_elsewhere_with_its_logs_or_without() -> None:
     program("redis-cli")  # by which deploy/backup asks Redis
