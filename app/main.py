@@ -14,18 +14,18 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
-from app.core import tracing
 from app.core.errors import Problem
-from app.core.logs import configure_logs
 from app.core.settings import Settings
-from app.endpoints.replies import on_error, on_http_exception, on_problem, on_redis_error
-from app.headers import SecurityHeaders
-from app.hosts import AllowedHosts
-from app.observed import HEADER, Observed
-from app.proxies import TrustedProxies
+from app.core.telemetry import tracing
+from app.core.telemetry.logs import configure_logs
+from app.endpoints.responses import on_error, on_http_exception, on_problem, on_redis_error
+from app.middleware.allowed_hosts import AllowedHosts
+from app.middleware.request_metrics import HEADER, Observed
+from app.middleware.request_tracing import Traced
+from app.middleware.security_headers import SecurityHeaders
+from app.middleware.trusted_proxies import TrustedProxies
 from app.routes import ROUTES
 from app.state import State, opened
-from app.traced import Traced
 
 _CORS: dict[str, Any] = {
     "allow_methods": ["GET", "POST", "PATCH", "DELETE"],

@@ -6,7 +6,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import BaseRoute, Mount, Route
 
-from app.core.rates import Rate
+from app.core.redis.rate_limiter import Rate
 from app.endpoints import (
     account,
     audios,
@@ -22,9 +22,9 @@ from app.endpoints import (
     projects,
     session,
     sessions,
-    static,
+    static_files,
     status,
-    tickets,
+    stream_tickets,
     usage,
     voices,
 )
@@ -52,7 +52,7 @@ PUBLIC: list[BaseRoute] = [
     _page("/account", pages.account),
     _page("/docs", pages.docs),
     _page("/status", pages.status),
-    Mount("/static", static.OwnFiles(directory=pages.STATIC), middleware=_PACKED),
+    Mount("/static", static_files.OwnFiles(directory=pages.STATIC), middleware=_PACKED),
     Route("/openapi.json", openapi.openapi),
     Route("/healthz", health.alive),
     Route("/readyz", health.ready),
@@ -94,7 +94,7 @@ PRIVATE: list[Route] = [
     _private("POST", f"{_CHAPTER}/merge", chapters.merge),
     _private("GET", f"{_CHAPTER}/report", chapters.report),
     _private("DELETE", "/api/jobs/{queue}/{job}", jobs.cancel),
-    _private("POST", "/api/events/tickets", tickets.issue),
+    _private("POST", "/api/events/tickets", stream_tickets.issue),
     _private("GET", "/audios/{name}.mp3", audios.audio),
     _private("GET", "/books/{book}.m4b", books.m4b),
     _private("GET", "/books/{book}.zip", books.zip),

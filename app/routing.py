@@ -8,8 +8,8 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from app.auth.identity import identity_of, require_identity
-from app.core.rates import Rate
-from app.endpoints.limits import count
+from app.core.redis.rate_limiter import Rate
+from app.endpoints.rate_limits import count
 from app.openapi.operation import Endpoint
 from app.state import State
 

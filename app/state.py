@@ -9,44 +9,44 @@ from typing import TypedDict
 
 from redis.asyncio import Redis
 
-from app.auth.access import Access
 from app.auth.accounts import Accounts
-from app.auth.devices import Devices
-from app.auth.issuer import Issuer
+from app.auth.bearer_tokens import Tokens
+from app.auth.disabled_users import Access
 from app.auth.keyring import Keyring
+from app.auth.known_devices import Devices
 from app.auth.oidc import Provider, provider_of
 from app.auth.own_account import OwnAccount
 from app.auth.second_factor import SecondFactor
 from app.auth.sessions import Sessions
 from app.auth.signin import SignIn
-from app.auth.throttle import Throttle
-from app.auth.tickets import Tickets
-from app.auth.tokens import Tokens
-from app.core.answers import Answers
-from app.core.capacity import Capacity
+from app.auth.signin_throttle import Throttle
+from app.auth.stream_tickets import Tickets
+from app.auth.token_issuer import Issuer
+from app.core.aio import SharedCall, Turns
 from app.core.etags import EntityTags
-from app.core.eventlog import EventLog
-from app.core.exposition import exposed, gathered
-from app.core.facts import facts
-from app.core.headroom import Headroom
-from app.core.jobs import Jobs
-from app.core.projects import Projects
-from app.core.queue import WorkQueue
-from app.core.rates import InFlight, Rates
-from app.core.readiness import Readiness
-from app.core.redis import connect, fault_of, prepare
+from app.core.eventlog.log import EventLog
+from app.core.jobs.broker import WorkQueue
+from app.core.jobs.capacity import Capacity
+from app.core.jobs.service import Jobs
+from app.core.keyed_semaphore import Slots
+from app.core.projects.service import Projects
+from app.core.redis.client import connect, fault_of, prepare
+from app.core.redis.idempotency import Answers
+from app.core.redis.memory_headroom import Headroom
+from app.core.redis.rate_limiter import InFlight, Rates
 from app.core.settings import Settings
-from app.core.slots import Slots
-from app.core.status import status_of
-from app.core.storage import Storage
-from app.core.tasks import SharedCall, Turns
-from app.events.bulletin import Bulletin
-from app.events.drain import Drain
-from app.events.guard import Guard
-from app.events.hub import Hub
-from app.events.places import Places
-from app.events.snapshot import Snapshots
-from app.events.sse import Streams
+from app.core.status.exposition import exposed, gathered
+from app.core.status.readiness import Readiness
+from app.core.status.service import status_of
+from app.core.status.system_metrics import facts
+from app.core.storage.object_store import Storage
+from app.streaming.drain import Drain
+from app.streaming.hub import Hub
+from app.streaming.revocation import Guard
+from app.streaming.slots import Places
+from app.streaming.snapshot import Snapshots
+from app.streaming.sse import Streams
+from app.streaming.status_broadcast import Bulletin
 
 
 class State(TypedDict):

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from app.core.errors import Unprocessable
-from app.core.text import decode
+from app.core.manuscripts.text import decode
 
 _TEXTS = Path(__file__).parents[1] / "tests" / "manuscripts" / "texts"
 _SIMPLIFIED = [

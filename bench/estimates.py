@@ -1,6 +1,7 @@
 """How long the embedded voice speaks for each character: `python -m bench.estimates`.
 
-The texts are those of the corpus, spoken as narration does, pauses included; `app.core.estimate` has what it prints.
+The texts are those of the corpus, spoken as narration does, pauses included; what it prints is in
+`app.core.projects.estimate`.
 """
 
 from __future__ import annotations
@@ -9,13 +10,13 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from app.core.messages import LANGUAGES, Language
+from app.core.jobs.progress import LANGUAGES, Language
+from app.core.manuscripts.text import language_of
 from app.core.settings import Settings
-from app.core.text import language_of
-from workers.narration import Script, narrate
-from workers.report import Pace
+from workers.core.report import Pace
+from workers.engines.registry import engine_of
+from workers.pipeline.narration import Script, narrate
 from workers.speech.engine import Engine, Pcm
-from workers.speech.engines import engine_of
 
 _TEXTS = Path(__file__).parents[1] / "tests" / "manuscripts" / "texts"
 

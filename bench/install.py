@@ -8,7 +8,7 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
-from app.cli import embedded
+from app.cli import embedded_redis
 
 ROOT = Path(__file__).parents[1]
 BUILD = ROOT / "build" / "bench"
@@ -49,7 +49,7 @@ def nchan() -> Path | None:
 
 def redis() -> str:
     """The Redis that all are measured with: the bundled one, or the program that `SMARTVOICE_REDIS_BINARY` names."""
-    return embedded.server_binary(os.environ.get("SMARTVOICE_REDIS_BINARY", ""))
+    return embedded_redis.server_binary(os.environ.get("SMARTVOICE_REDIS_BINARY", ""))
 
 
 def nginx() -> str | None:

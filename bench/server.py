@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import ClassVar
 
-from app.auth.tokens import Tokens
+from app.auth.bearer_tokens import Tokens
 from bench import install
 from bench.load.producers import Producer
 from bench.load.readers import Opening

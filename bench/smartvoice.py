@@ -13,13 +13,13 @@ import httpx
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
-from app.core import keys
-from app.core.eventlog import Event, EventLog, Write
-from app.core.jobs import Jobs, Order
-from app.core.messages import NARRATION
+from app.core.eventlog.log import Event, EventLog, Write
+from app.core.jobs.progress import NARRATION
+from app.core.jobs.service import Jobs, Order
 from app.core.models import new_id
-from app.core.pipe import PipedRedis
-from app.core.redis import connect
+from app.core.redis import keys
+from app.core.redis.client import connect
+from app.core.redis.multiplexed import PipedRedis
 from app.core.settings import Settings
 from bench.load.producers import Appender, Producer, command, redis_writer
 from bench.load.readers import Opening, sse_request

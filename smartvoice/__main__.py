@@ -45,7 +45,7 @@ def _beginnings() -> set[str]:
 def main() -> None:
     """Run what the command line asks for."""
     prepare()
-    from app.cli.supported import objection
+    from app.cli.supported_systems import objection
 
     if told := objection():
         sys.exit(told)

@@ -10,6 +10,6 @@ else:
     from smartvoice.__main__ import make_importable
 
     make_importable()
-    from workers.speech.conformance import EngineConformance
+    from workers.engines.conformance import EngineConformance
 
 __all__ = ["EngineConformance"]

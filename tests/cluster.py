@@ -13,7 +13,7 @@ from pathlib import Path
 from redis import Redis
 from redis.exceptions import RedisError
 
-from app.cli import embedded
+from app.cli import embedded_redis
 from tests import redis_servers
 from tests.programs import missing
 from tests.stack import free_port
@@ -27,7 +27,7 @@ _MOVING_SECONDS = 0.1  # between two keys, so that others find some here and som
 def server_for_clusters() -> str:
     """A server that knows sharded pub/sub (Redis 7 or newer, Valkey); the test is skipped, or in CI fails, without."""
     server = redis_servers.binary()
-    if embedded.server_of(server).version < (7, 0):
+    if embedded_redis.server_of(server).version < (7, 0):
         missing(f"{server} is too old for the cluster tests, which need Redis 7 or newer, or Valkey")
     return server
 

@@ -19,24 +19,24 @@ from redis import Redis as BlockingRedis
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from app.auth.tokens import Tokens
-from app.cli import embedded
-from app.core.eventlog import EventLog
-from app.core.jobs import Jobs
-from app.core.projects import Projects
-from app.core.redis import connect
+from app.auth.bearer_tokens import Tokens
+from app.cli import embedded_redis
+from app.core.eventlog.log import EventLog
+from app.core.jobs.service import Jobs
+from app.core.projects.service import Projects
+from app.core.redis.client import connect
 from app.core.settings import Settings
-from app.core.storage import Storage
+from app.core.storage.object_store import Storage
 from app.main import create_app
 from app.server.connections import ConnectionLimits
 from app.server.uvicorn_protocol import ProtocolFactory
 from tests import redis_servers
-from tests.leaks import leaks
 from tests.s3 import S3Server, running_s3
+from tests.secret_leaks import leaks
 from tests.stack import Stack, running
 from tests.support import Client, HandWorker, NoHands, until
 
-pytest_plugins = ["tests.leftovers", "tests.measured"]
+pytest_plugins = ["tests.leftovers", "tests.measurements"]
 
 
 @pytest.hookimpl(wrapper=True)
@@ -68,7 +68,7 @@ def redis_folder() -> Iterator[Path]:
 
 def _wait_for_redis(folder: Path) -> None:
     deadline = time.monotonic() + 20
-    with BlockingRedis(unix_socket_path=str(embedded.socket_of(folder))) as client:
+    with BlockingRedis(unix_socket_path=str(embedded_redis.socket_of(folder))) as client:
         while True:
             try:
                 client.ping()
@@ -96,11 +96,11 @@ def s3() -> Iterator[S3Server]:
 def settings(redis_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Settings of a fresh installation: an empty Redis, an empty folder, nothing from this machine's environment."""
     monkeypatch.chdir(tmp_path)
-    with BlockingRedis(unix_socket_path=str(embedded.socket_of(redis_folder))) as client:
+    with BlockingRedis(unix_socket_path=str(embedded_redis.socket_of(redis_folder))) as client:
         client.flushall()
     return Settings(
         data_dir=tmp_path / "data",
-        redis_url=f"unix://{embedded.socket_of(redis_folder)}",
+        redis_url=f"unix://{embedded_redis.socket_of(redis_folder)}",
         heartbeat_seconds=0.5,
         drain_seconds=0.2,
     )

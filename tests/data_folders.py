@@ -28,11 +28,11 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from app.auth.accounts import Accounts
-from app.cli import embedded
-from app.core import keys
-from app.core.eventlog import Event, EventLog, Write
-from app.core.messages import NARRATION
-from app.core.redis import connect
+from app.cli import embedded_redis
+from app.core.eventlog.log import Event, EventLog, Write
+from app.core.jobs.progress import NARRATION
+from app.core.redis import keys
+from app.core.redis.client import connect
 from app.core.settings import Settings
 from tests.support import until
 
@@ -75,9 +75,9 @@ def of_log(guard: Literal["new", "report"], count: int = 1) -> Write:
 async def serving(folder: Path, binary: str = "", **options: str) -> AsyncIterator[Redis]:
     """A client of the embedded server of `folder`, which ends in good order."""
     told = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", value)]
-    server = await asyncio.create_subprocess_exec(*embedded.command(folder, binary=binary), *told)
+    server = await asyncio.create_subprocess_exec(*embedded_redis.command(folder, binary=binary), *told)
     try:
-        async with connect(f"unix://{embedded.socket_of(folder)}") as client:
+        async with connect(f"unix://{embedded_redis.socket_of(folder)}") as client:
             await until(lambda: answers(client, server))
             yield client
     finally:
@@ -172,7 +172,7 @@ async def main(programs: list[str]) -> None:
     told = json.loads(listed.read_text()) if listed.exists() else {}
     HOME.mkdir(exist_ok=True)
     for program in programs:
-        server = embedded.server_of(program)
+        server = embedded_redis.server_of(program)
         for form in _FORMS:
             name = f"{str(server).lower().replace(' ', '-')}-{form}"
             with tempfile.TemporaryDirectory(prefix="sv-") as folder:

@@ -50,7 +50,7 @@ def pytest_configure(config: pytest.Config) -> None:
     folder.chmod(0o1777)  # as /tmp is: some programs run as other users
     config.stash[_Folder] = folder
     os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
-    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # as `workers.speech.piper` does; it would leave a file
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # as `workers.engines.piper` does; it would leave a file
 
 
 @pytest.hookimpl(trylast=True)

@@ -20,8 +20,8 @@ import pytest
 from pydantic import SecretStr
 
 from app.core.models import new_id
-from app.core.s3 import Access, open_bucket
 from app.core.settings import Settings
+from app.core.storage.s3 import Access, open_bucket
 from tests.stack import free_port
 
 KEY, SECRET = "a-key-of-the-tests", "a-secret-of-the-tests"

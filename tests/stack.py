@@ -19,10 +19,10 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from app.auth.bearer_tokens import Tokens
 from app.auth.keyring import Keyring
-from app.auth.tokens import Tokens
 from app.core.settings import Settings
-from tests.leaks import leaks
+from tests.secret_leaks import leaks
 
 _LINK = re.compile(r"(http://\S+/signin#link=\S+)")
 _START_SECONDS = 60

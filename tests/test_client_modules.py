@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.measured import Measured
+from tests.measurements import Measured
 from tests.npm import node_modules
 from tests.programs import program
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from prometheus_client import Counter, Gauge, Histogram
 
-from app.core import metrics
+from app.core.telemetry import metrics
 from tests.test_promises import exported
 
 ROOT = Path(__file__).parents[1]

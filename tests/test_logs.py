@@ -14,11 +14,11 @@ from dramatiq.middleware import AsyncIO
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
-from app.core.logs import configure_logs
-from app.core.queue import AwaitedBroker
+from app.core.jobs.broker import AwaitedBroker
 from app.core.settings import Settings
+from app.core.telemetry.logs import configure_logs
 from tests.support import Client, until
-from workers.fetched import Fetched
+from workers.runtime.redis_consumer import Fetched
 
 REQUEST = "request-of-this-test"
 

@@ -16,14 +16,14 @@ from dramatiq.brokers.stub import StubBroker
 
 from app.cli.main import app as cli
 from app.core.errors import Problem
-from app.core.exposition import SILENT
-from app.core.facts import NAMES as FACTS
-from app.core.messages import LANGUAGES, NARRATION, PARSING, STAGES, progress
-from app.core.metrics import REGISTRY
-from app.core.queue import ACTORS
+from app.core.jobs.broker import ACTORS
+from app.core.jobs.progress import LANGUAGES, NARRATION, PARSING, STAGES, progress
 from app.core.settings import Settings
-from app.events.schemas import CONTROL, STORED
-from workers.broker import OpenRuntime
+from app.core.status.exposition import SILENT
+from app.core.status.system_metrics import NAMES as FACTS
+from app.core.telemetry.metrics import REGISTRY
+from app.streaming.schemas import CONTROL, STORED
+from workers.runtime.boot import OpenRuntime
 
 ROOT = Path(__file__).parents[1]
 
@@ -41,7 +41,7 @@ def test_jobs_are_enqueued_by_the_names_that_actors_have() -> None:
     broker = StubBroker(middleware=[OpenRuntime(Settings())])
     dramatiq.set_broker(broker)
     # Actors register with the broker that is set when they load.
-    importlib.import_module("workers.actors")
+    importlib.import_module("workers.jobs.actors")
     assert {actor.queue_name: name for name, actor in broker.actors.items()} == ACTORS
 
 

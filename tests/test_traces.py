@@ -15,10 +15,10 @@ import httpx
 import pytest
 
 from app.core.settings import Settings
-from tests.collector import Collector, Span, Way
 from tests.faults.rig import Worker
 from tests.faults.scene import USER, Scene, paragraphs, staged
-from tests.leaks import leaks
+from tests.otlp_collector import Collector, Span, Way
+from tests.secret_leaks import leaks
 from tests.stack import environment
 from tests.support import Client, until
 from tests.tts_ways import failing
@@ -232,7 +232,7 @@ async def open_both():
         pass
 
 broker.setup()
-import workers.actors
+import workers.jobs.actors
 asyncio.run(open_both())
 print(*sorted(name for name, module in sys.modules.items() if module and name.startswith("opentelemetry")))
 """

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from app.auth.passwords import digest
+from app.auth.password_rules import digest
 
 _TARGET = Path(__file__).parents[1] / "app" / "auth" / "common_passwords.bin"
 _SHORTEST = 4

@@ -12,13 +12,13 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from redis.asyncio import Redis
 
-from app.auth import passwords
-from app.auth.access import Access
-from app.auth.names import user_id
-from app.core import keys
+from app.auth import password_rules
+from app.auth.disabled_users import Access
+from app.auth.user_ids import user_id
 from app.core.errors import Conflict, NotFound, Unauthenticated, Unavailable, Unprocessable
 from app.core.models import now
-from app.core.redis import decoded, fields, names
+from app.core.redis import keys
+from app.core.redis.client import decoded, fields, names
 from app.core.settings import Settings
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
@@ -99,14 +99,14 @@ class Accounts:
         """
         known = len(name) <= _LONGEST_NAME
         record = decoded(await self._redis.hgetall(keys.account(name))) if known else {}
-        given = passwords.normalised(password)
+        given = password_rules.normalised(password)
         if not await self._work(lambda: self._matches(record.get("password"), given[:_LONGEST_PASSWORD])):
             raise Unauthenticated("The name or the password is wrong.", code="bad_password")
         return user_id(name)
 
     async def _hash(self, name: str, password: str) -> str:
-        given = passwords.normalised(password)
-        passwords.check_new(given, name, self._shortest)
+        given = password_rules.normalised(password)
+        password_rules.check_new(given, name, self._shortest)
         return await self._work(lambda: self._hasher.hash(given))
 
     async def _work(self, work: Callable[[], T]) -> T:

@@ -7,7 +7,7 @@ from typing import cast
 
 from starlette.requests import Request
 
-from app.auth import audit, cookies, site
+from app.auth import audit_log, cookies, site_urls
 from app.auth.credential import Credential, Identity
 from app.core.errors import Forbidden, Unauthenticated
 from app.state import State
@@ -42,7 +42,7 @@ async def identify(request: Request[State], *, tickets: bool = False) -> Identit
     cookie.
     """
     if request.scope["query_string"]:
-        site.check_query(request)
+        site_urls.check_query(request)
         if _IN_URL & request.query_params.keys():
             raise Unauthenticated("A token belongs in the Authorization header, never in a URL.", code="token_in_url")
         if tickets and request.method == "GET" and (ticket := request.query_params.get("ticket")) is not None:
@@ -70,7 +70,7 @@ async def _by_bearer(request: Request[State], authorization: str) -> Identity:
 
 async def _by_session(request: Request[State], cookie: str) -> Identity:
     checked = time.monotonic()
-    session = await request.state["sessions"].find(cookie, audit.address_of(request))
+    session = await request.state["sessions"].find(cookie, audit_log.address_of(request))
     credential = Credential(session.user, session.created, session.digest)
     at_provider = bool(session.hint)
     return Identity(session.user, session.name, session.expires, credential, checked, at_provider=at_provider)
@@ -84,9 +84,9 @@ def check_origin(request: Request[State]) -> None:
     origin = request.headers.get("origin")
     if request.method in _SAFE or (origin is not None and origin in request.state["settings"].other_origins):
         return
-    ours = origin is None or site.is_ours(request, origin)
+    ours = origin is None or site_urls.is_ours(request, origin)
     if not ours or request.headers.get("sec-fetch-site", "none") not in _NEAR:
-        audit.record("origin_refused", audit.address_of(request), reason="foreign_origin")
+        audit_log.record("origin_refused", audit_log.address_of(request), reason="foreign_origin")
         raise Forbidden("This change was asked for by another site.", code="foreign_origin")
 
 
@@ -97,4 +97,4 @@ def _note(request: Request[State], error: Unauthenticated) -> None:
     event = _EVENTS.get(error.code, "credential_refused")
     # The reason of a token is for the log alone.
     because = str(error.__cause__) if error.code == "bad_token" and error.__cause__ else error.code
-    audit.record(event, audit.address_of(request), reason=because)
+    audit_log.record(event, audit_log.address_of(request), reason=because)

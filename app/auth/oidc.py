@@ -19,10 +19,10 @@ import structlog
 from joserfc.errors import JoseError
 from redis.asyncio import Redis
 
-from app.auth.names import outsider_id
-from app.core import keys
+from app.auth.user_ids import outsider_id
 from app.core.errors import BadRequest, Unauthenticated, Unavailable
 from app.core.models import compact
+from app.core.redis import keys
 from app.core.settings import Settings
 
 logger = structlog.get_logger()

@@ -1,7 +1,7 @@
 """What one changes about one's own local account, each with the present password, throttled as signing in is.
 
 Whatever makes it harder or easier to come in ends all that the user has come in with so far: browsers, tokens, streams,
-links. The browser that asks is then given a session anew (`app.endpoints.browser`).
+links. The browser that asks is then given a session anew (`app.endpoints.browser_session`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
-from app.auth import audit
+from app.auth import audit_log
 from app.auth.accounts import check_name
 from app.auth.second_factor import Enrolment
 from app.auth.signin import Caller, SignIn
@@ -44,7 +44,7 @@ class OwnAccount:
             await self._confirm(user, present, caller)
             await self._sign_in.accounts.set_password(user, new)
         await self._end_all(user)
-        audit.record("password_changed", caller.address, user=user)
+        audit_log.record("password_changed", caller.address, user=user)
 
     async def begin_second_factor(self, user: str) -> Enrolment:
         """Raises Conflict (`no_local_account`, `second_factor_enabled`)."""
@@ -59,7 +59,7 @@ class OwnAccount:
             async with self._sign_in.throttle.attempt(await self._sign_in.code_charges(user, caller)):
                 codes = await self._factor.enable(user, code)
         await self._end_all(user)
-        audit.record("second_factor_enabled", caller.address, user=user)
+        audit_log.record("second_factor_enabled", caller.address, user=user)
         return codes
 
     async def disable_second_factor(self, user: str, password: str, code: str, caller: Caller) -> None:
@@ -67,13 +67,13 @@ class OwnAccount:
         await self._confirm_with_code(user, password, code, caller)
         await self._factor.remove(user)
         await self._end_all(user)
-        audit.record("second_factor_disabled", caller.address, user=user)
+        audit_log.record("second_factor_disabled", caller.address, user=user)
 
     async def renew_recovery_codes(self, user: str, password: str, code: str, caller: Caller) -> list[str]:
         """Raises as `disable_second_factor` does."""
         await self._confirm_with_code(user, password, code, caller)
         codes = await self._factor.renew_recovery_codes(user)
-        audit.record("recovery_codes_renewed", caller.address, user=user)
+        audit_log.record("recovery_codes_renewed", caller.address, user=user)
         return codes
 
     async def _confirm_with_code(self, user: str, password: str, code: str, caller: Caller) -> None:
@@ -96,10 +96,10 @@ class OwnAccount:
             yield
         except Unauthenticated as error:
             refused = _forbidden(error)
-            audit.record(event, caller.address, user=user, reason=refused.code)
+            audit_log.record(event, caller.address, user=user, reason=refused.code)
             raise refused from error
         except Problem as problem:
-            audit.record(event, caller.address, user=user, reason=problem.code)
+            audit_log.record(event, caller.address, user=user, reason=problem.code)
             raise
 
     async def _end_all(self, user: str) -> None:

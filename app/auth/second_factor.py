@@ -18,10 +18,10 @@ from pyotp.exceptions import OTPVerificationError
 from redis.asyncio import Redis
 
 from app.auth.keyring import Keyring
-from app.auth.seal import seal, unseal
-from app.core import keys
+from app.auth.sealed_box import seal, unseal
 from app.core.errors import Conflict, Unauthenticated
-from app.core.redis import decoded, fields
+from app.core.redis import keys
+from app.core.redis.client import decoded, fields
 
 logger = structlog.get_logger()
 

@@ -11,12 +11,12 @@ from dataclasses import asdict, dataclass, fields, replace
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from app.auth.access import Access
-from app.auth.names import is_outsider, issued_by
-from app.core import keys
+from app.auth.disabled_users import Access
+from app.auth.user_ids import is_outsider, issued_by
 from app.core.errors import NotFound, Unauthenticated
 from app.core.models import compact
-from app.core.redis import names
+from app.core.redis import keys
+from app.core.redis.client import names
 from app.core.settings import Settings
 
 _MOST = 100

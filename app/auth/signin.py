@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from app.auth import audit, throttle
-from app.auth.access import Access
+from app.auth import audit_log, signin_throttle
 from app.auth.accounts import Accounts
-from app.auth.devices import Devices
-from app.auth.names import user_id
+from app.auth.disabled_users import Access
+from app.auth.known_devices import Devices
 from app.auth.second_factor import SecondFactor
 from app.auth.sessions import Sessions
-from app.auth.throttle import Charge, Throttle
+from app.auth.signin_throttle import Charge, Throttle
+from app.auth.user_ids import user_id
 from app.core.errors import Problem, Unauthenticated
 
 
@@ -44,9 +44,9 @@ class SignIn(NamedTuple):
                 await self.access.let_in(user)
             await self._second_step(user, code, caller)
         except Problem as problem:
-            audit.record("sign_in_refused", caller.address, user=name, reason=problem.code)
+            audit_log.record("sign_in_refused", caller.address, user=name, reason=problem.code)
             raise
-        audit.record("signed_in", caller.address, user=user, reason="password")
+        audit_log.record("signed_in", caller.address, user=user, reason="password")
         return user
 
     async def by_link(self, token: str, caller: Caller, code: str | None = None) -> str:
@@ -57,36 +57,36 @@ class SignIn(NamedTuple):
         """
         user = None
         try:
-            async with self.throttle.attempt(throttle.by_link(caller.address)):
+            async with self.throttle.attempt(signin_throttle.by_link(caller.address)):
                 user = await self.sessions.whom(token)
             await self._second_step(user, code, caller)
             await self.sessions.redeem(token)
         except Problem as problem:
-            audit.record("sign_in_refused", caller.address, user=user, reason=problem.code)
+            audit_log.record("sign_in_refused", caller.address, user=user, reason=problem.code)
             raise
-        audit.record("signed_in", caller.address, user=user, reason="link")
+        audit_log.record("signed_in", caller.address, user=user, reason="link")
         return user
 
     async def at_provider(self, caller: Caller) -> None:
         """Counts a sign-in that begins at the OpenID provider. Raises TooMany (`too_many_sign_ins`)."""
-        await self.throttle.charge(throttle.at_provider(caller.address))
+        await self.throttle.charge(signin_throttle.at_provider(caller.address))
 
     async def password_charges(self, name: str, caller: Caller) -> list[Charge]:
         """What looking at the password of `name` counts for."""
         known = await self.devices.knows(caller.device, user_id(name))
-        return throttle.by_password(name, caller.address, caller.device if known else None)
+        return signin_throttle.by_password(name, caller.address, caller.device if known else None)
 
     async def spend_code(self, user: str, code: str, caller: Caller) -> None:
         """Raises Unauthenticated (`bad_code`), TooMany (`too_many_sign_ins`)."""
         async with self.throttle.attempt(await self.code_charges(user, caller)):
             kind = await self.factor.verify(user, code)
         if kind == "recovery_code":
-            audit.record("recovery_code_used", caller.address, user=user)
+            audit_log.record("recovery_code_used", caller.address, user=user)
 
     async def code_charges(self, user: str, caller: Caller) -> list[Charge]:
         """What looking at a code of `user` counts for."""
         known = await self.devices.knows(caller.device, user)
-        return throttle.by_code(user, caller.address, caller.device if known else None)
+        return signin_throttle.by_code(user, caller.address, caller.device if known else None)
 
     async def _second_step(self, user: str, code: str | None, caller: Caller) -> None:
         """Only who has come through the first learns whether there is one; that first step is no failure."""

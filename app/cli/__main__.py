@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 
-from app.cli.lean import import_without
+from app.cli.import_without import import_without
 
 
 def main() -> None:
@@ -16,13 +16,13 @@ def main() -> None:
     match sys.argv[1:]:
         case ["web"]:
             import_without({"rich", "pygments"}, "structlog", "httpx")
-            from app.cli.serve import serve_web
+            from app.cli.web import serve_web
             from app.core.settings import Settings
 
             serve_web(Settings())
         case ["worker", "--processes", "1"]:
             import_without({"rich"}, "structlog")
-            from app.cli.work import work
+            from app.cli.worker import work
 
             sys.exit(work(1))
         case _:

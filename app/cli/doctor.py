@@ -13,15 +13,17 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from rich.console import Console
 
-from app.cli import program
-from app.cli.embedded import NoRedis, server_binary, server_of
-from app.cli.redis_folder import RedisFolder
-from app.cli.running import address_of
-from app.core import engines, keys, s3
+from app.cli import child_command
+from app.cli.embedded_redis import NoRedis, server_binary, server_of
+from app.cli.instance_lock import address_of
+from app.cli.redis_data_folder import RedisFolder
+from app.core import voice_engines
 from app.core.errors import Problem
-from app.core.redis import connect
+from app.core.redis import keys
+from app.core.redis.client import connect
 from app.core.settings import Settings
-from app.core.storage import Storage
+from app.core.storage import s3
+from app.core.storage.object_store import Storage
 
 _OLDEST_REDIS = (6, 2)
 Check = Callable[[Settings], Awaitable[str]]
@@ -115,15 +117,15 @@ async def _key(settings: Settings) -> str:
 
 
 async def _voice(settings: Settings) -> str:
-    if settings.tts_engine not in engines.installed():
+    if settings.tts_engine not in voice_engines.installed():
         raise Wrong(
             f"no engine {settings.tts_engine} is installed here; "
-            f"SMARTVOICE_TTS_ENGINE may be: {engines.listed()}. Install its package, or name another."
+            f"SMARTVOICE_TTS_ENGINE may be: {voice_engines.listed()}. Install its package, or name another."
         )
     if settings.tts_engine == "piper":
         return _piper(settings)
     if settings.tts_engine != "openai":
-        return f"engine {settings.tts_engine}; installed are: {engines.listed()}"
+        return f"engine {settings.tts_engine}; installed are: {voice_engines.listed()}"
     models = f"{settings.tts_base_url}/models"
     key = settings.tts_api_key.get_secret_value()
     try:
@@ -153,7 +155,7 @@ def _piper(settings: Settings) -> str:
 async def _sandbox(settings: Settings) -> str:
     # By name: the web side never imports the workers.
     process = await asyncio.create_subprocess_exec(
-        *program.python("workers.sandbox.examine"), stdout=asyncio.subprocess.PIPE
+        *child_command.python("workers.sandbox.report_layers"), stdout=asyncio.subprocess.PIPE
     )
     printed, _ = await process.communicate()
     said = printed.decode().strip()

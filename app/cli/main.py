@@ -54,7 +54,7 @@ def up(
 @app.command()
 def web(port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None) -> None:
     """Starts the web side alone."""
-    from app.cli.serve import serve_web
+    from app.cli.web import serve_web
 
     serve_web(_settings(port=port))
 
@@ -64,7 +64,7 @@ def worker(
     processes: Annotated[int | None, typer.Option(min=1, help="Worker processes.")] = None,
 ) -> None:
     """Starts workers alone."""
-    from app.cli.work import work
+    from app.cli.worker import work
 
     # Not by their settings: those say how many this machine has, of which a supervisor may start each by itself.
     raise typer.Exit(work(processes or _settings().worker_processes))
@@ -77,8 +77,8 @@ def token(
 ) -> None:
     """Prints a bearer token."""
     from app.auth.accounts import check_name
+    from app.auth.bearer_tokens import Tokens
     from app.auth.keyring import Keyring
-    from app.auth.tokens import Tokens
 
     match = _TTL.fullmatch(ttl)
     if not match:
@@ -102,7 +102,7 @@ PasswordStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the 
 @users.command("add")
 def user_add(name: str, password_stdin: PasswordStdin = False) -> None:
     """Adds a local account; asks for its password."""
-    from app.cli.running import address_of
+    from app.cli.instance_lock import address_of
     from app.cli.users import add
 
     _run(add(_settings(), name, _password(password_stdin)))
@@ -236,7 +236,7 @@ def narrate(
     Without --server it starts a SmartVoice of its own, and stops it at the end. Exit status: 0 all is there, 1 some of
     it failed, 2 it cannot be done as asked, 3 no SmartVoice to be reached or started, 130 Ctrl-C.
     """
-    from app.cli.narrating import run
+    from app.cli.server_connection import run
 
     asked = {"voice": voice, "language": language, "book": book, "chapters": chapters}
     raise typer.Exit(run(manuscript, out, server, token, asked, data_dir, json_lines))
@@ -250,7 +250,7 @@ def watch(
     json_lines: Json = False,
 ) -> None:
     """Prints the live events of whom the token stands for, until Ctrl-C; by default of `admin` on this machine."""
-    from app.cli.narrating import run_watch
+    from app.cli.server_connection import run_watch
 
     raise typer.Exit(run_watch(project or [], server, token, json_lines))
 
@@ -262,7 +262,7 @@ def voices(
     token: Token = None,
 ) -> None:
     """Lists the voices: id, language, name."""
-    from app.cli.narrating import run_voices
+    from app.cli.server_connection import run_voices
 
     raise typer.Exit(run_voices(language, server, token))
 
@@ -283,7 +283,7 @@ def _password(from_stdin: bool) -> str:
 
 def _run(work: Coroutine[Any, Any, T]) -> T:
     """What `work` returns; what is wrong is said."""
-    from app.core.logs import configure_logs
+    from app.core.telemetry.logs import configure_logs
 
     configure_logs()
     try:
@@ -306,7 +306,7 @@ def _kept_keys() -> Path:
 
 def _settings(**given: object) -> Settings:
     """The settings, with what was given on the command line; processes started from here see the same."""
-    from app.cli.settings import fault_of, settings_with
+    from app.cli.command_settings import fault_of, settings_with
 
     try:
         return settings_with(**given)

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app.cli.memory import NOTES, Notes, name_of
-from app.cli.show import Show
-from app.cli.tracker import Tracked, Tracker
+from app.cli.job_tracker import Tracked, Tracker
+from app.cli.narrate_notes import NOTES, Notes, name_of
+from app.cli.progress_display import Show
 from app.client.api import SmartVoice
 from app.client.errors import ApiError, ClientError
 from app.client.events import Event
-from app.core.filenames import safe
 from app.core.models import BookFormat, Chapter, Job
+from app.core.storage.filenames import safe
 
 _CANCEL_SECONDS = 10.0
 _DOWNLOADS = 2

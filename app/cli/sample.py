@@ -7,14 +7,14 @@ from importlib.resources import files
 
 from redis.asyncio import Redis
 
-from app.auth.names import user_id
-from app.core.eventlog import EventLog
-from app.core.jobs import Jobs
-from app.core.messages import Language
-from app.core.projects import Manuscript, Projects
-from app.core.queue import WorkQueue
+from app.auth.user_ids import user_id
+from app.core.eventlog.log import EventLog
+from app.core.jobs.broker import WorkQueue
+from app.core.jobs.progress import Language
+from app.core.jobs.service import Jobs
+from app.core.projects.service import Manuscript, Projects
 from app.core.settings import Settings
-from app.core.storage import Storage
+from app.core.storage.object_store import Storage
 
 _TITLES: dict[Language, str] = {"zh-CN": "守灯人 · The Lamp Keeper", "en": "The Lamp Keeper · 守灯人"}
 

@@ -20,18 +20,18 @@ from redis.exceptions import RedisError
 from rich.console import Console
 
 from app.auth.accounts import check_name
-from app.cli import embedded, orphans, private, program
-from app.cli.own_redis import OwnRedis
-from app.cli.probe import is_ok
-from app.cli.running import Busy, alone
-from app.cli.watching import Watch
+from app.cli import child_command, embedded_redis, file_modes, orphan_reaper
+from app.cli.health_checks import Watch
+from app.cli.health_probe import is_ok
+from app.cli.instance_lock import Busy, alone
+from app.cli.redis_process import OwnRedis
 from app.core.addresses import address_of, bound
+from app.core.aio import end
 from app.core.errors import Problem
-from app.core.exposition import health_of
-from app.core.logs import configure_logs
-from app.core.redis import connect
+from app.core.redis.client import connect
 from app.core.settings import Settings
-from app.core.tasks import end
+from app.core.status.exposition import health_of
+from app.core.telemetry.logs import configure_logs
 
 _STOP_SECONDS = 20.0
 _READY_SECONDS = 60.0
@@ -105,12 +105,12 @@ class Child:
 
     async def start(self) -> None:
         # In a session of its own: Ctrl-C reaches us alone, and we stop things in their order.
-        with private.appended(self.output) if self.output else nullcontext() as output:
+        with file_modes.appended(self.output) if self.output else nullcontext() as output:
             self.process = await asyncio.create_subprocess_exec(
                 *self.command,
                 start_new_session=True,
                 preexec_fn=_die_with_parent,
-                umask=private.UMASK,
+                umask=file_modes.UMASK,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -140,12 +140,12 @@ class Child:
 async def run(settings: Settings, *, user: str, sample: bool) -> int:
     """Runs until Ctrl-C or SIGTERM; the exit status."""
     configure_logs()
-    os.umask(private.UMASK)
+    os.umask(file_modes.UMASK)
     try:
         check_name(user)
         with alone(settings):
             return await _run(settings, user, sample)
-    except (embedded.NoRedis, Problem, Busy) as error:
+    except (embedded_redis.NoRedis, Problem, Busy) as error:
         # What stands in brackets is text, and a path is one to copy.
         console.print(str(error), style="red", markup=False, soft_wrap=True)
         return 1
@@ -168,13 +168,13 @@ class Stack:
         _check_port(settings)
         settings.signing_key()
         await self._start_redis()
-        self._keep(Child("web", program.command("web"), self._output))
+        self._keep(Child("web", child_command.command("web"), self._output))
         for worker in range(1, settings.worker_processes + 1):
-            self._keep(Child(f"worker {worker}", program.command("worker", "--processes", "1"), self._output))
+            self._keep(Child(f"worker {worker}", child_command.command("worker", "--processes", "1"), self._output))
         watch = Watch(settings, [child for child, _ in self._keepers])
         self._watches.append(asyncio.create_task(watch.run()))
         if os.getpid() == _FIRST_PROCESS:
-            self._watches.append(asyncio.create_task(orphans.reap()))
+            self._watches.append(asyncio.create_task(orphan_reaper.reap()))
         return await self.while_kept(_serving(settings))
 
     async def _start_redis(self) -> None:
@@ -292,10 +292,12 @@ async def _serving(settings: Settings) -> bool:
 
 
 async def _welcome(user: str, *, sample: bool) -> int:
-    """The exit status of `app.cli.welcome`, which has said why where it is not 0."""
+    """The exit status of `app.cli.first_start`, which has said why where it is not 0."""
     words = [user, *(["--sample"] if sample else [])]
     process = await asyncio.create_subprocess_exec(
-        *program.python("app.cli.welcome", *words), preexec_fn=_die_with_parent, stdin=asyncio.subprocess.DEVNULL
+        *child_command.python("app.cli.first_start", *words),
+        preexec_fn=_die_with_parent,
+        stdin=asyncio.subprocess.DEVNULL,
     )
     return await process.wait()
 

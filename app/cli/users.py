@@ -8,23 +8,23 @@ from contextlib import asynccontextmanager
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from app.auth import audit
-from app.auth.access import Access
+from app.auth import audit_log
+from app.auth.account_removal import Removal
 from app.auth.accounts import Account, Accounts, check_name
+from app.auth.disabled_users import Access
 from app.auth.keyring import Keyring
-from app.auth.names import is_outsider, user_id
-from app.auth.removal import Removal
 from app.auth.second_factor import SecondFactor
 from app.auth.sessions import Sessions
-from app.cli.running import address_of
+from app.auth.user_ids import is_outsider, user_id
+from app.cli.instance_lock import address_of
 from app.core.errors import Unavailable
-from app.core.eventlog import EventLog
-from app.core.jobs import Jobs
-from app.core.projects import Projects
-from app.core.queue import WorkQueue
-from app.core.redis import connect, prepare
+from app.core.eventlog.log import EventLog
+from app.core.jobs.broker import WorkQueue
+from app.core.jobs.service import Jobs
+from app.core.projects.service import Projects
+from app.core.redis.client import connect, prepare
 from app.core.settings import Settings
-from app.core.storage import Storage
+from app.core.storage.object_store import Storage
 
 
 async def add(settings: Settings, name: str, password: str) -> None:
@@ -137,4 +137,4 @@ def _user(name: str) -> str:
 
 
 def _note(event: str, name: str) -> None:
-    audit.record(event, audit.COMMAND_LINE, user=name)
+    audit_log.record(event, audit_log.COMMAND_LINE, user=name)

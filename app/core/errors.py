@@ -14,7 +14,7 @@ Problem                      something that the one who asked can be told
 ├── TooMany           429    a rate or a quota is spent
 └── Unavailable       503    something that SmartVoice depends on is away: try again
 JobError                     why a job failed, as its `error: {code, message}`
-Refused                      the event log did not take a write (see `app.core.eventlog`)
+Refused                      the event log did not take a write (see `app.core.eventlog.log`)
 """
 
 from __future__ import annotations

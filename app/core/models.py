@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 from pydantic_core import from_json, to_json
 
-from app.core.messages import ASSEMBLY, Language, Progress, Queue
+from app.core.jobs.progress import ASSEMBLY, Language, Progress, Queue
 
 BookFormat = Literal["m4b", "zip"]
 State = Literal["waiting", "active", "completed", "failed", "cancelled"]

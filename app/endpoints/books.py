@@ -9,15 +9,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.auth.identity import identity_of
-from app.core import storage
 from app.core.errors import Conflict, NotFound
-from app.core.jobs import Order
-from app.core.messages import ASSEMBLY, Language
+from app.core.jobs.progress import ASSEMBLY, Language
+from app.core.jobs.service import Order
 from app.core.models import BookFormat, Chapter, Job
-from app.endpoints import files
-from app.endpoints.body import Body, read_json
+from app.core.storage import object_store
+from app.endpoints import file_responses
 from app.endpoints.idempotency import id_of, once
-from app.endpoints.replies import reply
+from app.endpoints.request_body import Body, read_json
+from app.endpoints.responses import reply
 from app.openapi.operation import Answer, Operation, Operations, Parameter
 from app.openapi.parameters import IDEMPOTENCY_KEY, RETRY_AFTER, location
 from app.state import State
@@ -73,7 +73,7 @@ async def _book(request: Request[State], format: BookFormat) -> Response:
         raise NotFound("There is no such book.")
     project = await request.state["projects"].get(user, name.partition("-")[0])
     more = {"Content-Disposition": disposition(f"{project.title}.{format}")}
-    return await files.send(request, storage.book_path(user, name, format), _KINDS[format], more)
+    return await file_responses.send(request, object_store.book_path(user, name, format), _KINDS[format], more)
 
 
 def disposition(filename: str) -> str:
@@ -114,6 +114,6 @@ OPERATIONS: Operations = {
             429: ["too_many_jobs"],
         },
     ),
-    m4b: files.described("The book with chapter marks", _KINDS["m4b"], headers=(_DISPOSITION,)),
-    zip: files.described("The book as mp3s in folders", _KINDS["zip"], headers=(_DISPOSITION,)),
+    m4b: file_responses.described("The book with chapter marks", _KINDS["m4b"], headers=(_DISPOSITION,)),
+    zip: file_responses.described("The book as mp3s in folders", _KINDS["zip"], headers=(_DISPOSITION,)),
 }

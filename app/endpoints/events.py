@@ -16,20 +16,20 @@ from starlette.types import Receive, Scope, Send
 
 from app.auth.credential import Identity
 from app.auth.identity import identity_of
-from app.core.cursor import Cursor, parse
 from app.core.errors import BadRequest, NotFound, TooMany
-from app.core.metrics import COUNTS
+from app.core.eventlog.cursor import Cursor, parse
+from app.core.telemetry.metrics import COUNTS
 from app.endpoints.status import check_admin
-from app.events.admission import admit, admitted
-from app.events.frames import HEADERS
-from app.events.longpoll import answer, poll
-from app.events.schemas import POLLED, STREAMED
-from app.events.sse import Stream
-from app.observed import REQUEST_ID
+from app.middleware.request_metrics import REQUEST_ID
 from app.openapi.operation import JSON, STREAM, Answer, Operation, Operations, Parameter, Setting
 from app.openapi.parameters import CURSOR, CURSOR_OR_NONE, ID
-from app.server.handover import connection_of
+from app.server.detach import connection_of
 from app.state import State
+from app.streaming.admission import admit, admitted
+from app.streaming.longpoll import answer, poll
+from app.streaming.schemas import POLLED, STREAMED
+from app.streaming.sse import Stream
+from app.streaming.wire import HEADERS
 
 _WAIT_SECONDS = 25.0
 _NUMBER = re.compile(r"[0-9]{1,20}(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,3})?")

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from app.core.errors import Unavailable
 from app.core.models import Model
-from app.endpoints.replies import reply
+from app.endpoints.responses import reply
 from app.openapi.operation import Answer, Operation, Operations
 from app.openapi.problems import REDIS
 from app.state import State

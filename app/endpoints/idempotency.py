@@ -13,9 +13,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.auth.identity import identity_of
-from app.core import keys
-from app.core.answers import Answered
 from app.core.errors import BadRequest
+from app.core.redis import keys
+from app.core.redis.idempotency import Answered
 from app.state import State
 
 _KEY = re.compile(r"[!-~]([ -~]{0,253}[!-~])?")

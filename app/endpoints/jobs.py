@@ -13,12 +13,12 @@ from app.auth.identity import identity_of
 from app.core.errors import TooMany, Unavailable
 from app.core.etags import is_known
 from app.core.models import Job
-from app.endpoints.replies import reply
-from app.events.admission import admitted
-from app.events.reader import Gone
+from app.endpoints.responses import reply
 from app.openapi.operation import Answer, Operation, Operations, Parameter
 from app.openapi.parameters import ETAG, IF_NONE_MATCH, RETRY_AFTER
 from app.state import State
+from app.streaming.admission import admitted
+from app.streaming.reader import Gone
 
 _WAIT = re.compile(r"(?:^|,)\s*wait\s*=\s*\"?([0-9]{1,6})\"?\s*(?:,|;|$)")
 _RETRY_SECONDS = {"waiting": 2, "active": 1}

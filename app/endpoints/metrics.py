@@ -8,8 +8,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.core.errors import Forbidden, Unauthenticated
-from app.core.exposition import CONTENT_TYPE
 from app.core.hostnames import host_of, is_loopback
+from app.core.status.exposition import CONTENT_TYPE
 from app.openapi.operation import Answer, Operation, Operations
 from app.state import State
 

@@ -10,14 +10,14 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from app.auth import audit, cookies, oidc, site
+from app.auth import audit_log, cookies, oidc, site_urls
 from app.auth.oidc import Begun, Person, Provider
-from app.auth.seal import seal, unseal
+from app.auth.sealed_box import seal, unseal
 from app.auth.signin import Caller
 from app.core.errors import Forbidden, NotFound, Problem
 from app.core.models import Model
-from app.endpoints.browser import begin_session
-from app.endpoints.replies import reply
+from app.endpoints.browser_session import begin_session
+from app.endpoints.responses import reply
 from app.openapi.operation import Answer, Operation, Operations, Parameter
 from app.openapi.parameters import location
 from app.openapi.problems import REDIS
@@ -56,7 +56,7 @@ def _for_people(endpoint: Endpoint) -> Endpoint:
     @wraps(endpoint)
     async def told(request: Request[State]) -> Response:
         try:
-            site.check_query(request)
+            site_urls.check_query(request)
             return await endpoint(request)
         except Problem as problem:
             if request.state["provider"] is None or "text/html" not in request.headers.get("accept", ""):
@@ -70,10 +70,10 @@ def _for_people(endpoint: Endpoint) -> Endpoint:
 async def login(request: Request[State]) -> Response:
     """Sends the browser to the provider; `?next=` is where it goes afterwards, a path of this site."""
     provider = _provider(request)
-    await request.state["sign_in"].at_provider(Caller(audit.address_of(request), None))
+    await request.state["sign_in"].at_provider(Caller(audit_log.address_of(request), None))
     browser = cookies.read(request, _COOKIE) or secrets.token_urlsafe(24)
-    target = site.path_on_site(request.query_params.get("next"))
-    address = await provider.begin(Begun(browser, f"{site.origin(request)}/auth/oidc/callback", target))
+    target = site_urls.path_on_site(request.query_params.get("next"))
+    address = await provider.begin(Begun(browser, f"{site_urls.origin(request)}/auth/oidc/callback", target))
     response = RedirectResponse(address, 302, headers={"Cache-Control": "no-store"})
     cookies.put(request, response, _COOKIE, browser, oidc.SECONDS)
     return response
@@ -82,14 +82,14 @@ async def login(request: Request[State]) -> Response:
 @_for_people
 async def callback(request: Request[State]) -> Response:
     """Takes the browser back from the provider, and signs it in."""
-    provider, address = _provider(request), audit.address_of(request)
+    provider, address = _provider(request), audit_log.address_of(request)
     try:
         person = await provider.finish(dict(request.query_params), cookies.read(request, _COOKIE))
         await request.state["access"].let_in(person.user)
     except Problem as problem:
-        audit.record("sign_in_refused", address, reason=problem.code)
+        audit_log.record("sign_in_refused", address, reason=problem.code)
         raise
-    audit.record("signed_in", address, user=person.user, reason="oidc")
+    audit_log.record("signed_in", address, user=person.user, reason="oidc")
     return await _signed_in(request, person)
 
 
@@ -102,9 +102,9 @@ async def logout(request: Request[State]) -> Response:
     cookie, target = cookies.read(request, cookies.SESSION), None
     session = await request.state["sessions"].end(cookie) if cookie else None
     if cookie and session:
-        audit.record("signed_out", audit.address_of(request), user=session.user, reason="oidc")
+        audit_log.record("signed_out", audit_log.address_of(request), user=session.user, reason="oidc")
         hint = unseal(cookie, session.hint)
-        target = await provider.farewell(hint, f"{site.origin(request)}/signin") if hint else None
+        target = await provider.farewell(hint, f"{site_urls.origin(request)}/signin") if hint else None
     response = RedirectResponse(target or "/signin", 303, headers={"Cache-Control": "no-store"})
     cookies.clear(request, response, cookies.SESSION)
     return response

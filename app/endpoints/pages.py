@@ -7,7 +7,7 @@ from pathlib import Path
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.endpoints.static import own_file
+from app.endpoints.static_files import own_file
 from app.state import State
 
 STATIC = Path(__file__).parents[2] / "static"

@@ -17,24 +17,25 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from app.auth.identity import identity_of
-from app.core import archive, markup, storage, text
-from app.core.books import Book
 from app.core.errors import NotFound, TooLarge, Unprocessable
 from app.core.etags import is_known
-from app.core.formats import FORMATS, HEAD_BYTES, format_of
-from app.core.lengths import MAX_RESPELLING, MAX_TERM, MAX_TITLE, MAX_VOICE
-from app.core.messages import Language
+from app.core.jobs.progress import Language
+from app.core.manuscripts import archive, markup, text
+from app.core.manuscripts.formats import FORMATS, HEAD_BYTES, format_of
 from app.core.models import MANUSCRIPT, VOICE_ID, Chapter, Job, Model, Project, compact
-from app.core.projects import Manuscript
+from app.core.projects.books import Book
+from app.core.projects.service import Manuscript
+from app.core.projects.text_lengths import MAX_RESPELLING, MAX_TERM, MAX_TITLE, MAX_VOICE
 from app.core.settings import Settings
-from app.endpoints.body import Body, absent, check, cleaned, kind_of, read_form, read_json
-from app.endpoints.form import Form
-from app.endpoints.project_parts import document, project_list, project_snapshot
-from app.endpoints.replies import NO_STORE, reply
+from app.core.storage import object_store
+from app.endpoints.json_stream import in_parts
+from app.endpoints.multipart_form import Form
+from app.endpoints.project_stream import document, project_list, project_snapshot
+from app.endpoints.request_body import Body, absent, check, cleaned, kind_of, read_form, read_json
+from app.endpoints.responses import NO_STORE, reply
 from app.openapi.operation import FORM, JSON, Answer, JsonSchema, Operation, Operations
 from app.openapi.parameters import ETAG, IF_NONE_MATCH, location
 from app.state import State
-from app.streamed import in_parts
 
 # Neither white space nor a control character, whosever idea of white space it is.
 _VISIBLE = r"[^\s\u0000-\u001f\u0085\ufeff]"
@@ -53,7 +54,7 @@ Title = Annotated[
     Field(json_schema_extra={"pattern": _VISIBLE}),
 ]
 Text = Annotated[str, StringConstraints(min_length=1), Field(json_schema_extra={"pattern": r"[\p{L}\p{N}]"})]
-"""Something to read aloud: a letter or a digit. What has none is refused by `app.core.text`, as it is in files."""
+"""Something to read aloud: a letter or a digit. `app.core.manuscripts.text` refuses what has none, as in files."""
 Voice = Annotated[str, StringConstraints(min_length=1, max_length=MAX_VOICE, pattern=rf"^{VOICE_ID}$")]
 
 _UNTITLED: dict[Language, str] = {"zh-CN": "未命名", "en": "Untitled"}
@@ -187,7 +188,7 @@ async def cover(request: Request[State]) -> Response:
     project = await request.state["projects"].get(user, id)
     if project.cover_type not in COVERS:
         raise NotFound("The project has no cover.")
-    path = storage.cover_path(user, id)
+    path = object_store.cover_path(user, id)
     size, version = await request.state["storage"].size(path)
     etag = request.state["etags"].of(version)
     headers = {"Cache-Control": "private, max-age=3600", "ETag": etag, "Vary": "Authorization, Cookie"}

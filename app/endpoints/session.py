@@ -6,13 +6,13 @@ from pydantic import ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.auth import audit, cookies
+from app.auth import audit_log, cookies
 from app.auth.identity import check_origin, identity_of
 from app.core.errors import Unprocessable
 from app.core.models import Model
-from app.endpoints.body import Body, absent, read_json
-from app.endpoints.browser import begin_session, caller_of, remember
-from app.endpoints.replies import reply
+from app.endpoints.browser_session import begin_session, caller_of, remember
+from app.endpoints.request_body import Body, absent, read_json
+from app.endpoints.responses import reply
 from app.openapi.operation import Answer, Operation, Operations, Parameter
 from app.openapi.problems import REDIS
 from app.state import State
@@ -61,7 +61,7 @@ async def sign_out(request: Request[State]) -> Response:
     if cookie := cookies.read(request, cookies.SESSION):
         session = await request.state["sessions"].end(cookie)
         cookies.clear(request, response, cookies.SESSION)
-        audit.record("signed_out", audit.address_of(request), user=session.user if session else None)
+        audit_log.record("signed_out", audit_log.address_of(request), user=session.user if session else None)
     return response
 
 

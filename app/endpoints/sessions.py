@@ -7,11 +7,11 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.auth import audit, cookies
+from app.auth import audit_log, cookies
 from app.auth.identity import identity_of
 from app.auth.sessions import Session
 from app.core.models import Model, moment
-from app.endpoints.replies import reply
+from app.endpoints.responses import reply
 from app.openapi.operation import Answer, Operation, Operations
 from app.state import State
 
@@ -48,7 +48,7 @@ async def end(request: Request[State]) -> Response:
     ended = await request.state["sessions"].end_one(identity.user, request.path_params["session"])
     if ended.digest == identity.credential.session:
         cookies.clear(request, response, cookies.SESSION)
-    audit.record("signed_out", audit.address_of(request), user=identity.user, reason="session_ended")
+    audit_log.record("signed_out", audit_log.address_of(request), user=identity.user, reason="session_ended")
     return response
 
 
@@ -56,7 +56,7 @@ async def end_others(request: Request[State]) -> Response:
     """Signs all of one's other browsers out, and ends their streams: 204."""
     identity = identity_of(request)
     if await request.state["sessions"].end_others(identity.user, identity.credential.session):
-        audit.record("signed_out", audit.address_of(request), user=identity.user, reason="other_sessions_ended")
+        audit_log.record("signed_out", audit_log.address_of(request), user=identity.user, reason="other_sessions_ended")
     return Response(status_code=204)
 
 

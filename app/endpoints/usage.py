@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from app.auth.identity import identity_of
 from app.core.models import Model
-from app.endpoints.replies import reply
+from app.endpoints.responses import reply
 from app.endpoints.status import check_admin
 from app.openapi.operation import Answer, Operation, Operations, Parameter
 from app.state import State

@@ -7,10 +7,10 @@ import json
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.core import keys
 from app.core.errors import Unavailable
 from app.core.models import Model
-from app.endpoints.replies import reply
+from app.core.redis import keys
+from app.endpoints.responses import reply
 from app.openapi.operation import Answer, Operation, Operations
 from app.state import State
 

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from app.core.errors import Problem as Raised
-from app.hosts import OPEN_PATHS
+from app.middleware.allowed_hosts import OPEN_PATHS
 from app.openapi.operation import FORM, JSON, PROBLEM, Operation, media
 from app.openapi.parameters import RETRY_AFTER
 from app.routing import Guarded

@@ -20,9 +20,9 @@ from uvicorn.server import ServerState
 
 from app.core.addresses import plain
 from app.core.models import compact
-from app.headers import FOR_REFUSALS
+from app.middleware.security_headers import FOR_REFUSALS
 from app.server.connections import ConnectionLimits, Connections
-from app.server.handover import EXTENSION, StreamProtocol
+from app.server.detach import EXTENSION, StreamProtocol
 from app.server.transports import HeadBuffer, Unchunked
 
 _BUFFER_BYTES = 8 * 1024
@@ -91,7 +91,7 @@ class ProtocolFactory:
 
 
 class Protocol(HttpToolsProtocol):
-    """Offers the ASGI extension `app.server.handover.EXTENSION` with each request.
+    """Offers the ASGI extension `app.server.detach.EXTENSION` with each request.
 
     Requests are read strictly (RFC 9112). Nothing is read after a message that was refused; what was wholly understood
     before it is answered, then the connection closes.

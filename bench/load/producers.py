@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Protocol, cast
 
-from app.core.eventlog import Event, EventLog, Write
+from app.core.eventlog.log import Event, EventLog, Write
 from bench.payload import Template, microseconds, text
 
 _PATIENCE_SECONDS = 30.0

@@ -17,7 +17,7 @@ import espeakng_loader
 from workers.audio.encode import SoundWriter, Tags
 from workers.speech.engine import Pcm
 from workers.speech.segments import segments
-from workers.voice.espeak import open_speaker
+from workers.voice.espeak_library import open_speaker
 
 _VOICE = "en-us"
 _MAX_CHARACTERS = 1800

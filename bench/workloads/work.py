@@ -17,14 +17,14 @@ from dramatiq.brokers.redis import RedisBroker
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
-from app.core.eventlog import EventLog
-from app.core.jobs import Jobs, Order
-from app.core.messages import NARRATION, Language
-from app.core.projects import Manuscript, Projects
-from app.core.queue import WorkQueue
-from app.core.redis import connect
+from app.core.eventlog.log import EventLog
+from app.core.jobs.broker import WorkQueue
+from app.core.jobs.progress import NARRATION, Language
+from app.core.jobs.service import Jobs, Order
+from app.core.projects.service import Manuscript, Projects
+from app.core.redis.client import connect
 from app.core.settings import Settings
-from app.core.storage import Storage
+from app.core.storage.object_store import Storage
 from bench import install
 from bench.measure import Row, folder_of, spending
 from bench.process import ALL_CORES, LOAD_CORE, SERVER_CORE, Process

@@ -12,10 +12,10 @@ from structlog.testing import capture_logs
 from app.auth.keyring import Keyring
 from app.auth.second_factor import RECOVERY_CODES, SecondFactor
 from app.auth.signin import SignIn
-from app.auth.throttle import CODE
-from app.core import keys
+from app.auth.signin_throttle import CODE
 from app.core.errors import Problem
 from app.core.keyfile import remove, rotate
+from app.core.redis import keys
 from app.core.settings import Settings
 from tests.auth.test_signin import PASSWORD, QuickAccounts, accounts, factor, sign_in
 from tests.auth.test_signin import tried as tried_without

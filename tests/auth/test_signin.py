@@ -8,16 +8,16 @@ import pytest
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
-from app.auth.access import Access
 from app.auth.accounts import Accounts
-from app.auth.devices import Devices
+from app.auth.disabled_users import Access
 from app.auth.keyring import Keyring
+from app.auth.known_devices import Devices
 from app.auth.second_factor import SecondFactor
 from app.auth.sessions import Sessions
 from app.auth.signin import Caller, SignIn
-from app.auth.throttle import ACCOUNT, ACCOUNT_AND_ADDRESS, ADDRESS, Rate, Throttle, network
-from app.core import keys
+from app.auth.signin_throttle import ACCOUNT, ACCOUNT_AND_ADDRESS, ADDRESS, Rate, Throttle, network
 from app.core.errors import Problem, TooMany, Unauthenticated, Unavailable
+from app.core.redis import keys
 from app.core.settings import Settings
 from tests.support import until
 
@@ -120,7 +120,7 @@ async def test_who_succeeds_is_never_too_many(sign_in: SignIn, redis: Redis) -> 
 
 
 async def test_attempt_comes_back_with_time(redis: Redis, monkeypatch: pytest.MonkeyPatch, sign_in: SignIn) -> None:
-    monkeypatch.setattr("app.auth.throttle.ACCOUNT_AND_ADDRESS", Rate(2, 0.05))
+    monkeypatch.setattr("app.auth.signin_throttle.ACCOUNT_AND_ADDRESS", Rate(2, 0.05))
     for _ in range(5):
         await tried(sign_in, "alice", "192.0.2.1")
     pair = keys.throttle("pair", "192.0.2.1 alice")

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from app.core import keys
-from app.core.cursor import Cursor
-from app.core.eventlog import EventLog
-from app.core.redis import connect
+from app.core.eventlog.cursor import Cursor
+from app.core.eventlog.log import EventLog
+from app.core.redis import keys
+from app.core.redis.client import connect
 from app.core.settings import Settings
 from bench.load.producers import command
 from bench.load.readers import Opening, Reader, Tally, text_frame

@@ -12,9 +12,9 @@ import httpx
 from playwright.async_api import BrowserContext
 
 from app.auth.sessions import Sessions
-from app.cli import embedded
-from app.core.messages import Language
-from app.core.redis import connect
+from app.cli import embedded_redis
+from app.core.jobs.progress import Language
+from app.core.redis.client import connect
 from app.core.settings import Settings
 from tests.manuscripts.books import BOOKS
 from tests.stack import Stack, running
@@ -111,7 +111,7 @@ class Place:
 
 async def sign_in(context: BrowserContext, stack: Stack, user: str) -> None:
     """Makes the browser that of somebody with an account, without the trouble of one."""
-    settings = Settings(redis_url=f"unix://{embedded.socket_of(stack.folder)}", data_dir=stack.folder)
+    settings = Settings(redis_url=f"unix://{embedded_redis.socket_of(stack.folder)}", data_dir=stack.folder)
     async with connect(settings.redis) as redis:
         link = await Sessions(redis, settings).link(user)
     answer = await context.request.post(f"{stack.address}/api/session", data={"link": link})

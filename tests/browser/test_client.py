@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext
 
-from app.auth.tokens import Tokens
+from app.auth.bearer_tokens import Tokens
 from tests.browser.world import LONG_SECONDS, USER, World, world_of
 from tests.support import until
 

@@ -13,9 +13,9 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext
 
-from app.core import keys
+from app.core.redis import keys
 from tests.browser.world import USER, Watcher, World, world_of
-from tests.measured import Measured
+from tests.measurements import Measured
 from tests.support import until
 
 _SET_BACK = "() => { const day = Date.now; Date.now = () => day() - 3_600_000; }"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from playwright.async_api import Page
 
-from app.cli import embedded
-from app.core.eventlog import EventLog
-from app.core.jobs import Jobs
-from app.core.redis import connect
+from app.cli import embedded_redis
+from app.core.eventlog.log import EventLog
+from app.core.jobs.service import Jobs
+from app.core.redis.client import connect
 from app.core.settings import Settings
-from tests.events.test_foreign_clients import NASTY, USER, said, say
 from tests.stack import Stack
+from tests.streaming.test_foreign_clients import NASTY, USER, said, say
 from tests.support import NoHands
 
 OPEN = """
@@ -33,7 +33,7 @@ async def test_eventsource_of_chromium_gets_every_text_as_it_was_said(page: Page
     entry = {"username": USER, "password": "correct horse battery"}
     assert (await page.request.post("/api/session", data=entry)).ok
     await page.evaluate(OPEN)
-    settings = Settings(redis_url=f"unix://{embedded.socket_of(stack.folder)}", data_dir=stack.folder)
+    settings = Settings(redis_url=f"unix://{embedded_redis.socket_of(stack.folder)}", data_dir=stack.folder)
     async with connect(settings.redis) as redis:
         await say(Jobs(redis, EventLog(redis, settings), settings, NoHands()), redis, NASTY)
     await page.wait_for_function(ALL, arg=len(NASTY))

@@ -11,11 +11,11 @@ from zipfile import ZipFile
 
 from playwright.async_api import BrowserContext, Page, expect
 
-from app.cli import embedded
-from app.core.eventlog import EventLog
-from app.core.jobs import Claim, Jobs, Order
-from app.core.messages import ASSEMBLY, progress
-from app.core.redis import connect
+from app.cli import embedded_redis
+from app.core.eventlog.log import EventLog
+from app.core.jobs.progress import ASSEMBLY, progress
+from app.core.jobs.service import Claim, Jobs, Order
+from app.core.redis.client import connect
 from app.core.settings import Settings
 from tests.browser.visitor import paste, tab_to, visit
 from tests.stack import Stack
@@ -81,7 +81,7 @@ async def test_book_is_made_of_what_there_is_and_again_when_that_changes(
 @asynccontextmanager
 async def hands_on(stack: Stack) -> AsyncIterator[Jobs]:
     """The jobs of a running stack, for who does a worker's part."""
-    settings = Settings(redis_url=f"unix://{embedded.socket_of(stack.folder)}", data_dir=stack.folder)
+    settings = Settings(redis_url=f"unix://{embedded_redis.socket_of(stack.folder)}", data_dir=stack.folder)
     async with connect(settings.redis) as redis:
         yield Jobs(redis, EventLog(redis, settings), settings, NoHands())
 

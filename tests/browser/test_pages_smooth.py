@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import BrowserContext, Page, expect
 
 from tests.browser.visitor import visit
-from tests.measured import Measured
+from tests.measurements import Measured
 from tests.stack import Stack
 
 CHAPTERS = 300

@@ -9,7 +9,7 @@ from typing import Any
 from playwright.async_api import BrowserContext, Page, expect
 
 from tests.browser.visitor import paste, visit
-from tests.measured import Measured
+from tests.measurements import Measured
 from tests.stack import Stack
 
 ROOT = Path(__file__).parents[2]

@@ -10,7 +10,7 @@ from playwright.async_api import Browser
 
 from tests.browser.nginx import CUT_SECONDS, RIGHT, WRONG, nginx_before
 from tests.browser.world import world_of
-from tests.measured import Measured
+from tests.measurements import Measured
 
 
 @pytest.mark.parametrize("manner", WRONG)

@@ -14,7 +14,7 @@ from playwright.async_api import Browser, BrowserContext, Page, Route
 from redis.asyncio import Redis
 
 from app.auth.sessions import Sessions
-from app.core import keys
+from app.core.redis import keys
 from tests import reducer
 from tests.faults.publisher import Publisher
 from tests.faults.rig import Rig, Web, rigged

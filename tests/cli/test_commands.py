@@ -16,7 +16,7 @@ import pytest
 
 from tests.stack import Stack, alive, command_of, environment, free_port, running
 from tests.tts_server import TtsServer
-from tests.workers.piper_voice import make_voice
+from tests.workers.engines.piper_voice import make_voice
 
 
 def smartvoice(*words: str, folder: Path, **settings: str) -> subprocess.CompletedProcess[str]:

@@ -15,7 +15,7 @@ import pytest
 from app.client.backoff import Backoff
 from app.client.errors import ApiError
 from app.client.events import Event, Follower, Timings
-from app.core import keys
+from app.core.redis import keys
 from tests.browser.world import USER, World, world_of
 from tests.support import until
 

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from app.cli.command_settings import fault_of
+from app.cli.instance_lock import Busy, alone
 from app.cli.main import app as cli
-from app.cli.running import Busy, alone
-from app.cli.settings import fault_of
 from app.core.settings import Settings
-from workers.speech.engines import engine_of
-from workers.speech.openai import OpenAi, Service
+from workers.engines.openai import OpenAi, Service
+from workers.engines.registry import engine_of
 
 URL = "http://127.0.0.1:8880"
 SECRET = "sk-0123456789"

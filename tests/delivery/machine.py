@@ -15,14 +15,14 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from app.core import keys
-from app.core.cursor import Cursor, parse
 from app.core.errors import Refused
-from app.core.eventlog import Entry
-from app.core.jobs import Claim, Order
-from app.core.messages import NARRATION, PARSING, progress
+from app.core.eventlog.cursor import Cursor, parse
+from app.core.eventlog.log import Entry
+from app.core.jobs.progress import NARRATION, PARSING, progress
+from app.core.jobs.service import Claim, Order
 from app.core.models import Job, compact
-from app.core.projects import Manuscript, ParsedChapter
+from app.core.projects.service import Manuscript, ParsedChapter
+from app.core.redis import keys
 from tests import reducer
 from tests.delivery.readers import NOWHERE, Form, Losses, Reader, jobs_of, short
 from tests.delivery.world import World

@@ -9,8 +9,8 @@ from typing import Any, Literal
 import httpx
 from httpx_sse import aconnect_sse
 
-from app.core.cursor import Cursor, parse
-from app.core.eventlog import Entry
+from app.core.eventlog.cursor import Cursor, parse
+from app.core.eventlog.log import Entry
 from tests import reducer
 from tests.delivery.world import World
 

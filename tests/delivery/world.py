@@ -15,14 +15,14 @@ import httpx
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from app.auth.tokens import Tokens
-from app.cli import embedded
-from app.core.eventlog import EventLog
-from app.core.jobs import Jobs
-from app.core.projects import Projects
-from app.core.redis import connect
+from app.auth.bearer_tokens import Tokens
+from app.cli import embedded_redis
+from app.core.eventlog.log import EventLog
+from app.core.jobs.service import Jobs
+from app.core.projects.service import Projects
+from app.core.redis.client import connect
 from app.core.settings import Settings
-from app.core.storage import Storage
+from app.core.storage.object_store import Storage
 from tests import redis_servers
 from tests.stack import environment, free_port
 from tests.support import PATIENCE_SECONDS, NoHands, until
@@ -48,7 +48,7 @@ class World:
         self._webs = [self._start_web(0), self._start_web(1)]
         self.settings = Settings(
             data_dir=folder,
-            redis_url=f"unix://{embedded.socket_of(folder)}",
+            redis_url=f"unix://{embedded_redis.socket_of(folder)}",
             lease_seconds=600,
             max_losses=1000,
             secret_key=SECRET,

@@ -25,7 +25,7 @@ from redis.backoff import ConstantBackoff
 from redis.exceptions import AuthenticationError, ConnectionError
 from redis.retry import Retry
 
-from app.cli import embedded
+from app.cli import embedded_redis
 from app.core.settings import Settings
 from tests.deploy.proxies import DEPLOY
 from tests.faults.rig import Process, Web, rigged
@@ -272,7 +272,7 @@ def test_services_are_bounded_and_apart(compose: dict[str, Any]) -> None:
 def test_redis_of_the_compose_file_asks_for_its_password(compose: dict[str, Any], tmp_path: Path) -> None:
     """Its command is run with the Redis of this machine, on a port and in a folder of the test's."""
     shell, option, line = compose["services"]["redis"]["command"]
-    binary, port = embedded.server_binary(), free_port()
+    binary, port = embedded_redis.server_binary(), free_port()
     line = line.replace("$$", "$").replace("redis-server -", f"{binary} -").replace("dir /data", f"dir {tmp_path}")
     line = line.replace("\nEND", f"\nport {port}\nbind 127.0.0.1\nEND").replace("/run/password", str(tmp_path))
     (tmp_path / "password").write_text("letters4digits")

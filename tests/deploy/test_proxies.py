@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
-from app.core import keys
-from app.core.storage import Storage, audio_path
+from app.core.redis import keys
+from app.core.storage.object_store import Storage, audio_path
 from tests.deploy.proxies import Proxy, placed_before
 from tests.faults.rig import Rig, Web, rigged
 from tests.support import Client, until

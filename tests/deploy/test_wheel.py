@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import hostile
+from tests import hostile_folder
 from tests.e2e.sample import narrate_sample
 from tests.stack import environment, started
 
@@ -60,14 +60,14 @@ def test_wheel_has_one_name_and_all_files(wheel: Path) -> None:
 @pytest.mark.timeout(240)
 async def test_it_runs_from_a_hostile_folder_beside_packages_of_the_same_names(smartvoice: Path) -> None:
     folder = Path(tempfile.mkdtemp(prefix="sv-"))
-    hostile.fill(folder)
+    hostile_folder.fill(folder)
     with started([str(smartvoice)], folder, {"PYTHONPATH": ""}) as stack:
         await narrate_sample(stack)
         doctor = subprocess.run(
             [smartvoice, "doctor"], cwd=folder, env=stack.environment, capture_output=True, text=True
         )
         printed = (folder / "up.log").read_text()
-        found = hostile.ran(folder)
+        found = hostile_folder.ran(folder)
     assert doctor.returncode == 0, doctor.stdout
     assert not found
     assert "starting it again" not in printed

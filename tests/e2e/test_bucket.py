@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.door import Door
+from tests.gated_server import Door
 from tests.s3 import S3Server
 from tests.stack import Stack, running
 from tests.support import Client, until

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import hostile
+from tests import hostile_folder
 from tests.e2e.sample import narrate_sample
 from tests.stack import Stack, command_of, environment, started
 from tests.support import until
@@ -38,7 +38,7 @@ async def test_none_of_its_files_is_run(smartvoice: list[str]) -> None:
     folder = Path(tempfile.mkdtemp(prefix="sv-"))
     # With an empty part in PYTHONPATH Python looks into the current folder first, even for its own library. What it
     # imports so before any line of ours is beyond us.
-    hostile.fill(folder, without=hostile.loaded_by_python())
+    hostile_folder.fill(folder, without=hostile_folder.loaded_by_python())
     settings = {"PYTHONPATH": f"{os.pathsep}{ROOT}", "SMARTVOICE_WEB_PROCESSES": "2"}
     with started(smartvoice, folder, settings) as stack:
         await narrate_sample(stack)
@@ -47,7 +47,7 @@ async def test_none_of_its_files_is_run(smartvoice: list[str]) -> None:
         doctor = subprocess.run([*smartvoice, "doctor"], cwd=folder, env=stack.environment, capture_output=True)
         assert doctor.returncode == 0, doctor.stdout
         printed = (folder / "up.log").read_text()
-        found = hostile.ran(folder)
+        found = hostile_folder.ran(folder)
     assert not found
     assert "starting it again" not in printed
 
@@ -80,14 +80,14 @@ async def _more_workers(stack: Stack, smartvoice: list[str], folder: Path) -> No
 def test_command_runs_none_of_its_files(smartvoice: list[str], tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
-    hostile.fill(folder)
+    hostile_folder.fill(folder)
     done = subprocess.run(
         [*smartvoice, "token", "alice"],
         cwd=folder,
         env=environment({"PYTHONPATH": str(ROOT), "SMARTVOICE_SECRET_KEY": "k" * 32}),
         capture_output=True,
     )
-    assert (done.returncode, hostile.ran(folder)) == (0, "")
+    assert (done.returncode, hostile_folder.ran(folder)) == (0, "")
     # What is looked for would be seen.
     subprocess.run([sys.executable, "-m", "app.cli"], cwd=folder, capture_output=True)
-    assert hostile.ran(folder)
+    assert hostile_folder.ran(folder)

@@ -14,11 +14,11 @@ import httpx
 import pytest
 from httpx_sse import ServerSentEvent
 
-from app.core.capacity import Capacity
-from app.core.messages import NARRATION, STAGES
-from app.core.redis import connect
+from app.core.jobs.capacity import Capacity
+from app.core.jobs.progress import NARRATION, STAGES
+from app.core.redis.client import connect
 from app.core.settings import Settings
-from tests import bombs
+from tests import harmful_files
 from tests.stack import Stack, alive, command_of
 from tests.support import Client, data, until
 
@@ -168,7 +168,7 @@ async def test_book_of_another_format_is_read(alice: Client) -> None:
 
 
 async def test_file_that_turns_out_broken_fails_with_its_reason(alice: Client) -> None:
-    broken = bombs.archive({**bombs.docx(), "word/document.xml": b"<nonsense"})
+    broken = harmful_files.archive({**harmful_files.docx(), "word/document.xml": b"<nonsense"})
     answer = await alice.http.post("/api/projects", files={"file": ("book.docx", broken)})
     created = answer.json()
     await until(lambda: _state(alice, created["job"]["id"], "failed"))

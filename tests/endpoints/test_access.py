@@ -12,15 +12,15 @@ from joserfc.jwk import OctKey
 from redis.asyncio import Redis
 from starlette.routing import Route
 
-from app.auth.access import Access
+from app.auth.bearer_tokens import Tokens
 from app.auth.cookies import SESSION
+from app.auth.disabled_users import Access
 from app.auth.sessions import Sessions
-from app.auth.tokens import Tokens
-from app.core import keys
-from app.core.jobs import Jobs
-from app.core.projects import audio_record
+from app.core.jobs.service import Jobs
+from app.core.projects.service import audio_record
+from app.core.redis import keys
 from app.core.settings import Settings
-from app.core.storage import Storage, audio_path, book_path, cover_path, report_path
+from app.core.storage.object_store import Storage, audio_path, book_path, cover_path, report_path
 from app.routes import PRIVATE, ROUTES
 from tests.support import Client, HandWorker
 

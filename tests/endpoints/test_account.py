@@ -13,9 +13,9 @@ from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
 from app.auth.accounts import Accounts
+from app.auth.bearer_tokens import Tokens
 from app.auth.cookies import SESSION
 from app.auth.sessions import Sessions
-from app.auth.tokens import Tokens
 from app.cli import users
 from app.core.settings import Settings
 from tests.conftest import serve

@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 import pytest
 from redis.asyncio import Redis
 
-from app.core import keys
+from app.core.redis import keys
 from app.core.settings import Settings
-from tests import bombs
+from tests import harmful_files
 from tests.support import Client
 
 
@@ -29,9 +29,11 @@ def file(name: str, content: bytes) -> dict[str, Any]:
     return {"files": {"file": (name, content)}}
 
 
-def book_with(*rows: bombs.Row) -> bytes:
+def book_with(*rows: harmful_files.Row) -> bytes:
     """A good book with something else in it."""
-    return bombs.archive([*(bombs.Row(name, content) for name, content in bombs.epub().items()), *rows])
+    return harmful_files.archive(
+        [*(harmful_files.Row(name, content) for name, content in harmful_files.epub().items()), *rows]
+    )
 
 
 REFUSED: dict[str, tuple[dict[str, Any], int, str]] = {
@@ -71,24 +73,32 @@ REFUSED: dict[str, tuple[dict[str, Any], int, str]] = {
     "empty book": (file("a.epub", b""), 415, "wrong_magic"),
     "garbage as epub": (file("a.epub", os.urandom(1000)), 415, "wrong_magic"),
     "unknown format": (file("a.exe", b"MZ"), 415, "unsupported_format"),
-    "book that is cut off": (file("a.epub", bombs.archive(bombs.epub())[:-30]), 422, "bad_archive"),
+    "book that is cut off": (file("a.epub", harmful_files.archive(harmful_files.epub())[:-30]), 422, "bad_archive"),
     "magic bytes and no more": (file("a.docx", b"PK\x03\x04"), 422, "bad_archive"),
-    "document that says it is a book": (file("a.epub", bombs.archive(bombs.docx())), 415, "wrong_magic"),
-    "password": (file("a.epub", book_with(bombs.Row("a", b"x", flags=1))), 422, "encrypted"),
-    "shop's lock": (file("a.epub", book_with(bombs.Row("META-INF/license.lcpl", b"{}"))), 422, "encrypted"),
-    "name that leads up": (file("a.epub", book_with(bombs.Row("../../evil", b"x"))), 422, "unsafe_name"),
-    "name from the root": (file("a.epub", book_with(bombs.Row("/etc/cron.d/evil", b"x"))), 422, "unsafe_name"),
-    "link": (file("a.epub", book_with(bombs.Row("a", b"/etc/passwd", mode=0o120777))), 422, "unsafe_name"),
-    "archive within": (file("a.epub", book_with(bombs.Row("a.zip", b"x"))), 422, "nested_archive"),
+    "document that says it is a book": (
+        file("a.epub", harmful_files.archive(harmful_files.docx())),
+        415,
+        "wrong_magic",
+    ),
+    "password": (file("a.epub", book_with(harmful_files.Row("a", b"x", flags=1))), 422, "encrypted"),
+    "shop's lock": (file("a.epub", book_with(harmful_files.Row("META-INF/license.lcpl", b"{}"))), 422, "encrypted"),
+    "name that leads up": (file("a.epub", book_with(harmful_files.Row("../../evil", b"x"))), 422, "unsafe_name"),
+    "name from the root": (file("a.epub", book_with(harmful_files.Row("/etc/cron.d/evil", b"x"))), 422, "unsafe_name"),
+    "link": (file("a.epub", book_with(harmful_files.Row("a", b"/etc/passwd", mode=0o120777))), 422, "unsafe_name"),
+    "archive within": (file("a.epub", book_with(harmful_files.Row("a.zip", b"x"))), 422, "nested_archive"),
     "too many entries": (
-        file("a.epub", book_with(*(bombs.Row(str(number)) for number in range(10_000)))),
+        file("a.epub", book_with(*(harmful_files.Row(str(number)) for number in range(10_000)))),
         413,
         "too_many_entries",
     ),
-    "zip bomb": (file("a.docx", bombs.flat_bomb()), 413, "inflated_too_large"),
-    "laughs": (file("a.fb2", bombs.fb2("&a9;", bombs.LAUGHS)), 422, "unsafe_xml"),
-    "laughs in UTF-16": (file("a.fb2", bombs.fb2("&a9;", bombs.LAUGHS).decode().encode("utf-16")), 422, "unsafe_xml"),
-    "file of the machine": (file("a.html", f"{bombs.XXE}<p>&e;</p>".encode()), 422, "unsafe_xml"),
+    "zip bomb": (file("a.docx", harmful_files.flat_bomb()), 413, "inflated_too_large"),
+    "laughs": (file("a.fb2", harmful_files.fb2("&a9;", harmful_files.LAUGHS)), 422, "unsafe_xml"),
+    "laughs in UTF-16": (
+        file("a.fb2", harmful_files.fb2("&a9;", harmful_files.LAUGHS).decode().encode("utf-16")),
+        422,
+        "unsafe_xml",
+    ),
+    "file of the machine": (file("a.html", f"{harmful_files.XXE}<p>&e;</p>".encode()), 422, "unsafe_xml"),
 }
 
 

@@ -11,9 +11,9 @@ import pytest
 from pydantic import SecretStr
 
 from app.core.settings import Settings
-from app.core.storage import Storage, audio_path
+from app.core.storage.object_store import Storage, audio_path
 from tests.conftest import serve, signed_in
-from tests.door import Door
+from tests.gated_server import Door
 from tests.s3 import SECRET, S3Server
 from tests.support import Client, HandWorker, until
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from app.core import keys
+from app.core.redis import keys
 from app.core.settings import Settings
 from tests.conftest import serve, signed_in
 from tests.support import Client, HandWorker

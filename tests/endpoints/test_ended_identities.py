@@ -13,19 +13,20 @@ from joserfc.jwk import OctKey
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
-from app.auth.access import Access
 from app.auth.accounts import Accounts
+from app.auth.bearer_tokens import Tokens
+from app.auth.disabled_users import Access
 from app.auth.keyring import Keyring
-from app.auth.names import outsider_id
 from app.auth.sessions import Sessions
-from app.auth.tokens import Tokens
+from app.auth.user_ids import outsider_id
 from app.cli import users
-from app.core import keys, storage
 from app.core.errors import NotFound
 from app.core.keyfile import remove, rotate
-from app.core.redis import names
+from app.core.redis import keys
+from app.core.redis.client import names
 from app.core.settings import Settings
-from app.core.storage import Storage
+from app.core.storage import object_store
+from app.core.storage.object_store import Storage
 from tests.conftest import serve, signed_in
 from tests.endpoints.test_sessions import PASSWORD, browser
 from tests.support import Client, HandWorker
@@ -147,7 +148,7 @@ async def nothing_is_left(redis: Redis, store: Storage, project: str) -> None:
     assert await redis.hgetall(keys.access("alice")) == {
         b"notBefore": await redis.hget(keys.access("alice"), "notBefore")
     }
-    for prefix in storage.user_prefixes("alice"):
+    for prefix in object_store.user_prefixes("alice"):
         assert [file async for file in store.files(prefix)] == []
 
 

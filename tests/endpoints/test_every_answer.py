@@ -15,12 +15,12 @@ from starlette.routing import Mount, Route
 from app.auth.sessions import Sessions
 from app.core.etags import EntityTags, is_known
 from app.core.settings import Settings
-from app.core.storage import Storage, audio_path
-from app.endpoints import replies, static
+from app.core.storage.object_store import Storage, audio_path
+from app.endpoints import responses, static_files
 from app.routes import ROUTES
 from tests.conftest import serve, signed_in
 from tests.support import Client
-from workers.scraped import _may_see
+from workers.runtime.metrics_server import _may_see
 
 FRIEND = "https://app.example"
 NAME = "-".join(["0" * 20] * 3)
@@ -116,7 +116,7 @@ async def mishap(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIt
         raise RuntimeError("a bug")
 
     monkeypatch.setattr(Sessions, "all", fail)
-    monkeypatch.setattr(replies, "_note", fail)
+    monkeypatch.setattr(responses, "_note", fail)
     listed = settings.model_copy(update={"cors_origins": FRIEND})
     async with serve(listed) as address, signed_in(address, listed, "alice") as alice:
         yield alice
@@ -185,10 +185,10 @@ def test_tag_of_a_page_is_of_its_content(tmp_path: Path) -> None:
     for changed in (1, 2):
         os.utime(script, (changed, changed))
         scope: dict[str, Any] = {"type": "http", "method": "GET", "headers": []}
-        tags.append(static.own_file(script, scope).headers["etag"])
+        tags.append(static_files.own_file(script, scope).headers["etag"])
     assert tags[0] == tags[1]
     script.write_text("let b;")
-    assert static.own_file(script, scope).headers["etag"] != tags[0]
+    assert static_files.own_file(script, scope).headers["etag"] != tags[0]
 
 
 async def test_parts_of_pages_are_not_served(anyone: httpx.AsyncClient) -> None:

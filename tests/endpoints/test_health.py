@@ -13,9 +13,9 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from app.cli import embedded
+from app.cli import embedded_redis
 from app.core.settings import Settings
-from app.core.storage import Storage
+from app.core.storage.object_store import Storage
 from tests import redis_servers
 from tests.conftest import serve, signed_in
 from tests.support import Client, until
@@ -45,14 +45,14 @@ async def test_to_ask_whether_it_is_ready_a_hundred_times_costs_one_look(
         await check(self)
 
     monkeypatch.setattr(Storage, "check", counted)
-    monkeypatch.setattr("app.core.readiness._FRESH_SECONDS", 3600.0)
+    monkeypatch.setattr("app.core.status.readiness._FRESH_SECONDS", 3600.0)
     answers = await asyncio.gather(*(anyone.get("/readyz") for _ in range(100)))
     assert {answer.status_code for answer in answers} == {200}
     assert len(looks) <= 1
 
 
 async def test_redis_away_is_told_and_got_over(settings: Settings, away: Path) -> None:
-    lost = settings.model_copy(update={"redis_url": f"unix://{embedded.socket_of(away)}"})
+    lost = settings.model_copy(update={"redis_url": f"unix://{embedded_redis.socket_of(away)}"})
     async with serve(lost) as address, signed_in(address, lost, "alice") as alice:
         await _all_unavailable(alice)
         assert not list((lost.data_dir / "storage").rglob("manuscript"))

@@ -14,9 +14,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr, ValidationError
 
-from app.core import exposition
-from app.core.queue import WorkQueue
+from app.core.jobs.broker import WorkQueue
 from app.core.settings import Settings
+from app.core.status import exposition
 from tests.conftest import serve, signed_in
 from tests.support import Client, HandWorker, data, until
 

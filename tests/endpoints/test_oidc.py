@@ -13,14 +13,14 @@ from pydantic import ValidationError
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
-from app.auth.access import Access
-from app.auth.names import outsider_id
+from app.auth.disabled_users import Access
 from app.auth.oidc import Provider
-from app.auth.seal import seal, unseal
-from app.auth.site import MAX_PATH, path_on_site
-from app.auth.throttle import BEGUN
-from app.core import keys
+from app.auth.sealed_box import seal, unseal
+from app.auth.signin_throttle import BEGUN
+from app.auth.site_urls import MAX_PATH, path_on_site
+from app.auth.user_ids import outsider_id
 from app.core.errors import BadRequest, Unavailable
+from app.core.redis import keys
 from app.core.settings import Settings
 from tests.auth.provider import CLIENT_ID, CLIENT_SECRET, Person, ProviderProcess, providing
 from tests.conftest import serve

@@ -9,12 +9,12 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from app.core import keys
-from app.core.estimate import SECONDS_PER_CHARACTER, estimate
-from app.core.jobs import Jobs
-from app.core.projects import audio_record
+from app.core.jobs.service import Jobs
+from app.core.projects.estimate import SECONDS_PER_CHARACTER, estimate
+from app.core.projects.service import audio_record
+from app.core.redis import keys
 from app.core.settings import Settings
-from app.core.storage import Storage, cover_path
+from app.core.storage.object_store import Storage, cover_path
 from tests.support import Client, HandWorker, data
 
 

@@ -11,11 +11,11 @@ import pytest
 from redis.asyncio import Redis
 
 from app.core.errors import Unavailable
-from app.core.jobs import Jobs
-from app.core.projects import Projects
+from app.core.jobs.service import Jobs
+from app.core.keyed_semaphore import Slots
+from app.core.projects.service import Projects
 from app.core.settings import Settings
-from app.core.slots import Slots
-from app.streamed import in_parts
+from app.endpoints.json_stream import in_parts
 from tests.conftest import serve, signed_in
 from tests.support import HandWorker
 

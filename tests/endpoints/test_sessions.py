@@ -11,11 +11,11 @@ import pytest
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
-from app.auth.access import Access
 from app.auth.accounts import Accounts
+from app.auth.disabled_users import Access
 from app.auth.sessions import Sessions
 from app.cli import users
-from app.core import keys
+from app.core.redis import keys
 from app.core.settings import Settings
 from tests.conftest import serve, signed_in
 from tests.support import Client, until

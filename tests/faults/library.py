@@ -15,15 +15,15 @@ import av
 import httpx
 import pytest
 
-from app.core import storage
-from app.core.storage import Storage
-from app.core.usage import Usage
-from app.core.userfiles import UserFiles
+from app.core.projects.counted_files import UserFiles
+from app.core.projects.quotas import Usage
+from app.core.storage import object_store
+from app.core.storage.object_store import Storage
 from tests.faults.rig import Worker
 from tests.faults.scene import USER, Scene, check_progress, paragraphs, staged
 from tests.support import until
-from workers.book import m4b, part
-from workers.book.shelf import ProjectShelf
+from workers.book import aac_part, m4b
+from workers.book.book_storage import ProjectShelf
 
 CHAPTERS = 4
 _QUEUE = "book-assembly"
@@ -112,12 +112,12 @@ class Library:
 
     def kept(self) -> Kept:
         """The parts that are kept."""
-        root = self.scene.rig.settings.data_dir / "storage" / storage.segments_prefix(USER, self.id)
+        root = self.scene.rig.settings.data_dir / "storage" / object_store.segments_prefix(USER, self.id)
         return {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in root.glob("*.m4a")}
 
     def books(self) -> list[str]:
         """The names of the books' files, those that are still being written included."""
-        root = self.scene.rig.settings.data_dir / "storage" / storage.books_prefix(USER, self.id)
+        root = self.scene.rig.settings.data_dir / "storage" / object_store.books_prefix(USER, self.id)
         return sorted(path.name for path in root.glob("*"))
 
     async def lengthen(self, times: int) -> None:
@@ -139,7 +139,7 @@ class Library:
     async def _keep_long_parts(self, shelf: ProjectShelf, chapters: list[dict[str, Any]], seconds: float) -> None:
         with tempfile.TemporaryDirectory() as name:
             short, long = Path(name, "short.m4a"), Path(name, "long.m4a")
-            _run(part.encode(self._sound(chapters[-1]), short))
+            _run(aac_part.encode(self._sound(chapters[-1]), short))
             times = round(seconds / m4b.seconds([short]))
             _run(m4b.join(list(repeat(m4b.Mark("", short), times)), m4b.Labels("", "", ""), long))
             for chapter in chapters:
@@ -171,19 +171,19 @@ class Library:
             folder = Path(name)
             marks = [m4b.Mark(chapter["title"], folder / f"{chapter['position']}.m4a") for chapter in chapters]
             for chapter, mark in zip(chapters, marks, strict=True):
-                _run(part.encode(self._sound(chapter), mark.part))
+                _run(aac_part.encode(self._sound(chapter), mark.part))
             _run(m4b.join(marks, m4b.Labels(self.title, "", "en"), folder / "book.m4b"))
             return (folder / "book.m4b").read_bytes()
 
     def _sound(self, chapter: dict[str, Any]) -> Path:
-        return self.scene.rig.settings.data_dir / "storage" / storage.audio_path(USER, _name(chapter))
+        return self.scene.rig.settings.data_dir / "storage" / object_store.audio_path(USER, _name(chapter))
 
 
 def check_marks(book: bytes, chapters: list[dict[str, Any]]) -> None:
     """The book can be read, and its chapters begin where the audio of those before ends."""
     with av.open(io.BytesIO(book), "r") as container:
         marks = container.chapters()
-        sound = sum(int(frame.samples) for frame in container.decode(audio=0)) / part.RATE
+        sound = sum(int(frame.samples) for frame in container.decode(audio=0)) / aac_part.RATE
     ends = [float(mark["end"] * mark["time_base"]) for mark in marks if mark["time_base"]]
     lengths = [chapter["durationSeconds"] for chapter in chapters]
     assert [mark["metadata"]["title"] for mark in marks] == [chapter["title"] for chapter in chapters]

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from app.core import keys
 from app.core.errors import Refused
-from app.core.eventlog import EventLog
-from app.core.jobs import Claim, Jobs, Order
-from app.core.messages import NARRATION, progress
+from app.core.eventlog.log import EventLog
+from app.core.jobs.progress import NARRATION, progress
+from app.core.jobs.service import Claim, Jobs, Order
 from app.core.models import Project, new_id, now
-from app.core.redis import fields
+from app.core.redis import keys
+from app.core.redis.client import fields
 from app.core.settings import Settings
 from tests.support import NoHands
 

@@ -16,7 +16,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import httpx
 from redis.asyncio import Redis
 
-from app.core import keys
+from app.core.redis import keys
 from tests.support import until
 
 ENDS = {"audio:complete", "audio:failed", "audio:cancelled"}

@@ -17,12 +17,12 @@ import httpx
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from app.auth.tokens import Tokens
-from app.cli import embedded
-from app.core.redis import connect
+from app.auth.bearer_tokens import Tokens
+from app.cli import embedded_redis
+from app.core.redis.client import connect
 from app.core.settings import Settings
 from tests import redis_servers
-from tests.leaks import leaks
+from tests.secret_leaks import leaks
 from tests.stack import environment, free_port
 from tests.support import until
 
@@ -106,7 +106,7 @@ class RedisServer(Process):
         """`binary`: another server than it would choose."""
         chosen, *options = redis_servers.command(folder)
         super().__init__([binary or chosen, *options], folder, {}, "redis")
-        self.url = f"unix://{embedded.socket_of(folder)}"
+        self.url = f"unix://{embedded_redis.socket_of(folder)}"
 
     async def restart(self) -> None:
         """Starts it and waits until it has read its file."""
@@ -238,7 +238,7 @@ async def restore(folder: Path, backup: Path) -> None:
     command = redis_servers.command(folder)
     command[command.index("--appendonly") + 1] = "no"
     with subprocess.Popen(command) as process:
-        async with connect(f"unix://{embedded.socket_of(folder)}") as client:
+        async with connect(f"unix://{embedded_redis.socket_of(folder)}") as client:
 
             async def kept() -> bool:
                 with suppress(RedisError, OSError):

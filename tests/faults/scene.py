@@ -15,16 +15,16 @@ from typing import Any
 import av
 import httpx
 
-from app.core import keys
-from app.core.redis import names
+from app.core.redis import keys
+from app.core.redis.client import names
 from app.core.settings import Settings
 from tests.faults.readers import ENDS, Told, logged
 from tests.faults.rig import Rig, Web, Worker, rigged
 from tests.support import until
 from tests.tts_server import TtsServer
 from tests.workers.conftest import Remembered, Reports
-from workers.narration import Script, narrate
-from workers.speech.engines import engine_of
+from workers.engines.registry import engine_of
+from workers.pipeline.narration import Script, narrate
 
 USER = "alice"
 GOES_ON_SECONDS = 15.0

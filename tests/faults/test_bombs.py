@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests import bombs
+from tests import harmful_files
 from tests.faults.rig import Process, Rig, Web
 from tests.stack import children_of
 from tests.support import until
@@ -96,33 +96,33 @@ async def stack(rig: Rig, tmp_path: Path) -> AsyncIterator[Stack]:
         async with httpx.AsyncClient(base_url=web.address, headers=headers, trust_env=False, timeout=100) as http:
             stack = Stack(web, worker, http)
             # All that is done once is done.
-            assert (await stack.send("warm.docx", bombs.archive(bombs.docx())))["state"] == "completed"
+            assert (await stack.send("warm.docx", harmful_files.archive(harmful_files.docx())))["state"] == "completed"
             yield stack
     finally:
         worker.close()
 
 
 def laughing(make: Callable[..., dict[str, bytes]]) -> Callable[[], bytes]:
-    return lambda: bombs.archive(make("&a9;", bombs.LAUGHS))
+    return lambda: harmful_files.archive(make("&a9;", harmful_files.LAUGHS))
 
 
 BOMBS: dict[str, tuple[str, Callable[[], bytes], tuple[int | str, str | None]]] = {
-    "ten gigabytes in one entry": ("a.docx", bombs.flat_bomb, (413, "inflated_too_large")),
-    "archives in archives": ("a.epub", bombs.nested_bomb, (422, "nested_archive")),
-    "an archive under another name": ("a.epub", bombs.hidden_bomb, ("failed", "nested_archive")),
-    "sizes that lie": ("a.docx", bombs.lying_bomb, ("failed", "bad_archive")),
-    "billion laughs in fb2": ("a.fb2", lambda: bombs.fb2("&a9;", bombs.LAUGHS), (422, "unsafe_xml")),
-    "billion laughs in docx": ("a.docx", laughing(bombs.docx), ("failed", "unsafe_xml")),
-    "billion laughs in epub": ("a.epub", laughing(bombs.epub), ("failed", "unsafe_xml")),
-    "a file of the machine": ("a.fb2", lambda: bombs.fb2("&e;", bombs.XXE), (422, "unsafe_xml")),
-    "a million entries": ("a.epub", bombs.million_entries, (413, "too_many_entries")),
+    "ten gigabytes in one entry": ("a.docx", harmful_files.flat_bomb, (413, "inflated_too_large")),
+    "archives in archives": ("a.epub", harmful_files.nested_bomb, (422, "nested_archive")),
+    "an archive under another name": ("a.epub", harmful_files.hidden_bomb, ("failed", "nested_archive")),
+    "sizes that lie": ("a.docx", harmful_files.lying_bomb, ("failed", "bad_archive")),
+    "billion laughs in fb2": ("a.fb2", lambda: harmful_files.fb2("&a9;", harmful_files.LAUGHS), (422, "unsafe_xml")),
+    "billion laughs in docx": ("a.docx", laughing(harmful_files.docx), ("failed", "unsafe_xml")),
+    "billion laughs in epub": ("a.epub", laughing(harmful_files.epub), ("failed", "unsafe_xml")),
+    "a file of the machine": ("a.fb2", lambda: harmful_files.fb2("&e;", harmful_files.XXE), (422, "unsafe_xml")),
+    "a million entries": ("a.epub", harmful_files.million_entries, (413, "too_many_entries")),
     "no break in txt": ("a.txt", lambda: b"a" * LONG, ("completed", None)),
     "no break in Chinese txt": ("a.txt", lambda: "的".encode("gb18030") * LONG, ("completed", None)),
     "no break in md": ("a.md", lambda: b"a" * LONG, ("completed", None)),
     "no break in html": ("a.html", lambda: b"<p>" + b"a" * LONG, ("completed", None)),
-    "no break in docx": ("a.docx", lambda: bombs.archive(bombs.docx("a" * LONG)), ("completed", None)),
-    "no break in epub": ("a.epub", lambda: bombs.archive(bombs.epub("的" * LONG)), ("completed", None)),
-    "no break in fb2": ("a.fb2", lambda: bombs.fb2("a" * LONG), ("completed", None)),
+    "no break in docx": ("a.docx", lambda: harmful_files.archive(harmful_files.docx("a" * LONG)), ("completed", None)),
+    "no break in epub": ("a.epub", lambda: harmful_files.archive(harmful_files.epub("的" * LONG)), ("completed", None)),
+    "no break in fb2": ("a.fb2", lambda: harmful_files.fb2("a" * LONG), ("completed", None)),
     "no break in rtf": ("a.rtf", lambda: b"{\\rtf1 " + b"a" * LONG + b"}", ("completed", None)),
     "brackets without end": ("a.md", lambda: b"word " + b"![" * (LONG // 8), ("completed", None)),
     "comments without end": ("a.md", lambda: b"word <!--" * (LONG // 9), ("completed", None)),

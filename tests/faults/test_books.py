@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.cli import embedded
+from app.cli import embedded_redis
 from tests.faults.library import CHAPTERS, Library, stocked
 from tests.faults.proxy import Moment, RedisProxy
 from tests.faults.rig import Worker
@@ -126,4 +126,4 @@ async def test_project_deleted_after_its_worker_died_while_it_saved_the_book_lea
 
 
 def _socket(library: Library) -> Path:
-    return embedded.socket_of(library.scene.rig.folder)
+    return embedded_redis.socket_of(library.scene.rig.folder)

@@ -25,10 +25,10 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from app.cli import embedded
-from app.core.redis import connect
+from app.cli import embedded_redis
+from app.core.redis.client import connect
 from app.core.settings import Settings
-from tests import clocks
+from tests import fake_clock
 from tests.faults.readers import ENDS, Crowd, SseReader, Told, logged
 from tests.stack import Stack, alive, command_of, running
 from tests.support import until
@@ -130,14 +130,14 @@ async def _send_manuscripts(stack: Stack, token: str) -> None:
 @contextmanager
 def _clock() -> Iterator[tuple[Path | None, dict[str, str]]]:
     """A file that sets the clock of the Redis that `up` starts, and what makes it do so; nothing where it cannot."""
-    bundled = embedded.bundled_binary()
+    bundled = embedded_redis.bundled_binary()
     if bundled is None:
         yield None, {}
         return
     with tempfile.TemporaryDirectory(prefix="sv-clock-") as name:
         file, command = Path(name, "time"), Path(name, "server")
-        clocks.put(file, 0)
-        variables = " ".join(f"{name}={value}" for name, value in clocks.faked(file).items())
+        fake_clock.put(file, 0)
+        variables = " ".join(f"{name}={value}" for name, value in fake_clock.faked(file).items())
         command.write_text(f'#!/bin/sh\nexec env {variables} {bundled} "$@"\n')
         command.chmod(0o700)
         yield file, {"SMARTVOICE_REDIS_BINARY": str(command)}
@@ -154,7 +154,7 @@ async def _kill(stack: Stack, clock: Path | None, seconds: int) -> Counter[str]:
             random.shuffle(kinds)
         role = kinds[second % len(kinds)]
         if role == "clock" and clock:
-            clocks.put(clock, random.choice(_JUMPS))
+            fake_clock.put(clock, random.choice(_JUMPS))
         elif victims := _victims(stack, random.choice(_GROUPS) if role == "group" else role):
             _end(random.choice(victims), group=role == "group")
         else:

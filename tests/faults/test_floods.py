@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from app.auth.accounts import Accounts
-from app.core.redis import connect
+from app.core.redis.client import connect
 from tests.faults.publisher import Publisher
 from tests.faults.readers import Crowd, SseReader
 from tests.faults.rig import Rig, Web, allow_sockets

@@ -6,7 +6,7 @@ import asyncio
 
 import httpx
 
-from app.core import keys
+from app.core.redis import keys
 from tests.faults.rig import rigged
 from tests.support import until
 

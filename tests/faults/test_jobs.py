@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from app.cli import embedded
+from app.cli import embedded_redis
 from tests.faults.proxy import Moment, RedisProxy
 from tests.faults.readers import ENDS
 from tests.faults.scene import GOES_ON_SECONDS, USER, Scene, check_progress, paragraphs, staged
@@ -97,7 +97,7 @@ async def test_job_that_goes_on_is_not_given_up_however_often_it_loses_its_worke
     ],
 )
 async def test_worker_killed_at_a_chosen_moment(hasty: Scene, pattern: bytes, moment: Moment) -> None:
-    async with RedisProxy(embedded.socket_of(hasty.rig.folder)) as proxy:
+    async with RedisProxy(embedded_redis.socket_of(hasty.rig.folder)) as proxy:
         worker = await hasty.worker(redis_url=proxy.url, queue_url=hasty.rig.redis.url, progress_per_second=1000)
         project, chapter = await hasty.book(TEXTS)
         proxy.once(pattern, moment, lambda: worker.send_all(signal.SIGKILL))
@@ -111,7 +111,7 @@ async def test_worker_killed_at_a_chosen_moment(hasty: Scene, pattern: bytes, mo
 
 
 async def test_commit_whose_answer_is_lost_is_one_commit(hasty: Scene) -> None:
-    async with RedisProxy(embedded.socket_of(hasty.rig.folder)) as proxy:
+    async with RedisProxy(embedded_redis.socket_of(hasty.rig.folder)) as proxy:
         await hasty.worker(redis_url=proxy.url, queue_url=hasty.rig.redis.url)
         project, chapter = await hasty.book(TEXTS)
         proxy.once(b"audio:complete", "answered")
@@ -123,7 +123,7 @@ async def test_commit_whose_answer_is_lost_is_one_commit(hasty: Scene) -> None:
 
 
 async def test_message_fetched_by_a_worker_that_never_got_it(scene: Scene) -> None:
-    async with RedisProxy(embedded.socket_of(scene.rig.folder)) as proxy:
+    async with RedisProxy(embedded_redis.socket_of(scene.rig.folder)) as proxy:
         await scene.worker(queue_url=proxy.url)
         project, chapter = await scene.book(TEXTS)
         proxy.once(b"narrate_chapter", "reply")
@@ -275,7 +275,7 @@ async def test_cancelled_while_it_waits_it_is_never_begun(scene: Scene) -> None:
 
 
 async def test_cancelled_while_it_finishes_it_ends_once(scene: Scene) -> None:
-    async with RedisProxy(embedded.socket_of(scene.rig.folder)) as proxy:
+    async with RedisProxy(embedded_redis.socket_of(scene.rig.folder)) as proxy:
         await scene.worker(redis_url=proxy.url, queue_url=scene.rig.redis.url)
         project, chapter = await scene.book(TEXTS[:2])
         cancels: list[asyncio.Task[httpx.Response]] = []

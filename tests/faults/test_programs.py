@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from app.core import keys
-from app.core.redis import decoded
+from app.core.redis import keys
+from app.core.redis.client import decoded
 from tests.faults.rig import Rig, Worker
 from tests.stack import alive, children_of, command_of
 from tests.support import until

@@ -10,9 +10,9 @@ from contextlib import asynccontextmanager
 import httpx
 from redis.asyncio import Redis
 
-from app.core.eventlog import EventLog
-from app.core.jobs import Jobs, Order
-from app.core.messages import NARRATION, progress
+from app.core.eventlog.log import EventLog
+from app.core.jobs.progress import NARRATION, progress
+from app.core.jobs.service import Jobs, Order
 from app.core.models import new_id
 from tests.faults.publisher import make_project
 from tests.faults.readers import Crowd, SseReader, Stalled, Told, logged, narrow_socket

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from app.core.formats import FORMATS, HEAD_BYTES, format_of
-from app.core.text import decode, language_of
+from app.core.manuscripts.formats import FORMATS, HEAD_BYTES, format_of
+from app.core.manuscripts.text import decode, language_of
 from tests.manuscripts.books import BOOKS
-from workers.parsing import Parsed, parse
-from workers.report import Pace
+from workers.core.report import Pace
+from workers.pipeline.parsing import Parsed, parse
 from workers.speech.segments import segments
 
 EXPECTED: dict[str, dict[str, Any]] = json.loads(Path(__file__).with_name("expected.json").read_text("utf-8"))

@@ -17,11 +17,11 @@ from starlette.routing import Route
 
 from app import endpoints
 from app.core.errors import Problem
+from app.core.jobs.transitions import PREFIX
 from app.core.settings import Settings
-from app.core.transitions import PREFIX
-from app.events.schemas import STORED
 from app.openapi.document import document
 from app.routes import ROUTES
+from app.streaming.schemas import STORED
 
 APP = Path(endpoints.__file__).parents[1]
 PAGES = {"/", "/account", "/signin", "/projects/{project}", "/docs", "/status"}
@@ -66,8 +66,8 @@ def test_document_is_openapi_and_its_schemas_are_json_schemas(described: dict[st
 def test_every_code_that_can_be_answered_is_named_and_every_named_one_can_be() -> None:
     raised = {
         code
-        for folder in ("auth", "core", "endpoints", "events")
-        for file in (*(APP / folder).glob("*.py"), APP / "hosts.py")
+        for folder in ("auth", "core", "endpoints", "middleware", "streaming")
+        for file in (APP / folder).rglob("*.py")
         for code in re.findall(r'\bcode="(\w+)"', file.read_text())
     }
     told = {code for found in _within(document(ROUTES, Settings())) for code in found.get("code", {}).get("enum", [])}

@@ -62,7 +62,7 @@ async def test_every_operation_keeps_to_its_description(settings: Settings, tmp_
     assert report["test_cases"]["generated"] >= _LEAST_CASES
     assert {phase["status"] for phase in report["phases"].values()} == {"success"}
     # All that there is was found: no operation was seen from outside only, but for splits, which find no second half in
-    # texts as short as these (tests/endpoints/test_rearrange.py has them).
+    # texts as short as these (tests/endpoints/test_split_merge.py has them).
     # Sign-ins end all at once by another operation (tests/endpoints/test_sessions.py has each by itself).
     seen_elsewhere = ("/split", "DELETE /api/sessions/{session}")
     assert [one for one in report["warnings"]["missing_test_data"] if not one.endswith(seen_elsewhere)] == []

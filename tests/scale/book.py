@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 
-from app.core.cursor import Cursor
+from app.core.eventlog.cursor import Cursor
 from tests.faults.readers import ENDS, Reading, Told
 from tests.support import until
 

@@ -15,9 +15,9 @@ from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.connection import SSLConnection
 from redis.exceptions import RedisError
 
-from app.core import keys
-from app.core.cluster import Cluster
-from app.core.redis import connect
+from app.core.redis import keys
+from app.core.redis.client import connect
+from app.core.redis.cluster import Cluster
 from app.core.settings import Settings
 from tests.cluster import Cluster as Servers
 from tests.cluster import running_cluster

@@ -18,8 +18,8 @@ import httpx
 import pytest
 from redis.exceptions import RedisError
 
-from app.auth.tokens import Tokens
-from app.core.redis import connect
+from app.auth.bearer_tokens import Tokens
+from app.core.redis.client import connect
 from tests import redis_servers
 from tests.browser.nginx import nginx_binary
 from tests.deploy.proxies import DEPLOY, NGINX, changed

@@ -6,8 +6,8 @@ from collections import Counter
 
 import pytest
 
-from app.core.redis import connect
-from app.core.sentinel import watched
+from app.core.redis.client import connect
+from app.core.redis.sentinel import watched
 from tests.faults.readers import Crowd, SseReader, logged
 from tests.faults.rig import rigged
 from tests.scale.book import Book, check_log

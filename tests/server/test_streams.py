@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 import pytest
 from redis.asyncio import Redis
 
-from app.auth.tokens import Tokens
-from app.core import keys
+from app.auth.bearer_tokens import Tokens
+from app.core.redis import keys
 from app.core.settings import Settings
 from tests.conftest import serve, signed_in
 from tests.support import Client, until

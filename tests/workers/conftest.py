@@ -7,8 +7,8 @@ from collections.abc import Iterable
 import pytest
 from hypothesis import settings
 
-from app.core.messages import Queue, progress
-from workers.report import Pace
+from app.core.jobs.progress import Queue, progress
+from workers.core.report import Pace
 from workers.speech.engine import Pcm
 
 # How long one example takes says nothing on a machine that does other things at once.

@@ -16,9 +16,9 @@ from collections.abc import Callable
 
 from app.core.errors import JobError
 from app.core.settings import Settings
+from workers.engines.registry import engine_of
 from workers.speech.engine import Engine
-from workers.speech.engines import engine_of
-from workers.speech.runs import shortened
+from workers.speech.repeated_runs import shortened
 from workers.speech.segments import segments, speakable
 
 MAX_CHARACTERS = 100_000
@@ -139,7 +139,7 @@ async def main(count: int, *, raw: bool) -> None:
 
 def deaths_of_voices() -> dict[str, float]:
     """How often voice processes of this process ended, by how."""
-    from app.core.metrics import VOICE_DEATHS
+    from app.core.telemetry.metrics import VOICE_DEATHS
 
     samples = [sample for family in VOICE_DEATHS.collect() for sample in family.samples]
     return {one.labels["ending"]: one.value for one in samples if one.name.endswith("_total") and one.value}

@@ -10,9 +10,9 @@ from typing import Self
 
 from app.core.errors import JobError
 from workers.audio.encode import Cover, Encoding, SoundWriter, Tags
-from workers.audio.level import Level, Leveller, Piece
-from workers.check import Check
-from workers.steps import ended, finished, in_thread
+from workers.audio.leveller import Level, Leveller, Piece
+from workers.core.blocking import ended, finished, in_thread
+from workers.core.cancellation import Check
 
 
 class Recording:

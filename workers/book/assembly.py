@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
+from app.core.aio import end
 from app.core.errors import JobError
-from app.core.filenames import safe
-from app.core.messages import Language
+from app.core.jobs.progress import Language
 from app.core.models import BookFormat
-from app.core.tasks import end
-from workers.book import m4b, part
-from workers.book.shelf import Shelf
-from workers.report import Pace, Report
-from workers.steps import in_threads
-from workers.workplace import workplace
+from app.core.storage.filenames import safe
+from workers.book import aac_part, m4b
+from workers.book.book_storage import Shelf
+from workers.core.blocking import in_threads
+from workers.core.report import Pace, Report
+from workers.core.scratch import workplace
 
 _AT_ONCE = 2
 _STEP_BYTES = 4 << 20
@@ -120,7 +120,7 @@ class _Encoding:
         source = self._folder / f"{number}.mp3"
         await self._shelf.fetch_sound(track.name, source)
         try:
-            async with aclosing(in_threads(part.encode(source, path))) as encoding:
+            async with aclosing(in_threads(aac_part.encode(source, path))) as encoding:
                 async for seconds in encoding:
                     self._done[number] = self._encoded[number] = min(float(seconds), track.seconds)
                     await self._tell()

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from app.core.archive import Bounds, Entry, inflate, inspect, nested, too_large
-from app.core.markup import HEAD_BYTES, check_prolog
-from workers.check import Check, unchecked
+from app.core.manuscripts.archive import Bounds, Entry, inflate, inspect, nested, too_large
+from app.core.manuscripts.markup import HEAD_BYTES, check_prolog
+from workers.core.cancellation import Check, unchecked
 
 _UNREAD = re.compile(
     r"\.(?:png|jpe?g|gif|svgz?|webp|avif|bmp|tiff?|emf|wmf|ttf|otf|woff2?|mp3|m4a|mp4|ogg|wav|css|js|bin|thmx)$",
@@ -26,8 +26,8 @@ _ZIP = b"PK\x03\x04"
 def copy_safely(source: Path, target: Path, format: str, bounds: Bounds, check: Check = unchecked) -> None:
     """Writes what can be read of the archive `source` to `target`, a new one; `check` ends it between two pieces.
 
-    Every entry is inflated and counted, whether it is kept or not. Raises what `app.core.archive.inspect`, `inflate`
-    and `app.core.markup.check_prolog` raise.
+    Every entry is inflated and counted, whether it is kept or not. Raises what `inspect` and `inflate` of
+    `app.core.manuscripts.archive` and `app.core.manuscripts.markup.check_prolog` raise.
     """
     inflated = 0
     with source.open("rb") as file, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as copy:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from app.core.archive import Bounds, inflate, inspect
 from app.core.errors import Problem
+from app.core.manuscripts.archive import Bounds, inflate, inspect
 
 LARGEST = 10 * 1024 * 1024  # bytes
 _MAGIC = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg"}

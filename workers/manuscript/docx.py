@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element
 
-from workers.manuscript.page import CONTENTS, HIDDEN, NOTE, Page
-from workers.manuscript.parts import attribute, broken, child, children, local, main_part, part
+from workers.manuscript.html_writer import CONTENTS, HIDDEN, NOTE, Page
+from workers.manuscript.office_xml import attribute, broken, child, children, local, main_part, part
 
 _BODY = 9  # the outline level of what is no heading
 _OFF = {"0", "false", "off"}

@@ -6,9 +6,9 @@ import codecs
 import re
 from pathlib import Path
 
-from app.core.markup import HEAD_BYTES, encoding_of_markup
-from app.core.text import beginning, encoding_of, scrubbed
-from workers.check import Check, unchecked
+from app.core.manuscripts.markup import HEAD_BYTES, encoding_of_markup
+from app.core.manuscripts.text import beginning, encoding_of, scrubbed
+from workers.core.cancellation import Check, unchecked
 
 _XML_DECLARATION = re.compile(r"\s*<\?xml[^>]*\?>")
 _CHUNK = 1024 * 1024

@@ -18,14 +18,14 @@ from typing import NamedTuple
 from xml.etree.ElementTree import Element
 
 from app.core.errors import JobError
-from workers.manuscript import chapters, markup, structure, xml
+from workers.manuscript import marked_chapters, markup, plain_chapters, xml
 from workers.manuscript.blocks import Block, Document, leave_out
-from workers.manuscript.chapters import Section
 from workers.manuscript.encoding import text_of_markup
+from workers.manuscript.epub_package import Entry, Package, package_path, read_navigation, read_package
 from workers.manuscript.headings import is_contents, is_volume, ordinal
+from workers.manuscript.marked_chapters import key
 from workers.manuscript.model import Manuscript, visible
-from workers.manuscript.package import Entry, Package, package_path, read_navigation, read_package
-from workers.manuscript.structure import key
+from workers.manuscript.plain_chapters import Section
 
 _CONTAINER = "META-INF/container.xml"
 _GUIDES = {"cover": "frontMatter", "title-page": "frontMatter", "copyright-page": "frontMatter", "toc": "contents"}
@@ -78,7 +78,7 @@ class _Book:
         if starts:
             return _by_navigation(document, starts, document.title or title)
         if any(block.level for block in document.blocks) or len(files) < 2:
-            return structure.manuscript(document, title)
+            return marked_chapters.manuscript(document, title)
         return _by_files(document, list(files.values()), document.title or title)
 
     def _texts(self, wanted: list[tuple[str, str]]) -> tuple[Document, dict[str, File]]:
@@ -164,7 +164,7 @@ def _starts(entries: list[Entry], files: dict[str, File], anchors: dict[str, int
 
 def _by_navigation(document: Document, starts: list[Start], title: str) -> Manuscript:
     blocks, tally = document.blocks, document.tally
-    front = structure.without_title(blocks[: starts[0].at], title, document.author, tally)
+    front = marked_chapters.without_title(blocks[: starts[0].at], title, document.author, tally)
     sections = [Section(None, _lines(front))]
     ends = [*(start.at for start in starts[1:]), len(blocks)]
     for start, end in zip(starts, ends, strict=True):
@@ -175,7 +175,7 @@ def _by_navigation(document: Document, starts: list[Start], title: str) -> Manus
             leave_out(text, "contents", tally)
         else:
             sections.append(_section(start.title, text))
-    found = chapters.from_sections(sections, title, tally)
+    found = plain_chapters.from_sections(sections, title, tally)
     return Manuscript(title, found, document.author, document.language, tally)
 
 
@@ -189,7 +189,7 @@ def _by_files(document: Document, files: list[File], title: str) -> Manuscript:
         section = _section(own or f"{title} ({number})", text)
         section.confidence = "low"
         sections.append(section)
-    found = chapters.from_sections(sections, title, document.tally)
+    found = plain_chapters.from_sections(sections, title, document.tally)
     return Manuscript(title, found, document.author, document.language, document.tally)
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from workers.manuscript import xml
-from workers.manuscript.page import FRONT_MATTER, Page
-from workers.manuscript.parts import attribute, broken, child, local
+from workers.manuscript.html_writer import FRONT_MATTER, Page
+from workers.manuscript.office_xml import attribute, broken, child, local
 
 _UNREAD = {"description", "binary", "stylesheet"}
 

@@ -7,11 +7,11 @@ import re
 from markdown_it import MarkdownIt
 from mdit_py_plugins.footnote import footnote_plugin
 
-from app.core.lengths import MAX_TITLE
-from workers.manuscript import markup, structure
+from app.core.projects.text_lengths import MAX_TITLE
+from workers.manuscript import marked_chapters, markup
 from workers.manuscript.blocks import Document
-from workers.manuscript.chapters import LONGEST_CHAPTER
 from workers.manuscript.model import Manuscript, visible
+from workers.manuscript.plain_chapters import LONGEST_CHAPTER
 
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?\n)(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
 _FIELD = re.compile(r"^(title|author|language|lang)[ \t]*:[ \t]*[\"']?(.*?)[\"']?[ \t]*$", re.MULTILINE)
@@ -19,7 +19,7 @@ _FIELD = re.compile(r"^(title|author|language|lang)[ \t]*:[ \t]*[\"']?(.*?)[\"']
 
 def split(markdown: str, title: str, *, longest: int = LONGEST_CHAPTER) -> Manuscript:
     """The manuscript in `markdown`; its title is the document's own where it tells one, else `title`."""
-    return structure.manuscript(read(markdown), title, longest=longest)
+    return marked_chapters.manuscript(read(markdown), title, longest=longest)
 
 
 def read(markdown: str) -> Document:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import partial
 from html.parser import HTMLParser
 
-from app.core.lengths import MAX_TITLE
-from app.core.text import scrubbed
+from app.core.manuscripts.text import scrubbed
+from app.core.projects.text_lengths import MAX_TITLE
 from workers.manuscript.blocks import Block, Document
 from workers.manuscript.model import visible
 

@@ -9,9 +9,9 @@ import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
-from app.core.lengths import MAX_TITLE
-from app.core.text import scrubbed
-from workers.manuscript import richtext, xml
+from app.core.manuscripts.text import scrubbed
+from app.core.projects.text_lengths import MAX_TITLE
+from workers.manuscript import rtf, xml
 
 _PARTS = {"docx": "docProps/core.xml", "odt": "meta.xml"}
 _LARGEST = 1024 * 1024  # bytes, of such a part
@@ -38,7 +38,7 @@ def said(path: Path, format: str) -> Said:
     Raises Unprocessable (`unsafe_xml`).
     """
     if format == "rtf":
-        title, author = richtext.said(path.read_bytes())
+        title, author = rtf.said(path.read_bytes())
         return Said("" if _JUNK.fullmatch(title) else title, author)
     if format == "fb2":
         return _fictionbook(path.read_text("utf-8", errors="replace"))

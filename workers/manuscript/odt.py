@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element
 
-from workers.manuscript.page import CONTENTS, HIDDEN, INDEX, NOTE, Page
-from workers.manuscript.parts import attribute, broken, child, local, main_part, part
+from workers.manuscript.html_writer import CONTENTS, HIDDEN, INDEX, NOTE, Page
+from workers.manuscript.office_xml import attribute, broken, child, local, main_part, part
 
 _MOST_SPACES = 1000
 _UNREAD = {"tracked-changes", "annotation", "annotation-end", "forms", "variable-decls", "sequence-decls"}

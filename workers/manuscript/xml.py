@@ -1,4 +1,4 @@
-"""XML as a tree, by a parser that refuses whatever could declare something (see `app.core.markup`).
+"""XML as a tree, by a parser that refuses whatever could declare something (see `app.core.manuscripts.markup`).
 
 Expat itself says what it finds, so no spelling or encoding hides a declaration from it. A DOCTYPE that only names a
 public document, as books of EPUB 2 have it, declares nothing and is never fetched.
@@ -10,7 +10,7 @@ from typing import NoReturn
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
-from app.core.markup import HEAD_BYTES, encoding_of_markup, unsafe
+from app.core.manuscripts.markup import HEAD_BYTES, encoding_of_markup, unsafe
 
 
 class MalformedXML(ValueError):

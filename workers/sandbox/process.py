@@ -19,7 +19,7 @@ from pathlib import Path
 from resource import RUSAGE_SELF, getrusage
 from typing import BinaryIO
 
-from workers.sandbox.exits import Cause, Exit, Usage, exit_of
+from workers.sandbox.exit_status import Cause, Exit, Usage, exit_of
 from workers.sandbox.limits import Access, Limits
 
 __all__ = ["DEVNULL", "PIPE", "Process", "launch", "start"]

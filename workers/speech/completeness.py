@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workers.audio.samples import FULL_SCALE, integers_of
-from workers.check import Check, unchecked
+from workers.core.cancellation import Check, unchecked
+from workers.speech.duration_check import bounds
 from workers.speech.engine import Pcm
-from workers.speech.plausible import bounds
 
 Flag = Literal["implausible", "fast", "slow", "silent", "clipped"]
 

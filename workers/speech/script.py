@@ -8,19 +8,19 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, takewhile
 
 from app.core.errors import JobError
-from app.core.messages import Language
+from app.core.jobs.progress import Language
+from app.core.manuscripts.text import language_of
 from app.core.models import Pronunciation
-from app.core.text import language_of
 from workers.audio.encode import Cover, Encoding, Tags
-from workers.audio.level import Level
-from workers.check import Check, unchecked
+from workers.audio.leveller import Level
+from workers.core.cancellation import Check, unchecked
 from workers.speech.dialogue import Span, cut, dialogue
 from workers.speech.engine import Engine
-from workers.speech.kept import Spoken, name_of
 from workers.speech.normalise import written_out
 from workers.speech.pauses import Pauses, without_marks
-from workers.speech.respell import Respelling
-from workers.speech.runs import shortened
+from workers.speech.pronunciation import Respelling
+from workers.speech.repeated_runs import shortened
+from workers.speech.segment_cache import Spoken, name_of
 from workers.speech.segments import segments, speakable
 
 _MAX_GROWTH = 5  # times as many characters to say as the text has

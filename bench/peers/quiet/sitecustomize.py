@@ -11,7 +11,7 @@ from typing import Any
 
 
 def _silence() -> None:
-    from workers.speech import engines
+    from workers.engines import registry
     from workers.speech.engine import Pcm, Voice
 
     class Quiet:
@@ -32,11 +32,11 @@ def _silence() -> None:
 
         async def aclose(self) -> None: ...
 
-    vars(engines)["Espeak"] = Quiet
+    vars(registry)["Espeak"] = Quiet
 
 
 def _no_work() -> None:
-    from workers import narrate_task, tasks
+    from workers.jobs import narrate_task, tasks
 
     async def narrate_chapter(runtime: Any, claim: Any, report: Any) -> Any:
         # With `start`, by which it is taken, and `done` these are four.

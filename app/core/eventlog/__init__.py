@@ -1,0 +1,1 @@
+"""The event log: one append-only stream for each user, and cursors into it."""

@@ -1,0 +1,78 @@
+"""How many jobs of each queue all workers do at once: each worker announces its places, everybody reads the sum."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from importlib.resources import files
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from app.core.aio import end
+from app.core.jobs.progress import NARRATION, Queue
+from app.core.models import new_id
+from app.core.redis import keys
+from app.core.settings import Settings
+
+logger = structlog.get_logger()
+
+_CAPACITY = files("app.core.jobs").joinpath("lua/capacity.lua").read_text()
+_EVERY_SECONDS = 2.0
+_LIFETIME_MS = 12_000
+_START_SECONDS = 1.0
+
+
+class Capacity:
+    """What one process knows of the places of all workers.
+
+    Args:
+        places: jobs of each queue that this process does at once; 0 where it is no worker.
+    """
+
+    def __init__(self, redis: Redis, settings: Settings, places: int = 0) -> None:
+        self._settings = settings
+        self._redis = redis
+        self._script = redis.register_script(_CAPACITY)
+        self._announced = f"{new_id()} {places}" if places else ""
+        self._places = 0
+
+    @property
+    def places(self) -> int:
+        """The places of all workers; as long as none is known, those that one machine has by the settings."""
+        return self._places or self._settings.places
+
+    def share(self, queue: Queue) -> int:
+        """How many jobs of a queue one user has with the workers at once; the others wait in line."""
+        set_by_operator = self._settings.narrations_per_user if queue == NARRATION else 0
+        return set_by_operator or self.places
+
+    async def refresh(self) -> int:
+        """Announces this process' own places, if it has any; the places of all. Raises RedisError, OSError."""
+        self._places = int(await self._script(keys=[keys.WORKERS], args=[self._announced, _LIFETIME_MS]))
+        return self._places
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Keeps the number right while the context is open. Redis need not be there yet."""
+        with suppress(RedisError, OSError, TimeoutError):
+            async with asyncio.timeout(_START_SECONDS):
+                await self.refresh()
+        task = asyncio.create_task(self._refresh_for_ever())
+        try:
+            yield
+        finally:
+            await end(task)
+            if self._announced:
+                with suppress(RedisError, OSError):
+                    await self._redis.zrem(keys.WORKERS, self._announced)
+
+    async def _refresh_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(_EVERY_SECONDS)
+            try:
+                await self.refresh()
+            except (RedisError, OSError) as error:
+                logger.debug("capacity_unknown", error=str(error))

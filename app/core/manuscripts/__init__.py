@@ -1,0 +1,1 @@
+"""What both sides know of manuscripts: formats, archives, markup and text encodings."""

@@ -1,0 +1,1 @@
+"""Projects, their chapters and books, and what each user may have of them."""

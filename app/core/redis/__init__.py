@@ -1,0 +1,1 @@
+"""Redis: its client, connections, pub/sub, keys and rate limits."""

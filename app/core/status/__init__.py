@@ -1,0 +1,1 @@
+"""How the service is: readiness, status, and metrics of all processes."""

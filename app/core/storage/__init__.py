@@ -1,0 +1,1 @@
+"""Manuscripts, texts and audio in a folder or a bucket."""

@@ -1,0 +1,1 @@
+"""What every request passes through: hosts, proxies, headers, metrics and traces."""

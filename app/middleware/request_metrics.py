@@ -1,0 +1,75 @@
+"""What is known of each request: an id that its logs and jobs bear, and how it was answered."""
+
+from __future__ import annotations
+
+import re
+import time
+
+from prometheus_client import Counter, Histogram
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.contextvars import bind_contextvars
+
+from app.core.models import new_id
+from app.core.telemetry.metrics import REQUEST_SECONDS, REQUESTS
+
+HEADER = "X-Request-Id"
+REQUEST_ID = "smartvoice.request_id"
+"""Where a request's scope has it."""
+
+_NAME = HEADER.lower().encode()
+_SENT = re.compile(rb"[A-Za-z0-9._-]{8,64}")
+METHODS = {"GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS"}
+"""Those that are told apart."""
+UNKNOWN = "unknown"
+"""The route of a path that is none of ours."""
+
+
+class Observed:
+    """ASGI middleware, outermost: every log line within bears `request`, as the answer does in `X-Request-Id`.
+
+    An id that the client or a proxy sends is taken, if it is one. A request is timed until the head of its answer.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._counts: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        id = _sent(scope) or new_id()
+
+        async def noted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), (_NAME, id.encode())]
+                self._count(scope, message["status"], time.perf_counter() - began)
+            await send(message)
+
+        # Each request has a task, and so a context, of its own.
+        bind_contextvars(request=id)
+        scope[REQUEST_ID] = id
+        await self._app(scope, receive, noted)
+
+    def _count(self, scope: Scope, status: int, seconds: float) -> None:
+        method = scope["method"] if scope["method"] in METHODS else "other"
+        kind = (method, route_of(scope), status)
+        # To look them up by their labels takes longer than to count.
+        if (counts := self._counts.get(kind)) is None:
+            counts = self._counts[kind] = REQUESTS.labels(*kind), REQUEST_SECONDS.labels(*kind[:2])
+        counts[0].inc()
+        counts[1].observe(seconds)
+
+
+def _sent(scope: Scope) -> str | None:
+    """The id that came with the request."""
+    for name, value in scope["headers"]:
+        if name == _NAME:
+            return value.decode() if _SENT.fullmatch(value) else None
+    return None
+
+
+def route_of(scope: Scope) -> str:
+    """The template of a request's path, such as `/api/projects/{project}`: never what somebody typed."""
+    return getattr(scope.get("route"), "path", None) or UNKNOWN

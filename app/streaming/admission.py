@@ -1,0 +1,27 @@
+"""Letting readers in: whoever is one too many is refused, nobody is evicted."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from app.core.errors import Unavailable
+from app.state import State
+from app.streaming.reader import Reader
+
+
+def admit(state: State) -> None:
+    """Raises Unavailable (`draining`, `too_many_streams`) where this process takes nobody."""
+    if state["drain"].started:
+        raise Unavailable("This server is going away; connect again.", code="draining", retry_after=1)
+    if state["places"].total >= state["settings"].max_streams:
+        raise Unavailable("This server holds as many streams as it can.", code="too_many_streams", retry_after=5)
+
+
+@asynccontextmanager
+async def admitted(state: State, user: str) -> AsyncIterator[Reader]:
+    """A reader within the limits. Raises Unavailable (`draining`, `too_many_streams`, `redis_unavailable`), TooMany
+    (`too_many_streams`); RedisError."""
+    admit(state)
+    async with state["places"].place(user), state["hub"].reader(user) as reader:
+        yield reader

@@ -1,0 +1,146 @@
+"""The readers of one user: what lies past a cursor, from the ring of what was told lately, else from the log."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Iterable
+
+import structlog
+from redis.exceptions import RedisError
+
+from app.core.eventlog.cursor import Cursor
+from app.core.eventlog.log import Entry, EventLog
+from app.core.settings import Settings
+from app.core.telemetry.metrics import COUNTS
+from app.streaming.feed import Feed, Known
+
+logger = structlog.get_logger()
+
+
+class Gone(Exception):
+    """What follows the cursor is no longer in the log: the reader needs a snapshot and the cursor that goes with it."""
+
+
+class Reader:
+    """The readers of one user: `read` after a cursor, wait at most so long. SSE and long poll are both this."""
+
+    def __init__(self, user: str, feed: Feed, log: EventLog, settings: Settings, pages: asyncio.Semaphore) -> None:
+        self.user = user
+        self.feed = feed
+        self._pages = pages
+        self._log = log
+        self._settings = settings
+
+    async def read(self, after: Cursor, wait: float) -> list[Entry]:
+        """Entries past `after`, oldest first, as soon as there are any; an empty list when `wait` seconds are over
+        or the wait is interrupted.
+
+        Of a long backlog only the latest progress of each job is returned. Raises Gone.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + wait
+        interruptions = self.feed.interruptions
+        while True:
+            changes = self.feed.changes
+            entries = self.feed.after(after)
+            if entries is None:
+                entries = await self._catch_up(after, deadline)
+            left = deadline - loop.time()
+            if entries or left <= 0 or self.feed.interruptions != interruptions:
+                return entries
+            # What came while the log was read woke nobody, and the log may have been read before it.
+            if self.feed.changes == changes:
+                await self.feed.wait(left)
+
+    async def page(self, after: Cursor) -> list[Entry]:
+        """Entries past `after` from the ring, or as many as a page holds from the log; none where it is the top, which
+        is then the feed's. Of a long backlog only the latest progress of each job. Raises Gone; RedisError.
+        """
+        entries = self.feed.after(after)
+        if entries is not None:
+            return entries
+        async with self._pages:
+            # Who had the same way to go may have read it meanwhile.
+            entries = self.feed.after(after)
+            return entries if entries is not None else await self._read(after)
+
+    @property
+    def known(self) -> Known:
+        """To be looked at before the log is read."""
+        return Known(self.feed.changes, self.feed.told)
+
+    async def top(self) -> Cursor:
+        """The place behind the latest event."""
+        if self.feed.top is not None:
+            return self.feed.top
+        known = self.known
+        return await self.read_top(await self._log.top(self.user), known)
+
+    async def read_top(self, top: Cursor, known: Known) -> Cursor:
+        """The same, where the log was found to end at `top` after so much was `known`."""
+        if self.feed.top is not None:
+            return self.feed.top
+        await self._compare(top, known.told)
+        if self.feed.changes == known.changes:
+            self.feed.stands_at(top)
+        return top
+
+    async def _catch_up(self, after: Cursor, deadline: float) -> list[Entry]:
+        """From the log. While Redis is away it is tried again until `deadline`."""
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                return await self.page(after)
+            except (RedisError, OSError):
+                pause = random.uniform(0.1, 1.0)
+                if loop.time() + pause >= deadline:
+                    await asyncio.sleep(max(0.0, deadline - loop.time()))
+                    return []
+                await asyncio.sleep(pause)
+
+    async def _read(self, after: Cursor) -> list[Entry]:
+        feed, known = self.feed, self.known
+        page = await self._log.read(self.user, after, self._settings.page_length)
+        if page.top is not None:
+            await self._compare(page.top, known.told)
+        if not page.whole:
+            raise Gone
+        if feed.changes == known.changes:
+            if not page.entries:
+                # Nothing is past the cursor, so the cursor is the top: from here on pushes tell.
+                feed.stands_at(after)
+            elif page.top is not None and page.top == page.entries[-1].id:
+                feed.refill(page.entries)
+        return _counted(page.entries, thin=len(page.entries) > self._settings.conflate_over)
+
+    async def _compare(self, top: Cursor, told: Cursor | None) -> None:
+        """A log that ends before what was told of it has lost its end, as that of a server that crashed may."""
+        if told is None or top.epoch != told.epoch or top.seq >= told.seq:
+            return
+        logger.warning("log_fell_back", user=self.user, told=str(told), log=str(top))
+        await self._log.fallen_back(self.user, told)
+        if self.feed.told == told:
+            self.feed.told = top
+
+
+def _counted(entries: list[Entry], *, thin: bool) -> list[Entry]:
+    """What was read from the log, without what later progress overtakes if there is to be less of it."""
+    kept = thinned(entries) if thin else entries
+    COUNTS.replayed += len(kept)
+    COUNTS.conflated += len(entries) - len(kept)
+    return kept
+
+
+def thinned(entries: Iterable[Entry]) -> list[Entry]:
+    """The entries without progress within a stage that later progress of the same job overtakes."""
+    kept: list[Entry] = []
+    overtaken: set[str] = set()
+    for entry in reversed(list(entries)):
+        if entry.thin and entry.job in overtaken:
+            continue
+        if entry.type.endswith(":progress"):
+            overtaken.add(entry.job)
+        kept.append(entry)
+    kept.reverse()
+    return kept

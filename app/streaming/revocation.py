@@ -1,0 +1,181 @@
+"""Ends streams and polls at once when the credential that opened them has ended, in whichever process that was done.
+
+Flows:
+
+- *told*: a message on the control channel names a sign-in, or a user. Where it is a sign-in, all streams of its user
+  end: its own for good, the others with `goodbye`, for whoever still has a credential that holds to come back. Where
+  it is a user, the streams are looked up.
+- *gap*: a subscription that is made anew may have missed a message: every stream is looked up, many in one round trip.
+- *key*: a key of ours was removed from its file. Every stream that a token signed with it has opened ends.
+- *between*: whatever was told after a credential was checked and before its stream is held, is looked up as well.
+- *Redis away*: looking up waits; nothing can be delivered meanwhile, and nobody new is let in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from itertools import islice
+
+import structlog
+from redis.exceptions import RedisError
+
+from app.auth.credential import Credential, Identity
+from app.auth.disabled_users import Access
+from app.auth.keyring import Keyring
+from app.core.aio import end
+from app.core.errors import Unauthenticated
+from app.core.redis import keys
+from app.streaming.hub import Hub
+
+logger = structlog.get_logger()
+
+_BATCH = 200
+_KEYS_SECONDS = 0.5
+_REMEMBERED_SECONDS = 60.0
+_MOST_REMEMBERED = 10_000
+
+
+class Lease:
+    """What lets a stream go on: as long as it is not `over`. Where it is `moved`, its client is to connect anew."""
+
+    __slots__ = ("credential", "moved", "over")
+
+    def __init__(self, credential: Credential) -> None:
+        self.credential = credential
+        self.moved = False
+        self.over = False
+
+    def check(self) -> None:
+        """Raises Unauthenticated (`signed_out`) where it is over."""
+        if self.over:
+            raise Unauthenticated("You are signed out; sign in again.", code="signed_out")
+
+
+class Guard:
+    """The leases of this process."""
+
+    def __init__(self, access: Access, hub: Hub) -> None:
+        self._access = access
+        self._hub = hub
+        self._leases: defaultdict[str, set[Lease]] = defaultdict(set)
+        self._told: dict[str, float] = {}
+        self._gap = time.monotonic()
+        self._suspects: set[Lease] = set()
+        self._looking: asyncio.Task[None] | None = None
+        hub.listen(keys.CONTROL, self)
+
+    def hold(self, identity: Identity) -> Lease:
+        """A lease, until it is released."""
+        user, lease = identity.user, Lease(identity.credential)
+        self._leases[user].add(lease)
+        if max(self._gap, self._told.get(user, 0.0)) >= identity.checked:
+            self._suspect([lease])
+        return lease
+
+    def release(self, lease: Lease) -> None:
+        user = lease.credential.user
+        self._suspects.discard(lease)
+        self._leases[user].discard(lease)
+        if not self._leases[user]:
+            del self._leases[user]
+
+    @contextmanager
+    def held(self, identity: Identity) -> Iterator[Lease]:
+        """A lease for as long as the context is open."""
+        lease = self.hold(identity)
+        try:
+            yield lease
+        finally:
+            self.release(lease)
+
+    @asynccontextmanager
+    async def watching(self, keyring: Keyring) -> AsyncIterator[None]:
+        """Ends what a removed key has signed, for as long as the context is open."""
+        watching = asyncio.create_task(self._watch(keyring)) if keyring.changes else None
+        try:
+            yield
+        finally:
+            if watching is not None:
+                await end(watching)
+
+    def heard(self, channel: bytes, message: bytes) -> None:
+        """A credential has ended, or all of a user's."""
+        try:
+            told = json.loads(message)
+            user, session = told["user"], told["session"]
+        except (ValueError, TypeError, KeyError):
+            # Not ours; it must not end the connection that all events come by.
+            logger.warning("control_not_understood")
+            return
+        self._remember(user)
+        leases = self._leases.get(user, ())
+        if session is None:
+            self._suspect(leases)
+        else:
+            for lease in leases:
+                lease.moved = True
+            self._end([lease for lease in leases if lease.credential.session == session])
+            self._hub.interrupt_user(user)
+
+    def confirmed(self, channel: bytes) -> None:
+        """From here on the channel is heard; something may have been missed."""
+        self._gap = time.monotonic()
+        self._suspect([lease for leases in self._leases.values() for lease in leases])
+
+    def turned(self) -> None:
+        """Each message is dealt with by itself."""
+
+    async def close(self) -> None:
+        if self._looking is not None:
+            await end(self._looking)
+
+    async def _watch(self, keyring: Keyring) -> None:
+        while True:
+            await asyncio.sleep(_KEYS_SECONDS)
+            # Each time all of them: a stream may begin with what was verified before the key went.
+            held = {own.id for own in keyring.all()} | {None}
+            self._end([lease for leases in self._leases.values() for lease in leases if self._unsigned(lease, held)])
+
+    @staticmethod
+    def _unsigned(lease: Lease, held: set[str | None]) -> bool:
+        return lease.credential.key not in held and not lease.over
+
+    def _remember(self, user: str) -> None:
+        """For as long as a request may take from its check to its stream."""
+        now = time.monotonic()
+        self._told[user] = now
+        if len(self._told) > _MOST_REMEMBERED:
+            self._told = {user: at for user, at in self._told.items() if now - at < _REMEMBERED_SECONDS}
+
+    def _suspect(self, leases: Iterable[Lease]) -> None:
+        self._suspects.update(leases)
+        if self._suspects and (self._looking is None or self._looking.done()):
+            self._looking = asyncio.create_task(self._look())
+
+    async def _look(self) -> None:
+        while self._suspects:
+            batch = list(islice(self._suspects, _BATCH))
+            # What is told of them while they are looked up makes them suspects again.
+            self._suspects.difference_update(batch)
+            try:
+                holding = await self._access.holding([lease.credential for lease in batch])
+            except (RedisError, OSError):
+                self._suspects.update(lease for lease in batch if lease in self._leases.get(lease.credential.user, ()))
+                await asyncio.sleep(random.uniform(0.1, 1.0))
+                continue
+            self._end([lease for lease, holds in zip(batch, holding, strict=True) if not holds])
+
+    def _end(self, leases: Iterable[Lease]) -> None:
+        users = set()
+        for lease in leases:
+            lease.over = True
+            users.add(lease.credential.user)
+        for user in users:
+            logger.info("streams_ended", user=user)
+            self._hub.interrupt_user(user)

@@ -1,0 +1,1 @@
+"""Voice engines: eSpeak NG, Piper, services, and what packages add."""

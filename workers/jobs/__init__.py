@@ -1,0 +1,1 @@
+"""What a worker does with a job: actors, one task for each queue, and progress reports."""

@@ -1,0 +1,1 @@
+"""The pipeline: a manuscript becomes chapters, a chapter becomes audio."""

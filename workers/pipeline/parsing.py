@@ -1,0 +1,135 @@
+"""Parsing: the file of a manuscript in, its chapters out."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from app.core.errors import JobError
+from app.core.jobs.progress import Language
+from app.core.manuscripts.archive import Bounds
+from workers.core.report import Report
+from workers.core.scratch import workplace
+from workers.manuscript import cover, splitter_program
+from workers.manuscript.model import Chapter
+from workers.manuscript.plain_chapters import LONGEST_CHAPTER
+from workers.manuscript.safe_copy import BOUNDS, copy_for_reading
+from workers.manuscript.sandboxed import Program, produced, run
+from workers.sandbox import python_modules
+from workers.sandbox.limits import Access, Limits
+
+__all__ = ["Chapter", "Parsed", "parse"]
+
+MAX_CHAPTERS = 2000
+MAX_CHARACTERS = 5_000_000
+TIMEOUT = 60.0  # seconds, for the splitting alone
+_ADDRESSES = 768 * 1024 * 1024
+_LARGEST_OUTPUT = 128 * 1024 * 1024
+_UNTITLED: dict[Language, str] = {"zh-CN": "未命名", "en": "Untitled"}
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """A manuscript as it was found. `language`: as it says, such as `zh-Hans`; empty where it does not.
+
+    `characters_in` and `characters_spoken` count visible characters: all of the manuscript's, and those that are read
+    aloud; `left_out` says by reason what became of the others. `cover` is the picture's bytes, empty where there is
+    none that `workers.manuscript.cover` knows.
+    """
+
+    title: str
+    chapters: list[Chapter]
+    author: str = ""
+    language: str = ""
+    cover: bytes = field(default=b"", repr=False)
+    characters_in: int = field(default=0, compare=False)
+    characters_spoken: int = field(default=0, compare=False)
+    left_out: dict[str, int] = field(default_factory=dict, compare=False)
+
+    @property
+    def characters(self) -> int:
+        """How many characters all chapters' texts have together."""
+        return sum(len(chapter.text) for chapter in self.chapters)
+
+
+async def parse(
+    source: Path,
+    format: str,
+    title: str,
+    language: Language,
+    report: Report,
+    *,
+    max_chapters: int = MAX_CHAPTERS,
+    max_characters: int = MAX_CHARACTERS,
+    max_chapter_characters: int = LONGEST_CHAPTER,
+    bounds: Bounds = BOUNDS,
+    timeout: float = TIMEOUT,
+) -> Parsed:
+    """The manuscript in the file `source` of `format` (a name in `app.core.manuscripts.formats.FORMATS`).
+
+    `title` is for a book that does not tell its own, and for chapters without one; empty, the `language` has a word
+    for it. Reports the stages `read`, `convert` and `split`. Raises JobError: the codes of
+    `workers.manuscript.safe_copy`, `workers.manuscript.sandboxed` and `app.core.manuscripts.text`, `too_many_chapters`,
+    `too_many_characters`.
+    """
+    await report("read", 0, 0)
+    with workplace() as folder:
+        # In the folder that the program works in: it sees no other.
+        text = folder / "text"
+        await report("convert", 0, 0)
+        if format in ("txt", "md"):
+            await asyncio.to_thread(shutil.copyfile, source, text)
+        else:
+            await copy_for_reading(source, text, format, bounds=bounds)
+        await report("split", 0, 0)
+        order = splitter_program.Order(
+            format=format,
+            title=title.strip() or _UNTITLED[language],
+            max_chapters=max_chapters,
+            max_characters=max_characters,
+            max_chapter_characters=max_chapter_characters,
+        )
+        found = await _split(text, order, folder, timeout)
+        picture = await asyncio.to_thread(_cover, found["cover"], folder, source, format, bounds)
+    return Parsed(
+        title=found["title"],
+        chapters=[Chapter(*chapter) for chapter in found["chapters"]],
+        author=found["author"],
+        language=found["language"],
+        cover=picture,
+        characters_in=found["characters_in"],
+        characters_spoken=found["characters_spoken"],
+        left_out=found["left_out"],
+    )
+
+
+async def _split(text: Path, order: splitter_program.Order, folder: Path, timeout: float) -> splitter_program.Found:
+    asked, output = folder / "order.json", folder / "chapters.json"
+    asked.write_text(json.dumps(order))
+    limits = Limits(
+        _ADDRESSES, cpu_seconds=int(timeout) + 1, output=_LARGEST_OUTPUT, exhausted=[splitter_program.OUT_OF_MEMORY]
+    )
+    access = Access(read=python_modules.readable(), write=[folder])
+    command = python_modules.command(splitter_program.__name__, text.name, asked.name)
+    program = Program(command, timeout, limits, access)
+    await run(program, folder, output)
+    answer = json.loads(produced(output, _LARGEST_OUTPUT))
+    if "code" in answer:
+        raise JobError(answer["code"], answer["message"])
+    found: splitter_program.Found = answer
+    return found
+
+
+def _cover(name: str, folder: Path, source: Path, format: str, bounds: Bounds) -> bytes:
+    """The cover's picture, if it is of a kind that is served."""
+    if not name:
+        return b""
+    if format == "epub":
+        picture = cover.from_archive(source, name, format, bounds)
+    else:
+        picture = produced(folder / splitter_program.COVER, _LARGEST_OUTPUT)
+        picture = picture if len(picture) <= cover.LARGEST else b""
+    return picture if cover.type_of(picture) else b""

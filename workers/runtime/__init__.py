@@ -1,0 +1,1 @@
+"""The worker process: its broker, consumers, executor, leases and housekeeping."""

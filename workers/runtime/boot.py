@@ -1,0 +1,117 @@
+"""The worker's entry, which Dramatiq calls (see `app.cli.worker`). The broker is set before the actors load."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from types import FrameType
+
+import dramatiq
+from dramatiq.broker import Broker
+from dramatiq.middleware import Middleware
+
+from app.core import gc_tuning
+from app.core.jobs.broker import AwaitedBroker, is_rabbitmq, rabbitmq_broker
+from app.core.settings import Settings
+from app.core.telemetry.logs import configure_logs
+from workers.core import shutdown
+from workers.runtime import context
+from workers.runtime.event_loop import Uvloop
+from workers.runtime.executor import on_loop
+from workers.runtime.rabbitmq_consumer import Delivered
+from workers.runtime.redis_consumer import Fetched
+
+_LEAVE_SECONDS = 2.0
+LEAVING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+"""What tells a worker to leave; Ctrl-C does not reach one that Dramatiq watches over before this has been set."""
+
+
+def setup(*, watched: bool = True) -> None:
+    """Makes the broker of this process the one that actors register with.
+
+    `watched`: Dramatiq's command runs this process, and has handlers of signals that stand one signal only.
+    """
+    settings = Settings()
+    # Dramatiq sends what its processes write through its first one, which costs both of them; a line needs no help.
+    configure_logs(settings.log_format, sys.__stderr__)
+    broker, taking = _taking(settings)
+    # Order is behaviour: "before" hooks run downwards, "after" hooks upwards. There is no Retries: what a job promises
+    # is kept by its own state and by the reaper, which also finds what the broker loses. There is no TimeLimit: an
+    # attempt is ended by its own (see `workers.runtime.lease`).
+    for middleware in (
+        # One event loop for the process …
+        Uvloop(),
+        # … on which actors run, …
+        taking,
+        # … and on which the connections live, so it comes after and goes before.
+        OpenRuntime(settings, taking.fault, watched=watched),
+    ):
+        broker.add_middleware(middleware)
+    dramatiq.set_broker(broker)
+
+
+def _taking(settings: Settings) -> tuple[Broker, Delivered | Fetched]:
+    """The broker, and what takes messages from it."""
+    if is_rabbitmq(settings.queue):
+        return rabbitmq_broker(settings.queue), Delivered(settings.worker_threads)
+    broker = AwaitedBroker(settings.queue)
+    return broker, Fetched(broker, settings.worker_threads)
+
+
+class OpenRuntime(Middleware):
+    """Opens the worker's runtime on the event loop before it takes work, and closes it after the last."""
+
+    def __init__(self, settings: Settings, fault: Callable[[], str] = str, *, watched: bool = True) -> None:
+        self._settings = settings
+        self._fault = fault
+        self._watched = watched
+        self._opened: AbstractAsyncContextManager[context.Runtime] | None = None
+
+    def before_worker_boot(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
+        if self._watched:
+            _leave_once()
+        self._opened = context.opened(self._settings, self._fault)
+        context.set_current(on_loop(self._opened.__aenter__()))
+        gc_tuning.settle()
+
+    def after_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
+        if self._opened is not None:
+            on_loop(self._opened.__aexit__(None, None, None))
+            context.set_current(None)
+        _leave_within(_LEAVE_SECONDS)
+
+
+def _leave_once() -> None:
+    """Has this process told to leave no more than once.
+
+    Whoever loses its parent, or is stopped together with it, is told twice, and at the second time Dramatiq's main
+    thread ends there and then: its other threads, which nobody stops any more, would keep the process for ever.
+    """
+    # One way of Dramatiq's for both: a worker that is hung up leaves, and its parent begins anew.
+    leave = signal.getsignal(signal.SIGTERM)
+
+    def once(number: int, frame: FrameType | None) -> None:
+        for told in LEAVING:
+            signal.signal(told, signal.SIG_IGN)
+        shutdown.tell()
+        assert callable(leave)
+        leave(number, frame)
+
+    if callable(leave) and threading.current_thread() is threading.main_thread():
+        for told in LEAVING:
+            signal.signal(told, once)
+
+
+def _leave_within(seconds: float) -> None:
+    """Ends this process, which has nothing left to do, even if a thread of Dramatiq's does not end.
+
+    One that acknowledges a message tries it until the broker answers: where that went away for good, for ever. What was
+    not acknowledged is delivered again, and finds its job done.
+    """
+    timer = threading.Timer(seconds, os._exit, [0])
+    timer.daemon = True
+    timer.start()

@@ -1,0 +1,88 @@
+"""Doing a job's work for as long as the job is ours: its lease is renewed, and whoever takes the job ends the work."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+import structlog
+from redis.exceptions import RedisError
+
+from app.core.aio import end
+from app.core.errors import JobError, Refused
+from app.core.jobs.service import Claim, Jobs
+from workers.runtime.fair_scheduler import Slot
+
+logger = structlog.get_logger()
+
+T = TypeVar("T")
+
+_LOOK_SECONDS = 1.0
+
+
+async def while_ours(
+    jobs: Jobs,
+    claim: Claim,
+    work: Coroutine[Any, Any, T],
+    *,
+    lease: float,
+    longest: float,
+    slot: Slot | None = None,
+) -> T:
+    """What `work` returns. It is ended, wherever it waits, within a second or two of the job being cancelled.
+
+    Raises Refused (`stale`) where the job is no longer this claim's, JobError (`took_too_long`) after `longest`
+    seconds, those not counted for which its `slot` was parked, and what `work` raises.
+    """
+    loop = asyncio.get_running_loop()
+    over = loop.create_future()
+    pause = min(_LOOK_SECONDS, lease / 3)
+
+    def wake(_: object = None) -> None:
+        if not over.done():
+            over.set_result(None)
+
+    def started(doing: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        task = loop.create_task(doing)
+        task.add_done_callback(wake)
+        return task
+
+    began = loop.time()
+
+    def look() -> None:
+        if (left := began + longest + (slot.parked_seconds if slot else 0.0) - loop.time()) > 0:
+            timers[1] = loop.call_later(left, look)
+        else:
+            wake()
+
+    tasks = [started(work)]
+    # Most jobs end before their lease is to be renewed for the first time.
+    timers = [
+        loop.call_later(pause, lambda: tasks.append(started(_keep(jobs, claim, pause, slot)))),
+        loop.call_later(longest, look),
+    ]
+    try:
+        await over
+        working, *keeping = tasks
+        if working.done():
+            found: T = working.result()
+            return found
+        if any(task.done() for task in keeping):
+            raise Refused("stale")
+        raise JobError("took_too_long", f"The job was not done within {longest / 3600:g} hours.")
+    finally:
+        for timer in timers:
+            timer.cancel()
+        await end(*tasks)
+
+
+async def _keep(jobs: Jobs, claim: Claim, pause: float, slot: Slot | None) -> None:
+    """Renews the lease at once and again and again; returns when there is no longer one to renew."""
+    kept = True
+    while kept:
+        try:
+            kept = await jobs.renew(claim, parked=slot is not None and not slot.is_going)
+        except (RedisError, OSError) as error:
+            logger.warning("lease_not_renewed", job=claim.job.id, error=str(error))
+        await asyncio.sleep(pause)

@@ -1,0 +1,125 @@
+"""Takes what Dramatiq's consumers deliver, each on a thread of its own, to the worker's event loop: RabbitMQ's way."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
+from typing import Any, NamedTuple
+
+import dramatiq
+from dramatiq import Message
+from dramatiq.asyncio import get_event_loop_thread
+from dramatiq.errors import BrokerConnectionError
+from dramatiq.middleware import Middleware
+from redis.exceptions import RedisError
+
+from app.core.jobs.broker import waiting_messages
+from workers.runtime.executor import Desk, Told, on_loop
+
+logger = logging.getLogger(__name__)
+
+
+class Delivered(Middleware):
+    """Stands after Dramatiq's `AsyncIO`, whose loop it is. Middleware that looks at single messages is told of none.
+
+    `at_once`: how many messages of each queue are processed at once; `patience`: seconds for which a worker that leaves
+    waits for actors to hand back what they are at.
+    """
+
+    def __init__(self, at_once: int, patience: float = 4.0) -> None:
+        self._at_once = at_once
+        self._patience = patience
+        self._door: _Door | None = None
+
+    def before_worker_boot(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
+        thread = get_event_loop_thread()
+        assert thread is not None, "AsyncIO comes first"
+        self._door = _Door(thread.loop, worker, self._at_once)
+        worker.work_queue = self._door  # type: ignore[assignment] # as much of a queue as Dramatiq asks of it
+        worker.worker_threads = 0
+        worker.queue_prefetch = self._at_once
+        thread.loop.call_soon_threadsafe(self._door.desk.open)
+
+    def fault(self) -> str:
+        """Nothing: Dramatiq's consumers connect anew by themselves."""
+        return ""
+
+    def before_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
+        if self._door is not None:
+            on_loop(self._door.desk.close(self._patience))
+            self._door.close()
+
+
+class _Door:
+    """What a worker takes for its queue of messages: it has what consumers put there go to a desk, and what that does
+    not begin any more come back."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, worker: dramatiq.Worker, at_once: int) -> None:
+        self._loop = loop
+        self._worker = worker
+        self._left: SimpleQueue[dramatiq.MessageProxy] = SimpleQueue()
+        told = Told(self._tell, self._left.put, self._return, self._invite, self._count)
+        self.desk = Desk(worker.broker, at_once, told)
+        # Its own thread, for a client that blocks and has a connection for each.
+        self._asking = ThreadPoolExecutor(1, "queue-length")
+        self._acknowledged: set[str] = set()
+
+    def put(self, item: Any) -> None:
+        """A message, from a consumer's thread."""
+        self._loop.call_soon_threadsafe(self.desk.put, item.message)
+
+    def get_nowait(self) -> Any:
+        """A message that was not begun, as it was put. Raises Empty."""
+        # What was put before is on its way through the loop.
+        asyncio.run_coroutine_threadsafe(asyncio.sleep(0), self._loop).result()
+        return _Item(self._left.get_nowait())
+
+    def close(self) -> None:
+        self._asking.shutdown(wait=False, cancel_futures=True)
+
+    def _invite(self, queue: str, begun: Sequence[dramatiq.MessageProxy]) -> None:
+        """A broker brings one more when the end of one is told. Should this worker die before that, the reaper finds
+        the job, whose lease nobody renews."""
+        early = next((message for message in begun if message.message_id not in self._acknowledged), None)
+        if early is not None:
+            self._tell(early)
+            self._acknowledged.add(early.message_id)
+
+    def _return(self, message: dramatiq.MessageProxy) -> None:
+        """Puts the message behind all others: there is no other way than to send it anew."""
+        again = Message.decode(message.encode())
+
+        def send() -> None:
+            try:
+                self._worker.broker.enqueue(again)
+            except (BrokerConnectionError, RedisError) as error:
+                # The reaper finds the job.
+                logger.warning("Message %s was not put back: %s", message, error)
+            self._loop.call_soon_threadsafe(self._tell, message)
+
+        self._asking.submit(send)
+
+    async def _count(self, queue: str) -> int:
+        return await self._loop.run_in_executor(self._asking, waiting_messages, self._worker.broker, queue)
+
+    def _tell(self, message: dramatiq.MessageProxy) -> None:
+        """RabbitMQ's consumer leaves it to its own thread, and so does not block the loop."""
+        if message.message_id in self._acknowledged:
+            self._acknowledged.discard(message.message_id)
+            return
+        consumer = self._worker.consumers[message.queue_name].consumer
+        assert consumer is not None, "the message came from one"
+        try:
+            (consumer.nack if message.failed else consumer.ack)(message)
+        except BrokerConnectionError as error:
+            # It is delivered again, and finds its job done.
+            logger.warning("Message %s was not acknowledged: %s", message, error)
+
+
+class _Item(NamedTuple):
+    """What Dramatiq looks for in what it gets from a worker's queue."""
+
+    message: dramatiq.MessageProxy

@@ -1,0 +1,305 @@
+"""Fetches messages from Redis on the worker's event loop: when somebody rings, and when what was fetched has ended.
+
+As Dramatiq comes, a consumer that found nothing sleeps, longer from time to time: a job pressed on an idle system
+starts after a fifth of a second, or a whole one. Here whoever enqueues also publishes the queue's name, and the worker
+listens. Nothing hangs on it: a ring that is lost, or a connection that is cut, leaves a worker that looks at its own
+pace; a ring without a message costs one look. After each cut it looks at every queue.
+
+What is asked are the words of Dramatiq's own script, so its bookkeeping of what is being worked on stands.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import dramatiq
+import structlog
+from dramatiq import Message, MessageProxy
+from dramatiq.errors import DecodeError
+from dramatiq.middleware import Middleware
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError, RedisError
+
+from app.core.aio import end
+from app.core.jobs.broker import ACTORS, AwaitedBroker
+from app.core.jobs.progress import Queue
+from app.core.redis import keys
+from app.core.redis.multiplexed import ask_all
+from app.core.redis.pubsub import Subscriptions
+from workers.runtime.executor import Desk, Told, on_loop
+
+logger = structlog.get_logger()
+
+_FIRST_PAUSE = 0.1
+_LONGEST_PAUSE = 3.0
+"""Each look is also the sign of life that others wait for (see `app.core.jobs.broker`)."""
+_DEAF_PAUSE = 0.25
+_MAINTENANCE_SECONDS = 1.0
+_LEAVING_SECONDS = 1.0
+_SILENT_SECONDS = 15.0
+_AGAIN_SECONDS = (0.1, 0.5)
+
+
+class Fetched(Middleware):
+    """Stands after Dramatiq's `AsyncIO`, whose loop it is. Middleware that looks at single messages is told of none.
+
+    `at_once`: how many messages of each queue are processed at once; `patience`: seconds for which a worker that leaves
+    waits for actors to hand back what they are at.
+    """
+
+    def __init__(self, broker: AwaitedBroker, at_once: int, patience: float = 4.0) -> None:
+        # Each cut is to be seen: nobody else knows of what was on its way.
+        broker.redis.set_retry(Retry(NoBackoff(), 0))
+        self._broker = broker
+        self._patience = patience
+        told = Told(self._tell_ended, self._tell_unbegun, self._tell_unbegun, self._invite, broker.waiting)
+        self._desk = Desk(broker, at_once, told)
+        self._bell = Doorbell(broker.url)
+        self._intakes = {queue: Intake(broker, queue, at_once, self._bell, self._desk.put) for queue in ACTORS}
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def before_worker_boot(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
+        # None of Dramatiq's own threads.
+        worker.consumer_whitelist = {""}
+        worker.worker_threads = 0
+
+    def after_worker_boot(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
+        on_loop(self._open())
+
+    def before_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
+        on_loop(self._close())
+
+    def fault(self) -> str:
+        """Why no jobs are taken, in words; nothing where they are, or would be if there were room."""
+        silent = [intake.queue for intake in self._intakes.values() if intake.silent_seconds > _SILENT_SECONDS]
+        return f"it asks for no jobs of {', '.join(silent)}" if self._tasks and silent else ""
+
+    async def _open(self) -> None:
+        self._bell.open()
+        self._desk.open()
+        self._tasks = [asyncio.create_task(intake.run()) for intake in self._intakes.values()]
+
+    async def _close(self) -> None:
+        leaving, self._tasks = self._tasks, []
+        await end(*leaving)
+        await self._desk.close(self._patience)
+        closing = [asyncio.create_task(intake.close()) for intake in self._intakes.values()]
+        await asyncio.wait(closing, timeout=_LEAVING_SECONDS)
+        await end(*closing)
+        await self._bell.aclose()
+        await self._broker.aclose()
+
+    def _tell_ended(self, message: dramatiq.MessageProxy) -> None:
+        self._intakes[_queue_of(message)].tell("nack" if message.failed else "ack", message)
+
+    def _tell_unbegun(self, message: dramatiq.MessageProxy) -> None:
+        self._intakes[_queue_of(message)].tell("requeue", message)
+
+    def _invite(self, queue: str, begun: Sequence[dramatiq.MessageProxy]) -> None:
+        next(intake for name, intake in self._intakes.items() if name == queue).invite()
+
+
+class Intake:
+    """Brings the messages of one queue; what has ended it tells as it asks for more, in one write."""
+
+    def __init__(
+        self,
+        broker: AwaitedBroker,
+        queue: Queue,
+        at_once: int,
+        bell: Doorbell,
+        put: Callable[[dramatiq.MessageProxy], None],
+    ) -> None:
+        self._broker = broker
+        self.queue = queue
+        self._asked = time.monotonic()
+        self._at_once = at_once
+        self._bell = bell
+        self._put = put
+        self._held: set[str] = set()
+        self._told: deque[tuple[str, str]] = deque()
+        # Whether there may be messages that were fetched and did not arrive.
+        self._doubtful = False
+        self._rung = self._invited = False
+        self._waiter: asyncio.Future[None] | None = None
+        self._pause = _FIRST_PAUSE
+        self._maintained = 0.0
+        bell.hang(queue, self.ring)
+
+    @property
+    def silent_seconds(self) -> float:
+        """How long ago the broker last answered. It is asked every three seconds, also where there is no room."""
+        return time.monotonic() - self._asked
+
+    def ring(self) -> None:
+        """Has it look now."""
+        self._rung = True
+        if self._waiter is not None:
+            _wake(self._waiter)
+
+    def tell(self, how: str, message: dramatiq.MessageProxy) -> None:
+        """That a message has ended (`ack`, `nack`) or is given back (`requeue`), and makes room for another."""
+        id = message.options["redis_message_id"]
+        self._held.discard(id)
+        self._told.append((how, id))
+        self.ring()
+
+    def invite(self) -> None:
+        """Has it fetch one more than may be processed at once."""
+        self._invited = True
+        self.ring()
+
+    async def run(self) -> None:
+        """Looks for messages until it is cancelled."""
+        lost = False
+        while True:
+            try:
+                try:
+                    await self._look()
+                except NoScriptError:
+                    await self._broker.load()
+                lost = False
+            except (RedisError, OSError) as error:
+                if not lost:
+                    logger.warning("queue_lost", queue=self.queue, error=str(error))
+                lost = True
+                await asyncio.sleep(random.uniform(*_AGAIN_SECONDS))
+            except Exception:
+                # Whatever it was: a worker that goes on, but fetches no more of a queue, would be seen by nobody.
+                logger.exception("intake_broke", queue=self.queue)
+                await asyncio.sleep(random.uniform(*_AGAIN_SECONDS))
+
+    async def close(self) -> None:
+        """Tells what has ended since, and gives back what nobody took. What cannot be told any more is found out by
+        others, who see no sign of life."""
+        self._doubtful = True
+        try:
+            # What came without a ring, because this worker would look for it, is theirs as well.
+            await self._exchange(0, ring=True)
+        except (RedisError, OSError) as error:
+            logger.warning("queue_lost", queue=self.queue, error=str(error))
+
+    async def _look(self) -> None:
+        """One look for messages, and a pause, should nobody ring."""
+        rang, self._rung = self._rung, False
+        invited, self._invited = self._invited, False
+        room = max(self._at_once - len(self._held), int(invited))
+        # A ring may be for others; a look that is due is a sign of life.
+        found = await self._exchange(room) if room or self._told or not rang else []
+        if found:
+            self._pause = _FIRST_PAUSE
+        for data in found:
+            self._take(data)
+        await self._rest()
+
+    async def _exchange(self, room: int, *, ring: bool = False) -> list[bytes]:
+        """Tells what has ended, and returns what is fetched: at most `room` messages. Raises RedisError, OSError.
+
+        `ring`: wakes the others, as something given back does.
+        """
+        if self._doubtful:
+            await self._settle()
+        now = asyncio.get_running_loop().time()
+        maintain = now > self._maintained + _MAINTENANCE_SECONDS
+        telling = list(self._told)
+        commands = [self._broker.command(how, self.queue, id) for how, id in telling]
+        if ring or any(how == "requeue" for how, _ in telling):
+            commands.append(("PUBLISH", keys.BELL, self.queue))
+        commands.append(self._broker.command("fetch", self.queue, room, maintain=maintain))
+        self._told.clear()
+        try:
+            *_, fetched = await ask_all(self._broker.redis, commands)
+        except BaseException:
+            self._doubtful = True
+            self._told.extendleft(reversed(telling))
+            raise
+        self._asked = time.monotonic()
+        if maintain:
+            self._maintained = now
+        return fetched  # type: ignore[no-any-return] # as the script has it
+
+    async def _settle(self) -> None:
+        """Gives back what was fetched for this worker and did not arrive. Raises RedisError, OSError."""
+        known = self._held | {id for _, id in self._told}
+        fetched = await self._broker.fetched(self.queue)
+        self._told.extend(("requeue", id) for id in fetched if id not in known)
+        self._doubtful = False
+
+    def _take(self, data: bytes | None) -> None:
+        if data is None:
+            return  # whose it was has told of it as we fetched it
+        try:
+            message = Message.decode(data)
+            id = message.options["redis_message_id"]
+        except (DecodeError, TypeError, KeyError):
+            logger.exception("message_unreadable", queue=self.queue)
+            return
+        self._held.add(id)
+        self._put(MessageProxy(message))
+
+    async def _rest(self) -> None:
+        """Returns when somebody rings, or after a pause that is longer from time to time."""
+        if self._rung:
+            return
+        loop = asyncio.get_running_loop()
+        self._waiter = loop.create_future()
+        timer = loop.call_later(self._pause if self._bell.hears else _DEAF_PAUSE, _wake, self._waiter)
+        self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+        try:
+            await self._waiter
+        finally:
+            timer.cancel()
+            self._waiter = None
+
+
+class Doorbell:
+    """Hears who enqueues something."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._ropes: dict[bytes, Callable[[], None]] = {}
+        self._subscriptions: Subscriptions | None = None
+
+    @property
+    def hears(self) -> bool:
+        return self._subscriptions is not None and self._subscriptions.is_connected(keys.BELL)
+
+    def hang(self, queue: Queue, ring: Callable[[], None]) -> None:
+        """Has `ring` called when `queue` was put into, and when that may not have been heard."""
+        self._ropes[queue.encode()] = ring
+
+    def open(self) -> None:
+        """Listens from now on, over connections that are made anew for ever."""
+        self._subscriptions = Subscriptions(self._url, self)
+        self._subscriptions.subscribe(keys.BELL)
+
+    async def aclose(self) -> None:
+        if self._subscriptions is not None:
+            await self._subscriptions.stop()
+
+    def heard(self, channel: bytes, message: bytes) -> None:
+        """As `app.core.redis.pubsub` tells it."""
+        if ring := self._ropes.get(message):
+            ring()
+
+    def confirmed(self, channel: bytes) -> None:
+        """What was rung before may have been missed."""
+        for ring in self._ropes.values():
+            ring()
+
+    def turned(self) -> None:
+        """Nothing waits for that."""
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
+
+
+def _queue_of(message: dramatiq.MessageProxy) -> Queue:
+    return next(queue for queue in ACTORS if queue == message.queue_name)
