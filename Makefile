@@ -83,7 +83,7 @@ $(VENV)/.run: $(VENV)/.pip pyproject.toml requirements/run.lock
 	@tools/install $(VENV) --require-hashes --requirement requirements/run.lock
 	@tools/install $(VENV) --no-deps --no-build-isolation --editable .
 	@# What its processes import is compiled once: started together, each of them would compile it for itself.
-	@$(BIN)/python -c 'import app.cli.up, app.cli.web, app.main, workers.runtime.single_process, workers.jobs.actors, workers.jobs.narrate_task'
+	@$(BIN)/python -c 'import app.cli.up, app.cli.web, app.main, workers.single_process, workers.jobs.actors, workers.jobs.narrate_task'
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.run pyproject.toml requirements/test.lock

@@ -18,7 +18,7 @@ from app.core.errors import Problem
 from app.core.settings import Settings
 from app.core.telemetry import tracing
 from app.core.telemetry.logs import configure_logs
-from app.endpoints.responses import on_error, on_http_exception, on_problem, on_redis_error
+from app.http.responses import on_error, on_http_exception, on_problem, on_redis_error
 from app.middleware.allowed_hosts import AllowedHosts
 from app.middleware.request_metrics import HEADER, Observed
 from app.middleware.request_tracing import Traced

@@ -28,8 +28,7 @@ from app.endpoints import (
     usage,
     voices,
 )
-from app.openapi.operation import Endpoint
-from app.routing import Guarded
+from app.routing import Endpoint, Guarded
 
 # Files alone: what is streamed must not wait in a compressor.
 _PACKED = [Middleware(GZipMiddleware, compresslevel=6)]

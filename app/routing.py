@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -9,9 +11,9 @@ from starlette.types import Receive, Scope, Send
 
 from app.auth.identity import identity_of, require_identity
 from app.core.redis.rate_limiter import Rate
-from app.endpoints.rate_limits import count
-from app.openapi.operation import Endpoint
 from app.state import State
+
+Endpoint = Callable[[Request[State]], Awaitable[Response]]
 
 _COUNTED = {"POST", "PATCH"}
 
@@ -41,9 +43,20 @@ class Guarded(Route):
         request: Request[State] = Request(scope, receive, send)
         await require_identity(request, tickets=self.tickets)
         if self.rates:
-            await count(request, *self.rates)
+            await self._count(request)
         response = await (self._endpoint(request) if self.waits else self._in_slot(request))
         await response(scope, receive, send)
+
+    async def _count(self, request: Request[State]) -> None:
+        """Count a request of a known user towards its rates, before a byte of its body is read.
+
+        What only reads is not counted: an answer from Redis costs no more than the counting would. Nor is `DELETE`:
+        whoever has too much must always be able to have less, even where Redis is too full to count.
+
+        Raises TooMany (`too_many_changes`, `too_many_uploads`) where a rate is spent, Unavailable (`redis_refused`).
+        """
+        await request.state["headroom"].check()
+        await request.state["rates"].count(identity_of(request).user, *self.rates)
 
     async def _in_slot(self, request: Request[State]) -> Response:
         """The answer, made while the user has a slot; it is sent without."""

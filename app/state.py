@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import TypedDict
 
 from redis.asyncio import Redis
 
@@ -20,13 +19,14 @@ from app.auth.second_factor import SecondFactor
 from app.auth.sessions import Sessions
 from app.auth.signin import SignIn
 from app.auth.signin_throttle import Throttle
+from app.auth.state import AuthState
 from app.auth.stream_tickets import Tickets
 from app.auth.token_issuer import Issuer
 from app.core.aio import SharedCall, Turns
 from app.core.etags import EntityTags
 from app.core.eventlog.log import EventLog
+from app.core.eventlog.worker_capacity import Capacity
 from app.core.jobs.broker import WorkQueue
-from app.core.jobs.capacity import Capacity
 from app.core.jobs.service import Jobs
 from app.core.keyed_semaphore import Slots
 from app.core.projects.service import Projects
@@ -46,13 +46,13 @@ from app.streaming.revocation import Guard
 from app.streaming.slots import Places
 from app.streaming.snapshot import Snapshots
 from app.streaming.sse import Streams
+from app.streaming.state import StreamingState
 from app.streaming.status_broadcast import Bulletin
 
 
-class State(TypedDict):
+class State(AuthState, StreamingState):
     """One of each for a process."""
 
-    settings: Settings
     redis: Redis
     storage: Storage
     log: EventLog
@@ -61,25 +61,16 @@ class State(TypedDict):
     rates: Rates
     headroom: Headroom
     answers: Answers
-    hub: Hub
-    places: Places
-    drain: Drain
-    tokens: Tokens
-    sessions: Sessions
-    access: Access
     devices: Devices
-    tickets: Tickets
     sign_in: SignIn
     own_account: OwnAccount
     provider: Provider | None
     guard: Guard
-    snapshots: Snapshots
     streams: Streams
     bodies: InFlight
     etags: EntityTags
     readiness: Readiness
     turns: Turns
-    slots: Slots
     metrics: SharedCall[bytes]
 
 

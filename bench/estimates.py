@@ -10,13 +10,14 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from app.core.jobs.progress import LANGUAGES, Language
 from app.core.manuscripts.text import language_of
 from app.core.settings import Settings
+from app.core.vocabulary import LANGUAGES, Language
+from workers.audio.pcm import Pcm
 from workers.core.report import Pace
 from workers.engines.registry import engine_of
 from workers.pipeline.narration import Script, narrate
-from workers.speech.engine import Engine, Pcm
+from workers.speech.engine import Engine
 
 _TEXTS = Path(__file__).parents[1] / "tests" / "manuscripts" / "texts"
 

@@ -34,7 +34,7 @@ _NAMES = {
     "redis-server": "Redis",
     "app.cli web": "web",
     "app.cli worker": "worker",
-    "voice/child.py": "voice",
+    "voice/voice_program.py": "voice",
     "smartvoice up": "up",
 }
 

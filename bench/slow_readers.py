@@ -13,10 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from app.core.eventlog.log import EventLog
-from app.core.jobs.progress import NARRATION
 from app.core.jobs.service import Jobs, Order
 from app.core.projects.service import Manuscript, Projects
 from app.core.storage.object_store import Storage
+from app.core.vocabulary import NARRATION
 from tests.faults.readers import narrow_socket
 from tests.faults.rig import Rig, Web, memory_kb, rigged
 from tests.support import HandWorker, NoHands

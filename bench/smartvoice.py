@@ -14,13 +14,13 @@ from pydantic import SecretStr
 from redis.asyncio import Redis
 
 from app.core.eventlog.log import Event, EventLog, Write
-from app.core.jobs.progress import NARRATION
+from app.core.ids import new_id
 from app.core.jobs.service import Jobs, Order
-from app.core.models import new_id
 from app.core.redis import keys
 from app.core.redis.client import connect
 from app.core.redis.multiplexed import PipedRedis
 from app.core.settings import Settings
+from app.core.vocabulary import NARRATION
 from bench.load.producers import Appender, Producer, command, redis_writer
 from bench.load.readers import Opening, sse_request
 from bench.payload import FIRST, NUMBER, Template, fields, text

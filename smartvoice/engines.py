@@ -15,7 +15,8 @@ else:
     make_importable()
     from app.core.errors import JobError
     from app.core.settings import Settings
-    from workers.speech.engine import ANY_LANGUAGE, Engine, EngineFactory, Pcm, Voice, choose_voice
+    from workers.audio.pcm import Pcm
+    from workers.speech.engine import ANY_LANGUAGE, Engine, EngineFactory, Voice, choose_voice
 
 __all__ = [
     "ANY_LANGUAGE",

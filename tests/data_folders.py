@@ -30,10 +30,10 @@ from redis.exceptions import RedisError
 from app.auth.accounts import Accounts
 from app.cli import embedded_redis
 from app.core.eventlog.log import Event, EventLog, Write
-from app.core.jobs.progress import NARRATION
 from app.core.redis import keys
 from app.core.redis.client import connect
 from app.core.settings import Settings
+from app.core.vocabulary import NARRATION
 from tests.support import until
 
 HOME = Path(__file__).parent / "cli" / "data_folders"

@@ -15,7 +15,7 @@ with open({told!r}, "a") as told:
     print(__name__, sys.orig_argv, file=told)
 raise SystemExit("a file of the folder that SmartVoice was started in was run")
 """
-_OURS = ("app", "app.cli", "app.core", "workers", "workers.runtime.boot", "smartvoice", "static", "tests")
+_OURS = ("app", "app.cli", "app.core", "workers", "workers.boot", "smartvoice", "static", "tests")
 
 
 def fill(folder: Path, without: Collection[str] = ()) -> None:

@@ -19,9 +19,10 @@ import obstore
 import pytest
 from pydantic import SecretStr
 
-from app.core.models import new_id
+from app.core.bucket import Access
+from app.core.ids import new_id
 from app.core.settings import Settings
-from app.core.storage.s3 import Access, open_bucket
+from app.core.storage.s3 import open_bucket
 from tests.stack import free_port
 
 KEY, SECRET = "a-key-of-the-tests", "a-secret-of-the-tests"

@@ -13,9 +13,10 @@ from typing import Any
 import httpx
 from httpx_sse import ServerSentEvent, aconnect_sse
 
-from app.core.jobs.progress import Queue, progress
+from app.core.jobs.progress import progress
 from app.core.jobs.service import Claim, Jobs
 from app.core.projects.service import ParsedChapter, Projects
+from app.core.vocabulary import Queue
 
 PATIENCE_SECONDS = 20.0
 

@@ -17,13 +17,14 @@ from dramatiq.brokers.stub import StubBroker
 from app.cli.main import app as cli
 from app.core.errors import Problem
 from app.core.jobs.broker import ACTORS
-from app.core.jobs.progress import LANGUAGES, NARRATION, PARSING, STAGES, progress
+from app.core.jobs.progress import STAGES, progress
 from app.core.settings import Settings
 from app.core.status.exposition import SILENT
 from app.core.status.system_metrics import NAMES as FACTS
 from app.core.telemetry.metrics import REGISTRY
-from app.streaming.schemas import CONTROL, STORED
-from workers.runtime.boot import OpenRuntime
+from app.core.vocabulary import LANGUAGES, NARRATION, PARSING
+from app.openapi.event_schemas import CONTROL, STORED
+from workers.boot import OpenRuntime
 
 ROOT = Path(__file__).parents[1]
 

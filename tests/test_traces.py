@@ -224,14 +224,15 @@ BOTH_SIDES = """
 import asyncio, sys
 from app.core.settings import Settings
 from app.main import create_app
-from workers import broker, runtime
+from workers import boot
+from workers.runtime import context
 
 async def open_both():
     app = create_app(Settings())
-    async with app.router.lifespan_context(app), runtime.opened(Settings()):
+    async with app.router.lifespan_context(app), context.opened(Settings()):
         pass
 
-broker.setup()
+boot.setup()
 import workers.jobs.actors
 asyncio.run(open_both())
 print(*sorted(name for name, module in sys.modules.items() if module and name.startswith("opentelemetry")))

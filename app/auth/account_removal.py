@@ -15,7 +15,7 @@ from app.core.errors import NotFound
 from app.core.projects.service import Projects
 from app.core.redis import keys
 from app.core.redis.client import names
-from app.core.storage import object_store
+from app.core.storage import paths
 from app.core.storage.object_store import Storage
 
 
@@ -46,7 +46,7 @@ class Removal:
         await self._sessions.end_all(user)
         for project in await self._projects.all(user):
             await self._projects.delete(user, project.id)
-        for prefix in object_store.user_prefixes(user):
+        for prefix in paths.user_prefixes(user):
             await self._store.delete_all(prefix)
         await self._forget(user)
         # What was issued before stays refused; the name is free for somebody else.

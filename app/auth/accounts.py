@@ -16,10 +16,10 @@ from app.auth import password_rules
 from app.auth.disabled_users import Access
 from app.auth.user_ids import user_id
 from app.core.errors import Conflict, NotFound, Unauthenticated, Unavailable, Unprocessable
-from app.core.models import now
 from app.core.redis import keys
 from app.core.redis.client import decoded, fields, names
 from app.core.settings import Settings
+from app.core.timestamps import now
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 _LONGEST_NAME = 64

@@ -8,23 +8,23 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.state import State
+from app.auth.state import AuthStateT
 
 SESSION = "smartvoice_session"
 DEVICE = "smartvoice_device"
 
 
-def is_secure(request: Request[State]) -> bool:
+def is_secure(request: Request[AuthStateT]) -> bool:
     """Whether the one who asks is connected by https, to us or to a proxy before us."""
     return request.url.scheme == "https" or request.state["settings"].over_https
 
 
-def read(request: Request[State], name: str) -> str | None:
+def read(request: Request[AuthStateT], name: str) -> str | None:
     """A cookie's value. Over https the plain name is not looked at: whoever is between could have planted it."""
     return request.cookies.get(_name(request, name))
 
 
-def put(request: Request[State], response: Response, name: str, value: str, seconds: int) -> None:
+def put(request: Request[AuthStateT], response: Response, name: str, value: str, seconds: int) -> None:
     """Sets a cookie for so many seconds."""
     secure = is_secure(request)
     response.set_cookie(
@@ -32,7 +32,7 @@ def put(request: Request[State], response: Response, name: str, value: str, seco
     )
 
 
-def clear(request: Request[State], response: Response, name: str) -> None:
+def clear(request: Request[AuthStateT], response: Response, name: str) -> None:
     """Takes a cookie away."""
     response.delete_cookie(_name(request, name), path="/", httponly=True, samesite="lax", secure=is_secure(request))
 
@@ -42,5 +42,5 @@ def name_of(name: str, *, secure: bool) -> str:
     return f"__Host-{name}" if secure else name
 
 
-def _name(request: Request[State], name: str) -> str:
+def _name(request: Request[AuthStateT], name: str) -> str:
     return name_of(name, secure=is_secure(request))

@@ -12,7 +12,7 @@ from redis.asyncio import Redis, RedisCluster
 
 from app.auth.credential import Credential
 from app.core.errors import Unauthenticated
-from app.core.models import compact
+from app.core.json_model import compact
 from app.core.redis import keys
 from app.core.redis.client import fields
 from app.core.redis.multiplexed import ask

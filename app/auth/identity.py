@@ -9,8 +9,8 @@ from starlette.requests import Request
 
 from app.auth import audit_log, cookies, site_urls
 from app.auth.credential import Credential, Identity
+from app.auth.state import AuthStateT
 from app.core.errors import Forbidden, Unauthenticated
-from app.state import State
 
 _SAFE = {"GET", "HEAD", "OPTIONS"}
 _EVENTS = {"ticket_used": "ticket_refused", "bad_token": "token_refused"}
@@ -18,7 +18,7 @@ _NEAR = {"none", "same-origin"}
 _IN_URL = {"token", "access_token", "jwt"}
 
 
-async def require_identity(request: Request[State], *, tickets: bool) -> None:
+async def require_identity(request: Request[AuthStateT], *, tickets: bool) -> None:
     """Nobody passes without a credential that holds; `identity_of` then tells who it is. `tickets`: whether `?ticket=`
     is one here. Raises as `identify` does."""
     try:
@@ -28,12 +28,12 @@ async def require_identity(request: Request[State], *, tickets: bool) -> None:
         raise
 
 
-def identity_of(request: Request[State]) -> Identity:
+def identity_of(request: Request[AuthStateT]) -> Identity:
     """Who asks, after `require_identity`."""
     return cast(Identity, request.scope["identity"])
 
 
-async def identify(request: Request[State], *, tickets: bool = False) -> Identity:
+async def identify(request: Request[AuthStateT], *, tickets: bool = False) -> Identity:
     """Reads the credential of a request: bearer token, session cookie, or a ticket where `tickets` are taken.
 
     A ticket that is sent is the credential: whoever has one wants what it opens and no more.
@@ -57,7 +57,7 @@ async def identify(request: Request[State], *, tickets: bool = False) -> Identit
     raise Unauthenticated("Sign in, or send a bearer token.")
 
 
-async def _by_bearer(request: Request[State], authorization: str) -> Identity:
+async def _by_bearer(request: Request[AuthStateT], authorization: str) -> Identity:
     checked = time.monotonic()
     scheme, _, token = authorization.partition(" ")
     if scheme.lower() != "bearer":
@@ -68,7 +68,7 @@ async def _by_bearer(request: Request[State], authorization: str) -> Identity:
     return Identity(bearer.user, bearer.name, bearer.expires, credential, checked)
 
 
-async def _by_session(request: Request[State], cookie: str) -> Identity:
+async def _by_session(request: Request[AuthStateT], cookie: str) -> Identity:
     checked = time.monotonic()
     session = await request.state["sessions"].find(cookie, audit_log.address_of(request))
     credential = Credential(session.user, session.created, session.digest)
@@ -76,7 +76,7 @@ async def _by_session(request: Request[State], cookie: str) -> Identity:
     return Identity(session.user, session.name, session.expires, credential, checked, at_provider=at_provider)
 
 
-def check_origin(request: Request[State]) -> None:
+def check_origin(request: Request[AuthStateT]) -> None:
     """A browser adds the cookie by itself, whoever asked it to; `Origin` and `Sec-Fetch-Site` say who did.
 
     Raises Forbidden (`foreign_origin`).
@@ -90,7 +90,7 @@ def check_origin(request: Request[State]) -> None:
         raise Forbidden("This change was asked for by another site.", code="foreign_origin")
 
 
-def _note(request: Request[State], error: Unauthenticated) -> None:
+def _note(request: Request[AuthStateT], error: Unauthenticated) -> None:
     """Who sends nothing at all is no event: every browser does before it signs in."""
     if error.code == "unauthenticated":
         return

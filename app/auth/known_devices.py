@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from app.auth.disabled_users import Access
 from app.core.errors import Unauthenticated
-from app.core.models import compact
+from app.core.json_model import compact
 from app.core.redis import keys
 from app.core.redis.client import names
 

@@ -21,7 +21,7 @@ from redis.asyncio import Redis
 
 from app.auth.user_ids import outsider_id
 from app.core.errors import BadRequest, Unauthenticated, Unavailable
-from app.core.models import compact
+from app.core.json_model import compact
 from app.core.redis import keys
 from app.core.settings import Settings
 

@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 from app.auth.disabled_users import Access
 from app.auth.user_ids import is_outsider, issued_by
 from app.core.errors import NotFound, Unauthenticated
-from app.core.models import compact
+from app.core.json_model import compact
 from app.core.redis import keys
 from app.core.redis.client import names
 from app.core.settings import Settings

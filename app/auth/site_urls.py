@@ -8,15 +8,15 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 
 from app.auth.cookies import is_secure
+from app.auth.state import AuthStateT
 from app.core.errors import BadRequest
-from app.state import State
 
 _OTHER_FIELDS = 20
 MAX_PATH = 1024
 """Characters of a path that somebody may be sent to."""
 
 
-def check_query(request: Request[State]) -> None:
+def check_query(request: Request[AuthStateT]) -> None:
     """Refuses a query of more fields than one may have projects to name, before it is taken apart.
 
     Raises BadRequest (`bad_query`).
@@ -25,12 +25,12 @@ def check_query(request: Request[State]) -> None:
         raise BadRequest("The query has too many fields.", code="bad_query")
 
 
-def origin(request: Request[State]) -> str:
+def origin(request: Request[AuthStateT]) -> str:
     """Scheme and host as people see them: as set, else as the request names them."""
     return request.state["settings"].public_url.rstrip("/") or f"{request.url.scheme}://{request.url.netloc}"
 
 
-def is_ours(request: Request[State], told: str) -> bool:
+def is_ours(request: Request[AuthStateT], told: str) -> bool:
     """Whether an `Origin` is this site. Over https its pages are too: those of http could be anybody's on the way."""
     try:
         parts = urlsplit(told)

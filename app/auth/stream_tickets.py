@@ -17,7 +17,7 @@ from app.auth.bearer_tokens import Tokens
 from app.auth.credential import Credential, Identity
 from app.auth.disabled_users import Access
 from app.core.errors import Unauthenticated
-from app.core.models import compact
+from app.core.json_model import compact
 from app.core.redis import keys
 from app.core.settings import Settings
 

@@ -17,7 +17,7 @@ from app.cli import child_command
 from app.cli.embedded_redis import NoRedis, server_binary, server_of
 from app.cli.instance_lock import address_of
 from app.cli.redis_data_folder import RedisFolder
-from app.core import voice_engines
+from app.core import bucket, voice_engines
 from app.core.errors import Problem
 from app.core.redis import keys
 from app.core.redis.client import connect
@@ -101,7 +101,7 @@ async def _storage(settings: Settings) -> str:
     try:
         await Storage.of(settings).examine()
     except Problem as problem:
-        if s3.is_s3(settings.storage) and problem.__cause__:
+        if bucket.is_s3(settings.storage) and problem.__cause__:
             place = settings.s3_access.address or "Amazon"
             raise Wrong(f"{settings.storage} at {place}: {s3.advice(problem.__cause__)}.") from problem
         raise Wrong(f"{settings.storage} cannot be written to; mend SMARTVOICE_STORAGE_URL.") from problem

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.client.events import Event
+from app.core.jobs.models import ErrorDetail, Job
 from app.core.jobs.progress import Progress
-from app.core.models import ErrorDetail, Job
 
 _ENDS = {"complete": "completed", "failed": "failed", "cancelled": "cancelled"}
 

@@ -16,8 +16,10 @@ from app.cli.progress_display import Show
 from app.client.api import SmartVoice
 from app.client.errors import ApiError, ClientError
 from app.client.events import Event
-from app.core.models import BookFormat, Chapter, Job
+from app.core.jobs.models import Job
+from app.core.projects.models import Chapter
 from app.core.storage.filenames import safe
+from app.core.vocabulary import BookFormat
 
 _CANCEL_SECONDS = 10.0
 _DOWNLOADS = 2

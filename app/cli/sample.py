@@ -10,11 +10,11 @@ from redis.asyncio import Redis
 from app.auth.user_ids import user_id
 from app.core.eventlog.log import EventLog
 from app.core.jobs.broker import WorkQueue
-from app.core.jobs.progress import Language
 from app.core.jobs.service import Jobs
 from app.core.projects.service import Manuscript, Projects
 from app.core.settings import Settings
 from app.core.storage.object_store import Storage
+from app.core.vocabulary import Language
 
 _TITLES: dict[Language, str] = {"zh-CN": "守灯人 · The Lamp Keeper", "en": "The Lamp Keeper · 守灯人"}
 

@@ -23,10 +23,9 @@ from app.cli.watch import watch
 from app.client.api import SmartVoice
 from app.client.errors import ApiError, ClientError, Unreachable
 from app.core.addresses import bound
-from app.core.jobs.progress import LANGUAGES
 from app.core.manuscripts.formats import FORMATS, suffix_of
-from app.core.models import BookFormat
 from app.core.settings import Settings
+from app.core.vocabulary import LANGUAGES, BookFormat
 
 DONE, SOME_FAILED, NOT_SO, NO_SERVER, INTERRUPTED = 0, 1, 2, 3, 130
 

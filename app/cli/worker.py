@@ -51,12 +51,12 @@ def _several(processes: int, command: list[str]) -> int:
         # second that imports everything anew. No thread runs here yet, by which a fork could come at a bad moment.
         multiprocessing.set_start_method("fork")
     parser = make_argument_parser()  # type: ignore[no-untyped-call] # Dramatiq's own
-    return int(main(parser.parse_args(["workers.runtime.boot:setup", "workers.jobs.actors", *words])))  # type: ignore[no-untyped-call] # as above
+    return int(main(parser.parse_args(["workers.boot:setup", "workers.jobs.actors", *words])))  # type: ignore[no-untyped-call] # as above
 
 
 def _single(command: list[str]) -> int:
     # By its name: this side knows of the workers no more than that.
-    told = import_module("workers.runtime.single_process").run(_HAND_BACK_MS)
+    told = import_module("workers.single_process").run(_HAND_BACK_MS)
     if told == signal.SIGHUP:
         # Signals are blocked by now, and stay so until the new command has its own handlers.
         os.execv(command[0], command)

@@ -14,7 +14,7 @@ import httpx
 from app.client.backoff import Backoff
 from app.client.errors import ApiError, Unreachable, raise_for
 from app.client.events import Follower
-from app.core.models import Job
+from app.core.jobs.models import Job
 
 _PATIENCE_SECONDS = 30.0
 _FIRST_SECONDS = 3.0

@@ -11,9 +11,8 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app.core.addresses import address_of
-from app.core.jobs.progress import Language
+from app.core.bucket import Access, is_s3, origin
 from app.core.keyfile import kept_keys
-from app.core.models import VOICE_ID
 from app.core.secrets import check_owner, secret_files
 from app.core.setting_limits import Limits
 from app.core.setting_types import (
@@ -28,7 +27,7 @@ from app.core.setting_types import (
     WebAddress,
     listed,
 )
-from app.core.storage.s3 import Access, is_s3, origin
+from app.core.vocabulary import VOICE_ID, Language
 
 _VOICE = re.compile(rf"(?=[^=]{{1,100}}(=|$)){VOICE_ID}(=[A-Za-z]{{2,3}}(-[A-Za-z0-9]{{1,8}})*)?")
 _HEADER_SAFE = re.compile(r"[!-~]*")  # visible ASCII
@@ -344,7 +343,7 @@ class Settings(Limits):
 
     @property
     def places(self) -> int:
-        """How many jobs of each queue the workers of one machine do at once (see `app.core.jobs.capacity`)."""
+        """How many jobs of each queue the workers of one machine do at once (see `WorkerCapacity`)."""
         return self.worker_processes * self.worker_threads
 
     def signing_key(self) -> bytes:

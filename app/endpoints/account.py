@@ -11,10 +11,10 @@ from starlette.responses import Response
 
 from app.auth.identity import identity_of
 from app.auth.password_rules import LONGEST
-from app.core.models import Model
+from app.core.json_model import Model
 from app.endpoints.browser_session import begin_session, caller_of, remember
 from app.endpoints.request_body import Body, read_json
-from app.endpoints.responses import reply
+from app.http.responses import reply
 from app.openapi.operation import Answer, Operation, Operations
 from app.state import State
 

@@ -13,7 +13,7 @@ from starlette.responses import RedirectResponse, Response
 
 from app.auth.identity import identity_of
 from app.core.errors import NotFound
-from app.core.storage import object_store
+from app.core.storage import paths
 from app.endpoints import file_responses
 from app.openapi.operation import Answer, Operations
 from app.openapi.parameters import location
@@ -27,7 +27,7 @@ async def audio(request: Request[State]) -> Response:
     name = request.path_params["name"]
     if not _NAME.fullmatch(name):
         raise NotFound("There is no such audio.")
-    path = object_store.audio_path(identity_of(request).user, name)
+    path = paths.audio_path(identity_of(request).user, name)
     settings = request.state["settings"]
     # A link is signed for GET alone.
     if settings.audio_delivery == "redirect" and request.method == "GET":

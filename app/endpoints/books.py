@@ -10,14 +10,15 @@ from starlette.responses import Response
 
 from app.auth.identity import identity_of
 from app.core.errors import Conflict, NotFound
-from app.core.jobs.progress import ASSEMBLY, Language
+from app.core.jobs.models import Job
 from app.core.jobs.service import Order
-from app.core.models import BookFormat, Chapter, Job
-from app.core.storage import object_store
+from app.core.projects.models import Chapter
+from app.core.storage import paths
+from app.core.vocabulary import ASSEMBLY, BookFormat, Language
 from app.endpoints import file_responses
 from app.endpoints.idempotency import id_of, once
 from app.endpoints.request_body import Body, read_json
-from app.endpoints.responses import reply
+from app.http.responses import reply
 from app.openapi.operation import Answer, Operation, Operations, Parameter
 from app.openapi.parameters import IDEMPOTENCY_KEY, RETRY_AFTER, location
 from app.state import State
@@ -73,7 +74,7 @@ async def _book(request: Request[State], format: BookFormat) -> Response:
         raise NotFound("There is no such book.")
     project = await request.state["projects"].get(user, name.partition("-")[0])
     more = {"Content-Disposition": disposition(f"{project.title}.{format}")}
-    return await file_responses.send(request, object_store.book_path(user, name, format), _KINDS[format], more)
+    return await file_responses.send(request, paths.book_path(user, name, format), _KINDS[format], more)
 
 
 def disposition(filename: str) -> str:

@@ -9,15 +9,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.auth.identity import identity_of
-from app.core.jobs.progress import NARRATION, Language
+from app.core.jobs.models import Job
 from app.core.jobs.service import Order
-from app.core.models import Chapter, Job, Model
-from app.core.storage.object_store import segment_path
+from app.core.json_model import Model
+from app.core.projects.models import Chapter
+from app.core.storage.paths import segment_path
+from app.core.vocabulary import NARRATION, Language
 from app.endpoints.idempotency import id_of, once
 from app.endpoints.project_stream import estimated
 from app.endpoints.projects import ChapterWithJob, EstimatedChapter, Speed, Text, Title, Voice
 from app.endpoints.request_body import Body, absent, cleaned, read_json
-from app.endpoints.responses import reply
+from app.http.responses import reply
 from app.openapi.operation import Answer, Operation, Operations
 from app.openapi.parameters import IDEMPOTENCY_KEY, RETRY_AFTER, location
 from app.state import State

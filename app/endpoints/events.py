@@ -21,13 +21,13 @@ from app.core.eventlog.cursor import Cursor, parse
 from app.core.telemetry.metrics import COUNTS
 from app.endpoints.status import check_admin
 from app.middleware.request_metrics import REQUEST_ID
+from app.openapi.event_schemas import POLLED, STREAMED
 from app.openapi.operation import JSON, STREAM, Answer, Operation, Operations, Parameter, Setting
 from app.openapi.parameters import CURSOR, CURSOR_OR_NONE, ID
 from app.server.detach import connection_of
 from app.state import State
 from app.streaming.admission import admit, admitted
 from app.streaming.longpoll import answer, poll
-from app.streaming.schemas import POLLED, STREAMED
 from app.streaming.sse import Stream
 from app.streaming.wire import HEADERS
 

@@ -10,7 +10,7 @@ from starlette.responses import Response, StreamingResponse
 
 from app.core.errors import OutOfRange
 from app.core.etags import is_known
-from app.endpoints.responses import problem
+from app.http.responses import problem
 from app.openapi.operation import Answer, JsonSchema, Operation, Parameter
 from app.openapi.parameters import ETAG, IF_NONE_MATCH
 from app.state import State

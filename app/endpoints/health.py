@@ -8,8 +8,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.core.errors import Unavailable
-from app.core.models import Model
-from app.endpoints.responses import reply
+from app.core.json_model import Model
+from app.http.responses import reply
 from app.openapi.operation import Answer, Operation, Operations
 from app.openapi.problems import REDIS
 from app.state import State

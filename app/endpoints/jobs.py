@@ -12,8 +12,8 @@ from starlette.responses import Response
 from app.auth.identity import identity_of
 from app.core.errors import TooMany, Unavailable
 from app.core.etags import is_known
-from app.core.models import Job
-from app.endpoints.responses import reply
+from app.core.jobs.models import Job
+from app.http.responses import reply
 from app.openapi.operation import Answer, Operation, Operations, Parameter
 from app.openapi.parameters import ETAG, IF_NONE_MATCH, RETRY_AFTER
 from app.state import State

@@ -15,9 +15,9 @@ from app.auth.oidc import Begun, Person, Provider
 from app.auth.sealed_box import seal, unseal
 from app.auth.signin import Caller
 from app.core.errors import Forbidden, NotFound, Problem
-from app.core.models import Model
+from app.core.json_model import Model
 from app.endpoints.browser_session import begin_session
-from app.endpoints.responses import reply
+from app.http.responses import reply
 from app.openapi.operation import Answer, Operation, Operations, Parameter
 from app.openapi.parameters import location
 from app.openapi.problems import REDIS

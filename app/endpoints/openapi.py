@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.core.models import compact
+from app.core.json_model import compact
 from app.core.settings import Settings
 from app.openapi.document import document
 from app.openapi.operation import JSON, Answer, Operation, Operations

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from app.core.models import BOOK, MANUSCRIPT, Chapter, Job, Project, compact
+from app.core.jobs.models import Job
+from app.core.json_model import compact
 from app.core.packed_ids import PackedIds
 from app.core.projects import books
 from app.core.projects.estimate import estimate
+from app.core.projects.models import Chapter, Project
 from app.core.settings import Settings
+from app.core.vocabulary import BOOK, MANUSCRIPT
 from app.state import State
 
 _CHAPTERS_EACH = 50

@@ -19,20 +19,22 @@ from starlette.responses import Response, StreamingResponse
 from app.auth.identity import identity_of
 from app.core.errors import NotFound, TooLarge, Unprocessable
 from app.core.etags import is_known
-from app.core.jobs.progress import Language
+from app.core.jobs.models import Job
+from app.core.json_model import Model, compact
 from app.core.manuscripts import archive, markup, text
 from app.core.manuscripts.formats import FORMATS, HEAD_BYTES, format_of
-from app.core.models import MANUSCRIPT, VOICE_ID, Chapter, Job, Model, Project, compact
 from app.core.projects.books import Book
+from app.core.projects.models import Chapter, Project
 from app.core.projects.service import Manuscript
 from app.core.projects.text_lengths import MAX_RESPELLING, MAX_TERM, MAX_TITLE, MAX_VOICE
 from app.core.settings import Settings
-from app.core.storage import object_store
-from app.endpoints.json_stream import in_parts
+from app.core.storage import paths
+from app.core.vocabulary import MANUSCRIPT, VOICE_ID, Language
 from app.endpoints.multipart_form import Form
 from app.endpoints.project_stream import document, project_list, project_snapshot
 from app.endpoints.request_body import Body, absent, check, cleaned, kind_of, read_form, read_json
-from app.endpoints.responses import NO_STORE, reply
+from app.http.json_stream import in_parts
+from app.http.responses import NO_STORE, reply
 from app.openapi.operation import FORM, JSON, Answer, JsonSchema, Operation, Operations
 from app.openapi.parameters import ETAG, IF_NONE_MATCH, location
 from app.state import State
@@ -188,7 +190,7 @@ async def cover(request: Request[State]) -> Response:
     project = await request.state["projects"].get(user, id)
     if project.cover_type not in COVERS:
         raise NotFound("The project has no cover.")
-    path = object_store.cover_path(user, id)
+    path = paths.cover_path(user, id)
     size, version = await request.state["storage"].size(path)
     etag = request.state["etags"].of(version)
     headers = {"Cache-Control": "private, max-age=3600", "ETag": etag, "Vary": "Authorization, Cookie"}

@@ -9,10 +9,10 @@ from starlette.responses import Response
 from app.auth import audit_log, cookies
 from app.auth.identity import check_origin, identity_of
 from app.core.errors import Unprocessable
-from app.core.models import Model
+from app.core.json_model import Model
 from app.endpoints.browser_session import begin_session, caller_of, remember
 from app.endpoints.request_body import Body, absent, read_json
-from app.endpoints.responses import reply
+from app.http.responses import reply
 from app.openapi.operation import Answer, Operation, Operations, Parameter
 from app.openapi.problems import REDIS
 from app.state import State

@@ -10,8 +10,9 @@ from starlette.responses import Response
 from app.auth import audit_log, cookies
 from app.auth.identity import identity_of
 from app.auth.sessions import Session
-from app.core.models import Model, moment
-from app.endpoints.responses import reply
+from app.core.json_model import Model
+from app.core.timestamps import moment
+from app.http.responses import reply
 from app.openapi.operation import Answer, Operation, Operations
 from app.state import State
 

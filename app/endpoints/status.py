@@ -8,7 +8,7 @@ from starlette.responses import Response
 from app.auth.identity import identity_of
 from app.core.errors import Forbidden
 from app.core.status.service import Status, status_of
-from app.endpoints.responses import reply
+from app.http.responses import reply
 from app.openapi.operation import Answer, Operation, Operations
 from app.state import State
 

@@ -10,9 +10,10 @@ from starlette.responses import Response
 
 from app.auth.identity import identity_of
 from app.core.errors import BadRequest, NotFound
-from app.core.models import Model, moment
+from app.core.json_model import Model
+from app.core.timestamps import moment
 from app.endpoints.request_body import Body, read_json
-from app.endpoints.responses import reply
+from app.http.responses import reply
 from app.openapi.operation import Answer, Operation, Operations
 from app.openapi.parameters import ID
 from app.state import State

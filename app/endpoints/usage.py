@@ -8,9 +8,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.auth.identity import identity_of
-from app.core.models import Model
-from app.endpoints.responses import reply
+from app.core.json_model import Model
 from app.endpoints.status import check_admin
+from app.http.responses import reply
 from app.openapi.operation import Answer, Operation, Operations, Parameter
 from app.state import State
 

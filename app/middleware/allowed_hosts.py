@@ -7,6 +7,7 @@ names and this machine's own are; others have to be set.
 from __future__ import annotations
 
 import socket
+from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
@@ -15,8 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.core.errors import Misdirected
 from app.core.hostnames import host_of, is_address, is_loopback
 from app.core.settings import Settings
-from app.endpoints.responses import on_problem
-from app.state import State
+from app.http.responses import on_problem
 
 # Asked for by whoever watches over us, under whatever name it has for us; `/metrics` has a rule of its own.
 OPEN_PATHS = {"/healthz", "/readyz", "/metrics"}
@@ -36,7 +36,7 @@ class AllowedHosts:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and not self._any and scope["path"] not in OPEN_PATHS and not self._is_ours(scope):
-            request: Request[State] = Request(scope)
+            request: Request[Any] = Request(scope)
             answer = await on_problem(request, _unknown())
             await answer(scope, receive, send)
             return

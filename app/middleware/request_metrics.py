@@ -9,8 +9,9 @@ from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars
 
-from app.core.models import new_id
+from app.core.ids import new_id
 from app.core.telemetry.metrics import REQUEST_SECONDS, REQUESTS
+from app.http.route_template import route_of
 
 HEADER = "X-Request-Id"
 REQUEST_ID = "smartvoice.request_id"
@@ -20,8 +21,6 @@ _NAME = HEADER.lower().encode()
 _SENT = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 METHODS = {"GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS"}
 """Those that are told apart."""
-UNKNOWN = "unknown"
-"""The route of a path that is none of ours."""
 
 
 class Observed:
@@ -68,8 +67,3 @@ def _sent(scope: Scope) -> str | None:
         if name == _NAME:
             return value.decode() if _SENT.fullmatch(value) else None
     return None
-
-
-def route_of(scope: Scope) -> str:
-    """The template of a request's path, such as `/api/projects/{project}`: never what somebody typed."""
-    return getattr(scope.get("route"), "path", None) or UNKNOWN

@@ -6,7 +6,8 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.telemetry import tracing
-from app.middleware.request_metrics import METHODS, UNKNOWN, route_of
+from app.http.route_template import UNKNOWN, route_of
+from app.middleware.request_metrics import METHODS
 
 _LONGEST_PATH = 200  # ours are shorter
 

@@ -13,11 +13,11 @@ from starlette.routing import BaseRoute, Route
 
 from app.auth import cookies
 from app.core.settings import Settings
+from app.openapi.event_schemas import EVENT_MODELS, EVENT_SCHEMAS
 from app.openapi.operation import Answer, Operation, Operations, Parameter, Setting, Shape, media
 from app.openapi.parameters import IN_PATH
 from app.openapi.problems import Problem, problems_of, response
 from app.routing import Guarded
-from app.streaming.schemas import EVENT_MODELS, EVENT_SCHEMAS
 
 _REF = "#/components/schemas/{model}"
 _DESCRIPTION = """Manuscripts into narrated audio, chapter by chapter, watched live.

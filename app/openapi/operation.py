@@ -6,17 +6,14 @@ from the route itself (path parameters, credentials, rates) is added by `app.ope
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pydantic import BaseModel
-from starlette.requests import Request
-from starlette.responses import Response
 
-from app.state import State
+from app.routing import Endpoint
 
-Endpoint = Callable[[Request[State]], Awaitable[Response]]
 JsonSchema = Mapping[str, Any]
 Shape = type[BaseModel] | JsonSchema
 """What a body looks like: a model, or a schema as it is to stand in the document."""

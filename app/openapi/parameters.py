@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import get_args
 
-from app.core.jobs.progress import Queue
+from app.core.vocabulary import Queue
 from app.openapi.operation import JsonSchema, Parameter
 
 ID: JsonSchema = {"type": "string", "pattern": "^[0-9a-f]{20}$"}

@@ -19,7 +19,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from app.core.addresses import plain
-from app.core.models import compact
+from app.core.json_model import compact
 from app.middleware.security_headers import FOR_REFUSALS
 from app.server.connections import ConnectionLimits, Connections
 from app.server.detach import EXTENSION, StreamProtocol

@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from app.core.errors import Unavailable
-from app.state import State
 from app.streaming.reader import Reader
+from app.streaming.state import StreamingState
 
 
-def admit(state: State) -> None:
+def admit(state: StreamingState) -> None:
     """Raises Unavailable (`draining`, `too_many_streams`) where this process takes nobody."""
     if state["drain"].started:
         raise Unavailable("This server is going away; connect again.", code="draining", retry_after=1)
@@ -19,7 +19,7 @@ def admit(state: State) -> None:
 
 
 @asynccontextmanager
-async def admitted(state: State, user: str) -> AsyncIterator[Reader]:
+async def admitted(state: StreamingState, user: str) -> AsyncIterator[Reader]:
     """A reader within the limits. Raises Unavailable (`draining`, `too_many_streams`, `redis_unavailable`), TooMany
     (`too_many_streams`); RedisError."""
     admit(state)

@@ -10,16 +10,16 @@ from starlette.responses import Response
 from app.core.eventlog.cursor import Cursor
 from app.core.eventlog.log import Entry
 from app.core.telemetry.metrics import COUNTS, RESETS
-from app.endpoints.json_stream import in_parts
-from app.state import State
+from app.http.json_stream import in_parts
 from app.streaming.reader import Gone, Reader
 from app.streaming.revocation import Lease
+from app.streaming.state import StreamingState
 
 _HEADERS = {"Cache-Control": "no-store"}
 
 
 async def poll(
-    state: State, lease: Lease, reader: Reader, after: Cursor, wait: float, projects: frozenset[str]
+    state: StreamingState, lease: Lease, reader: Reader, after: Cursor, wait: float, projects: frozenset[str]
 ) -> Response:
     """`{events, cursor, reset}` as soon as there is anything past `after`, or when `wait` seconds are over.
 
@@ -44,7 +44,7 @@ async def poll(
         return await in_parts(_reset(state, user, projects, cursor), _HEADERS, state["slots"].of(user))
 
 
-async def _reset(state: State, user: str, projects: frozenset[str], gone: Cursor) -> AsyncIterator[bytes]:
+async def _reset(state: StreamingState, user: str, projects: frozenset[str], gone: Cursor) -> AsyncIterator[bytes]:
     """The answer with a snapshot, as its reader takes it."""
     async with state["snapshots"].reading(user, projects, gone) as snapshot:
         yield b'{"events":[],"cursor":"%s","reset":' % str(snapshot.cursor).encode()

@@ -25,7 +25,7 @@ from app.core.aio import Turns, end
 from app.core.errors import TooMany
 from app.core.eventlog.cursor import Cursor
 from app.core.eventlog.log import TOP, cursor_of
-from app.core.models import new_id
+from app.core.ids import new_id
 from app.core.redis import keys
 from app.core.redis.client import fields
 from app.core.settings import Settings

@@ -8,7 +8,8 @@ import random
 from sse_starlette import ServerSentEvent
 
 from app.core.eventlog.cursor import Cursor
-from app.core.models import compact, new_id
+from app.core.ids import new_id
+from app.core.json_model import compact
 
 HEADERS = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"}
 """Of every stream's answer."""

@@ -15,7 +15,7 @@ from pathlib import Path
 import espeakng_loader
 
 from workers.audio.encode import SoundWriter, Tags
-from workers.speech.engine import Pcm
+from workers.audio.pcm import Pcm
 from workers.speech.segments import segments
 from workers.voice.espeak_library import open_speaker
 

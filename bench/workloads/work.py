@@ -19,12 +19,12 @@ from redis.asyncio import Redis
 
 from app.core.eventlog.log import EventLog
 from app.core.jobs.broker import WorkQueue
-from app.core.jobs.progress import NARRATION, Language
 from app.core.jobs.service import Jobs, Order
 from app.core.projects.service import Manuscript, Projects
 from app.core.redis.client import connect
 from app.core.settings import Settings
 from app.core.storage.object_store import Storage
+from app.core.vocabulary import NARRATION, Language
 from bench import install
 from bench.measure import Row, folder_of, spending
 from bench.process import ALL_CORES, LOAD_CORE, SERVER_CORE, Process

@@ -13,9 +13,9 @@ from playwright.async_api import BrowserContext
 
 from app.auth.sessions import Sessions
 from app.cli import embedded_redis
-from app.core.jobs.progress import Language
 from app.core.redis.client import connect
 from app.core.settings import Settings
+from app.core.vocabulary import Language
 from tests.manuscripts.books import BOOKS
 from tests.stack import Stack, running
 from tests.support import Client, until

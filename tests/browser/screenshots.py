@@ -15,7 +15,7 @@ from typing import Literal
 
 from playwright.async_api import Browser, ViewportSize, async_playwright
 
-from app.core.jobs.progress import LANGUAGES, Language
+from app.core.vocabulary import LANGUAGES, Language
 from tests.browser.scenes import Place, placed, scenes
 from tests.browser.views import VIEWS, View, settled
 

@@ -8,7 +8,7 @@ from typing import Literal
 import pytest
 from playwright.async_api import Browser, Page, ViewportSize
 
-from app.core.jobs.progress import LANGUAGES
+from app.core.vocabulary import LANGUAGES
 from tests.browser.scenes import Place, placed, scenes
 from tests.browser.views import VIEWS, settled
 from tests.npm import node_modules

@@ -13,10 +13,11 @@ from playwright.async_api import BrowserContext, Page, expect
 
 from app.cli import embedded_redis
 from app.core.eventlog.log import EventLog
-from app.core.jobs.progress import ASSEMBLY, progress
+from app.core.jobs.progress import progress
 from app.core.jobs.service import Claim, Jobs, Order
 from app.core.redis.client import connect
 from app.core.settings import Settings
+from app.core.vocabulary import ASSEMBLY
 from tests.browser.visitor import paste, tab_to, visit
 from tests.stack import Stack
 from tests.support import NoHands

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.async_api import Browser, expect
 
-from app.core.jobs.progress import LANGUAGES, Language
+from app.core.vocabulary import LANGUAGES, Language
 from tests.browser.scenes import sign_in
 from tests.stack import Stack
 

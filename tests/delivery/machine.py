@@ -18,11 +18,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from app.core.errors import Refused
 from app.core.eventlog.cursor import Cursor, parse
 from app.core.eventlog.log import Entry
-from app.core.jobs.progress import NARRATION, PARSING, progress
+from app.core.jobs.models import Job
+from app.core.jobs.progress import progress
 from app.core.jobs.service import Claim, Order
-from app.core.models import Job, compact
+from app.core.json_model import compact
 from app.core.projects.service import Manuscript, ParsedChapter
 from app.core.redis import keys
+from app.core.vocabulary import NARRATION, PARSING
 from tests import reducer
 from tests.delivery.readers import NOWHERE, Form, Losses, Reader, jobs_of, short
 from tests.delivery.world import World

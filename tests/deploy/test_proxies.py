@@ -12,7 +12,8 @@ import httpx
 import pytest
 
 from app.core.redis import keys
-from app.core.storage.object_store import Storage, audio_path
+from app.core.storage.object_store import Storage
+from app.core.storage.paths import audio_path
 from tests.deploy.proxies import Proxy, placed_before
 from tests.faults.rig import Rig, Web, rigged
 from tests.support import Client, until

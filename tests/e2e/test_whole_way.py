@@ -14,10 +14,11 @@ import httpx
 import pytest
 from httpx_sse import ServerSentEvent
 
-from app.core.jobs.capacity import Capacity
-from app.core.jobs.progress import NARRATION, STAGES
+from app.core.eventlog.worker_capacity import Capacity
+from app.core.jobs.progress import STAGES
 from app.core.redis.client import connect
 from app.core.settings import Settings
+from app.core.vocabulary import NARRATION
 from tests import harmful_files
 from tests.stack import Stack, alive, command_of
 from tests.support import Client, data, until

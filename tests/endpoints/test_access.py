@@ -20,7 +20,8 @@ from app.core.jobs.service import Jobs
 from app.core.projects.service import audio_record
 from app.core.redis import keys
 from app.core.settings import Settings
-from app.core.storage.object_store import Storage, audio_path, book_path, cover_path, report_path
+from app.core.storage.object_store import Storage
+from app.core.storage.paths import audio_path, book_path, cover_path, report_path
 from app.routes import PRIVATE, ROUTES
 from tests.support import Client, HandWorker
 

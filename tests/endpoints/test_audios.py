@@ -6,7 +6,8 @@ import httpx
 import pytest
 
 from app.core.settings import Settings
-from app.core.storage.object_store import Storage, audio_path
+from app.core.storage.object_store import Storage
+from app.core.storage.paths import audio_path
 from tests.s3 import placed
 from tests.support import Client
 

@@ -7,12 +7,12 @@ from typing import Any
 import httpx
 import pytest
 
-from app.core.jobs.progress import ASSEMBLY, NARRATION
 from app.core.jobs.service import Jobs, Order
 from app.core.projects import books
 from app.core.projects.service import Projects, audio_record
-from app.core.storage import object_store
+from app.core.storage import paths
 from app.core.storage.object_store import Storage
+from app.core.vocabulary import ASSEMBLY, NARRATION
 from app.endpoints.books import disposition
 from tests.support import Client, HandWorker
 
@@ -44,7 +44,7 @@ async def finish(jobs: Jobs, projects: Projects, store: Storage, job: dict[str, 
     project = await projects.get("alice", job["projectId"])
     chapters = await projects.chapters("alice", project.id)
     name = books.name_of(project, chapters)
-    await store.put(object_store.book_path("alice", name, job["format"]), bytes(range(250)) * 4)
+    await store.put(paths.book_path("alice", name, job["format"]), bytes(range(250)) * 4)
     result = books.result_of(name, job["format"], 1000, chapters)
     await jobs.complete(claim, result, books.record("alice", project.id, job["format"], result))
     return str(result["downloadUrl"])

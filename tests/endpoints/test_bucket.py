@@ -11,7 +11,8 @@ import pytest
 from pydantic import SecretStr
 
 from app.core.settings import Settings
-from app.core.storage.object_store import Storage, audio_path
+from app.core.storage.object_store import Storage
+from app.core.storage.paths import audio_path
 from tests.conftest import serve, signed_in
 from tests.gated_server import Door
 from tests.s3 import SECRET, S3Server

@@ -25,7 +25,7 @@ from app.core.keyfile import remove, rotate
 from app.core.redis import keys
 from app.core.redis.client import names
 from app.core.settings import Settings
-from app.core.storage import object_store
+from app.core.storage import paths
 from app.core.storage.object_store import Storage
 from tests.conftest import serve, signed_in
 from tests.endpoints.test_sessions import PASSWORD, browser
@@ -148,7 +148,7 @@ async def nothing_is_left(redis: Redis, store: Storage, project: str) -> None:
     assert await redis.hgetall(keys.access("alice")) == {
         b"notBefore": await redis.hget(keys.access("alice"), "notBefore")
     }
-    for prefix in object_store.user_prefixes("alice"):
+    for prefix in paths.user_prefixes("alice"):
         assert [file async for file in store.files(prefix)] == []
 
 

@@ -15,8 +15,10 @@ from starlette.routing import Mount, Route
 from app.auth.sessions import Sessions
 from app.core.etags import EntityTags, is_known
 from app.core.settings import Settings
-from app.core.storage.object_store import Storage, audio_path
-from app.endpoints import responses, static_files
+from app.core.storage.object_store import Storage
+from app.core.storage.paths import audio_path
+from app.endpoints import static_files
+from app.http import responses
 from app.routes import ROUTES
 from tests.conftest import serve, signed_in
 from tests.support import Client

@@ -14,7 +14,8 @@ from app.core.projects.estimate import SECONDS_PER_CHARACTER, estimate
 from app.core.projects.service import audio_record
 from app.core.redis import keys
 from app.core.settings import Settings
-from app.core.storage.object_store import Storage, cover_path
+from app.core.storage.object_store import Storage
+from app.core.storage.paths import cover_path
 from tests.support import Client, HandWorker, data
 
 

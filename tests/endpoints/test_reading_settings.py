@@ -9,10 +9,11 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from app.core.models import Chapter, Project, ways_of
+from app.core.projects.models import Chapter, Project, ways_of
 from app.core.projects.service import audio_record
 from app.core.redis.client import fields
-from app.core.storage.object_store import Storage, audio_path, report_path, segment_path
+from app.core.storage.object_store import Storage
+from app.core.storage.paths import audio_path, report_path, segment_path
 from tests.support import Client, HandWorker
 
 TERM = {"term": "Siobhan", "respelling": "Shivawn", "matchCase": False}

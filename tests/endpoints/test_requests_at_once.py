@@ -15,7 +15,7 @@ from app.core.jobs.service import Jobs
 from app.core.keyed_semaphore import Slots
 from app.core.projects.service import Projects
 from app.core.settings import Settings
-from app.endpoints.json_stream import in_parts
+from app.http.json_stream import in_parts
 from tests.conftest import serve, signed_in
 from tests.support import HandWorker
 

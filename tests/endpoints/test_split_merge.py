@@ -15,7 +15,8 @@ from app.core.projects.service import audio_record
 from app.core.projects.text_lengths import MAX_TITLE
 from app.core.redis import keys
 from app.core.settings import Settings
-from app.core.storage.object_store import Storage, audio_path
+from app.core.storage.object_store import Storage
+from app.core.storage.paths import audio_path
 from tests import reducer
 from tests.streaming.test_snapshot_and_events import moment
 from tests.support import Client, HandWorker

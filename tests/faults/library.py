@@ -17,7 +17,7 @@ import pytest
 
 from app.core.projects.counted_files import UserFiles
 from app.core.projects.quotas import Usage
-from app.core.storage import object_store
+from app.core.storage import paths
 from app.core.storage.object_store import Storage
 from tests.faults.rig import Worker
 from tests.faults.scene import USER, Scene, check_progress, paragraphs, staged
@@ -112,12 +112,12 @@ class Library:
 
     def kept(self) -> Kept:
         """The parts that are kept."""
-        root = self.scene.rig.settings.data_dir / "storage" / object_store.segments_prefix(USER, self.id)
+        root = self.scene.rig.settings.data_dir / "storage" / paths.segments_prefix(USER, self.id)
         return {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in root.glob("*.m4a")}
 
     def books(self) -> list[str]:
         """The names of the books' files, those that are still being written included."""
-        root = self.scene.rig.settings.data_dir / "storage" / object_store.books_prefix(USER, self.id)
+        root = self.scene.rig.settings.data_dir / "storage" / paths.books_prefix(USER, self.id)
         return sorted(path.name for path in root.glob("*"))
 
     async def lengthen(self, times: int) -> None:
@@ -176,7 +176,7 @@ class Library:
             return (folder / "book.m4b").read_bytes()
 
     def _sound(self, chapter: dict[str, Any]) -> Path:
-        return self.scene.rig.settings.data_dir / "storage" / object_store.audio_path(USER, _name(chapter))
+        return self.scene.rig.settings.data_dir / "storage" / paths.audio_path(USER, _name(chapter))
 
 
 def check_marks(book: bytes, chapters: list[dict[str, Any]]) -> None:

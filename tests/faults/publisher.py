@@ -12,12 +12,15 @@ from redis.exceptions import RedisError
 
 from app.core.errors import Refused
 from app.core.eventlog.log import EventLog
-from app.core.jobs.progress import NARRATION, progress
+from app.core.ids import new_id
+from app.core.jobs.progress import progress
 from app.core.jobs.service import Claim, Jobs, Order
-from app.core.models import Project, new_id, now
+from app.core.projects.models import Project
 from app.core.redis import keys
 from app.core.redis.client import fields
 from app.core.settings import Settings
+from app.core.timestamps import now
+from app.core.vocabulary import NARRATION
 from tests.support import NoHands
 
 

@@ -42,7 +42,7 @@ _ROLES = {
     "redis": ("/redis.sock",),  # a Redis says in its title where it listens, whatever it is called
     "web": ("app.cli web",),
     "worker": ("app.cli worker",),
-    "voice": ("voice/child.py",),
+    "voice": ("voice/voice_program.py",),
     "converter": ("splitter",),
 }
 _GROUPS = ("web", "worker")

@@ -11,9 +11,10 @@ import httpx
 from redis.asyncio import Redis
 
 from app.core.eventlog.log import EventLog
-from app.core.jobs.progress import NARRATION, progress
+from app.core.ids import new_id
+from app.core.jobs.progress import progress
 from app.core.jobs.service import Jobs, Order
-from app.core.models import new_id
+from app.core.vocabulary import NARRATION
 from tests.faults.publisher import make_project
 from tests.faults.readers import Crowd, SseReader, Stalled, Told, logged, narrow_socket
 from tests.faults.rig import Rig, Web, connections_to, memory_kb

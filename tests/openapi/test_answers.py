@@ -13,11 +13,11 @@ from redis.asyncio import Redis
 from app.auth.bearer_tokens import Tokens
 from app.auth.sessions import Sessions
 from app.core.jobs.service import Claim
-from app.core.models import compact
+from app.core.json_model import compact
 from app.core.projects.service import audio_record
 from app.core.redis import keys
 from app.core.settings import Settings
-from app.core.storage import object_store
+from app.core.storage import paths
 from app.core.storage.object_store import Storage
 from app.openapi.document import document
 from app.routes import ROUTES
@@ -66,7 +66,7 @@ async def narrated(alice: Client, worker: HandWorker, project: dict[str, Any], s
     claim = await worker.start("alice", await alice.narrate(project["id"], chapter))
     await worker.advance(claim, 1, 2)
     name = f"{project['id']}-{chapter}-{claim.job.id}"
-    await store.put(object_store.audio_path("alice", name), b"sound" * 100)
+    await store.put(paths.audio_path("alice", name), b"sound" * 100)
     _, _, digest = await worker.projects.text("alice", project["id"], chapter)
     record = audio_record("alice", chapter, name, 1.5, digest)
     await worker.jobs.complete(claim, {"audioUrl": f"/audios/{name}.mp3", "durationSeconds": 1.5}, record)

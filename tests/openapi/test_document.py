@@ -20,8 +20,8 @@ from app.core.errors import Problem
 from app.core.jobs.transitions import PREFIX
 from app.core.settings import Settings
 from app.openapi.document import document
+from app.openapi.event_schemas import STORED
 from app.routes import ROUTES
-from app.streaming.schemas import STORED
 
 APP = Path(endpoints.__file__).parents[1]
 PAGES = {"/", "/account", "/signin", "/projects/{project}", "/docs", "/status"}

@@ -15,12 +15,12 @@ from app.auth.bearer_tokens import Tokens
 from app.auth.sessions import Sessions
 from app.core.eventlog.log import EventLog
 from app.core.jobs.service import Jobs
-from app.core.models import compact
+from app.core.json_model import compact
 from app.core.projects.service import Projects, audio_record
 from app.core.redis import keys
 from app.core.redis.client import connect
 from app.core.settings import Settings
-from app.core.storage import object_store
+from app.core.storage import paths
 from app.core.storage.object_store import Storage
 from tests.auth.issuers import listening
 from tests.conftest import serve, signed_in
@@ -59,7 +59,7 @@ async def _furnish(settings: Settings, alice: Client) -> Names:
         await Sessions(redis, settings).start("alice", agent="A browser")
     names = await _narrated(alice, worker, store)
     await redis.hset(keys.project("alice", names["PROJECT"]), "coverType", "image/png")
-    await store.put(object_store.cover_path("alice", names["PROJECT"]), b"picture")
+    await store.put(paths.cover_path("alice", names["PROJECT"]), b"picture")
     names |= await _to_be_merged(alice, worker)
     for number in range(3):
         # To be deleted: what the others look at is to stay.
@@ -80,11 +80,11 @@ async def _narrated(alice: Client, worker: HandWorker, store: Storage) -> Names:
     job = await alice.narrate(project["id"], one)
     claim = await worker.start("alice", job)
     name = f"{project['id']}-{one}-{claim.job.id}"
-    await store.put(object_store.audio_path("alice", name), b"sound" * 100)
-    await store.put(object_store.report_path("alice", name), b'{"segments": []}')
+    await store.put(paths.audio_path("alice", name), b"sound" * 100)
+    await store.put(paths.report_path("alice", name), b'{"segments": []}')
     book = f"{project['id']}-{'b' * 20}"
     for format in ("m4b", "zip"):
-        await store.put(object_store.book_path("alice", book, format), b"book" * 100)
+        await store.put(paths.book_path("alice", book, format), b"book" * 100)
     _, _, digest = await worker.projects.text("alice", project["id"], one)
     record = audio_record("alice", one, name, 1.5, digest)
     await worker.jobs.complete(claim, {"audioUrl": f"/audios/{name}.mp3", "durationSeconds": 1.5}, record)

@@ -16,10 +16,10 @@ from redis.asyncio import Redis
 
 from app.auth.bearer_tokens import Tokens
 from app.core.eventlog.log import EventLog
-from app.core.jobs.progress import NARRATION
+from app.core.ids import new_id
 from app.core.jobs.service import Jobs, Order
-from app.core.models import new_id
 from app.core.settings import Settings
+from app.core.vocabulary import NARRATION
 from tests.faults.publisher import make_project
 from tests.faults.rig import Rig, rigged
 from tests.npm import node_modules

@@ -13,12 +13,12 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError
 
 from app.core.eventlog.log import EventLog
-from app.core.jobs.progress import NARRATION
+from app.core.jobs.models import Job
 from app.core.jobs.service import Jobs, Order
-from app.core.models import Job
 from app.core.packed_ids import PackedIds
 from app.core.projects.service import Manuscript, Projects
 from app.core.redis import keys
+from app.core.vocabulary import NARRATION
 from app.streaming.snapshot import Snapshot, Snapshots
 from app.streaming.snapshot_writer import Resetting
 from tests import reducer

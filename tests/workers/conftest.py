@@ -7,9 +7,10 @@ from collections.abc import Iterable
 import pytest
 from hypothesis import settings
 
-from app.core.jobs.progress import Queue, progress
+from app.core.jobs.progress import progress
+from app.core.vocabulary import Queue
+from workers.audio.pcm import Pcm
 from workers.core.report import Pace
-from workers.speech.engine import Pcm
 
 # How long one example takes says nothing on a machine that does other things at once.
 settings.register_profile("workers", deadline=None)

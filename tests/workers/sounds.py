@@ -15,7 +15,7 @@ import av
 import numpy as np
 
 from tests.programs import program
-from workers.speech.engine import Pcm
+from workers.audio.pcm import Pcm
 
 
 class Loudness(NamedTuple):

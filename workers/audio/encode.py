@@ -12,8 +12,8 @@ import av
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 
+from workers.audio.pcm import BYTES_PER_SAMPLE, Pcm
 from workers.audio.tags import Cover, Tags
-from workers.speech.engine import BYTES_PER_SAMPLE, Pcm
 
 __all__ = ["Cover", "Encoding", "SoundWriter", "Tags"]
 

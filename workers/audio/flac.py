@@ -6,7 +6,7 @@ import io
 
 import soundfile
 
-from workers.speech.engine import BYTES_PER_SAMPLE, Pcm
+from workers.audio.pcm import BYTES_PER_SAMPLE, Pcm
 
 _LEVEL = 0.2  # of soundfile's 0 to 1; beyond it files hardly become smaller
 

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workers.audio.loudness import Meter
+from workers.audio.pcm import Pcm
 from workers.audio.samples import Samples, decibels, fade, pcm_of, samples_of, trimmed
-from workers.speech.engine import Pcm
 
 _AHEAD = 60.0  # seconds that are held back
 _LARGEST_GAIN = 30.0  # dB

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.speech.engine import Pcm
+from workers.audio.pcm import Pcm
 
 Samples = NDArray[np.float32]
 """Samples of one channel, -1 to 1."""

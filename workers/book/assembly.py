@@ -11,9 +11,8 @@ from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
 from app.core.aio import end
 from app.core.errors import JobError
-from app.core.jobs.progress import Language
-from app.core.models import BookFormat
 from app.core.storage.filenames import safe
+from app.core.vocabulary import BookFormat, Language
 from workers.book import aac_part, m4b
 from workers.book.book_storage import Shelf
 from workers.core.blocking import in_threads

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Protocol
 
 from app.core.errors import NotFound
-from app.core.models import BookFormat
 from app.core.projects.counted_files import UserFiles
-from app.core.storage import object_store
+from app.core.storage import paths
+from app.core.vocabulary import BookFormat
 from workers.book.aac_part import BIT_RATE, EDITION, RATE
 from workers.core.report import Report
 
@@ -50,10 +50,10 @@ class ProjectShelf:
         self._files = files
         self._user = user
         self._project = project
-        self._path = object_store.book_path(user, name, format)
+        self._path = paths.book_path(user, name, format)
 
     async def fetch_sound(self, sound: str, target: Path) -> None:
-        await self._store.fetch(object_store.audio_path(self._user, sound), target)
+        await self._store.fetch(paths.audio_path(self._user, sound), target)
 
     async def fetch_part(self, sound: str, target: Path) -> bool:
         try:
@@ -70,7 +70,7 @@ class ProjectShelf:
 
     async def fetch_cover(self, target: Path) -> bool:
         try:
-            await self._store.fetch(object_store.cover_path(self._user, self._project), target)
+            await self._store.fetch(paths.cover_path(self._user, self._project), target)
         except NotFound:
             return False
         return True
@@ -90,4 +90,4 @@ class ProjectShelf:
 
     def _part(self, sound: str) -> str:
         name = hashlib.sha256(f"{EDITION} {RATE} {BIT_RATE} {sound}".encode()).hexdigest()[:_NAME_CHARACTERS]
-        return object_store.part_path(self._user, self._project, name)
+        return paths.part_path(self._user, self._project, name)

@@ -12,8 +12,8 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 
 from app.core.errors import JobError
+from workers.audio.pcm import BYTES_PER_SAMPLE, Pcm
 from workers.engines.truncation import flac_samples, mp3_frame_is_whole, mp3_frames, ogg_is_whole, wav_is_whole
-from workers.speech.engine import BYTES_PER_SAMPLE, Pcm
 
 # What an mp3 file can have; sound of any other rate is brought to the usual one of voices.
 _RATES = {8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000}

@@ -18,10 +18,11 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from app.core.errors import JobError
-from app.core.models import VOICE_ID
 from app.core.settings import Settings
+from app.core.vocabulary import VOICE_ID
+from workers.audio.pcm import BYTES_PER_SAMPLE, Pcm
 from workers.speech.duration_check import check_duration
-from workers.speech.engine import BYTES_PER_SAMPLE, Engine, Pcm, Voice
+from workers.speech.engine import Engine, Voice
 from workers.voice.process_pool import VoiceProcesses
 from workers.voice.voice_process import adapted
 

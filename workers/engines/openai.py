@@ -24,10 +24,11 @@ import structlog
 
 from app.core.errors import JobError
 from app.core.settings import Settings
+from workers.audio.pcm import Pcm
 from workers.engines.audio_decoder import bad_audio, decode
 from workers.engines.service_errors import clean, content_type, is_sound, refusal, said, timed_out, unreached
 from workers.engines.service_voices import named_voices, told_voices
-from workers.speech.engine import Pcm, Voice, choose_voice
+from workers.speech.engine import Voice, choose_voice
 
 logger = structlog.get_logger()
 

@@ -28,9 +28,10 @@ from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 
 from app.core.errors import JobError
-from app.core.models import VOICE_ID
 from app.core.settings import Settings
-from workers.speech.engine import Pcm, Voice, choose_voice
+from app.core.vocabulary import VOICE_ID
+from workers.audio.pcm import Pcm
+from workers.speech.engine import Voice, choose_voice
 from workers.voice.process_pool import VoiceProcesses
 from workers.voice.voice_process import adapted
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from app.core.models import VOICE_ID
+from app.core.vocabulary import VOICE_ID
 from workers.engines.service_errors import clean, refusal, timed_out, unreached
 from workers.speech.engine import ANY_LANGUAGE, Voice
 

@@ -11,7 +11,7 @@ from importlib import import_module
 
 import dramatiq
 
-from app.core.jobs.progress import ASSEMBLY, NARRATION, PARSING
+from app.core.vocabulary import ASSEMBLY, NARRATION, PARSING
 from workers.jobs import tasks
 from workers.runtime.context import current
 

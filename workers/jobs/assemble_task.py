@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from app.core.errors import JobError, NotFound
 from app.core.jobs.service import Claim
 from app.core.projects import books
-from app.core.storage import object_store
+from app.core.storage import paths
 from workers.book.assembly import Edition, Track, assemble
 from workers.book.book_storage import ProjectShelf
 from workers.core.report import Report
@@ -25,7 +25,7 @@ async def assemble_book(runtime: Runtime, claim: Claim, report: Report) -> Made:
     if not there:
         raise JobError("chapters_lack_audio", "No chapter has audio yet.")
     name = books.name_of(project, chapters)
-    path = object_store.book_path(user, name, format)
+    path = paths.book_path(user, name, format)
     await _clear_away(runtime, claim, {path, *_recorded(user, record)})
     try:
         size, _ = await runtime.storage.size(path)
@@ -44,11 +44,11 @@ async def assemble_book(runtime: Runtime, claim: Claim, report: Report) -> Made:
 def _recorded(user: str, record: Mapping[str, str]) -> list[str]:
     """The paths of the books that a project has."""
     names = [(PurePosixPath(book.download_url).stem, book.format) for book in books.books_of(record, "")]
-    return [object_store.book_path(user, name, format) for name, format in names]
+    return [paths.book_path(user, name, format) for name, format in names]
 
 
 async def _clear_away(runtime: Runtime, claim: Claim, wanted: Collection[str]) -> None:
     """Deletes books that nothing names any more. The one before goes with the next, so that it is there until then."""
-    prefix = object_store.books_prefix(claim.user, claim.job.project_id)
+    prefix = paths.books_prefix(claim.user, claim.job.project_id)
     found = [file async for file in runtime.storage.files(prefix) if file.path not in wanted]
     await runtime.projects.files.delete(claim.user, claim.job.project_id, found)

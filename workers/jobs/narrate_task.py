@@ -8,11 +8,12 @@ from typing import Any
 
 from app.core.errors import NotFound
 from app.core.jobs.service import Claim
-from app.core.models import Chapter, Project, audio_url, compact, ways_of
+from app.core.json_model import compact
 from app.core.projects.estimate import estimate
+from app.core.projects.models import Chapter, Project, audio_url, ways_of
 from app.core.projects.service import audio_record
 from app.core.settings import Settings
-from app.core.storage import object_store
+from app.core.storage import paths
 from workers.audio.encode import Cover, Encoding
 from workers.audio.leveller import Level
 from workers.core.report import Report
@@ -52,8 +53,8 @@ async def narrate_chapter(runtime: Runtime, claim: Claim, report: Report) -> Mad
     async def save(file: Path, report: dict[str, Any]) -> None:
         # The report first: there is no audio without one.
         files = runtime.projects.files
-        await files.put(user, id, object_store.report_path(user, name), compact(report).encode())
-        await files.put(user, id, object_store.audio_path(user, name), file, "audio/mpeg")
+        await files.put(user, id, paths.report_path(user, name), compact(report).encode())
+        await files.put(user, id, paths.audio_path(user, name), file, "audio/mpeg")
 
     # Before anything is voiced, which may cost money.
     await runtime.projects.usage.check(user, _expected_bytes(chapter, project, runtime.settings))
@@ -92,7 +93,7 @@ async def _cover(runtime: Runtime, user: str, project: Project) -> Cover | None:
     if not project.cover_type:
         return None
     try:
-        data = await runtime.storage.get(object_store.cover_path(user, project.id))
+        data = await runtime.storage.get(paths.cover_path(user, project.id))
     except NotFound:
         return None
     return await asyncio.to_thread(Cover.of, data, project.cover_type)

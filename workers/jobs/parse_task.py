@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from app.core.jobs.progress import Language
 from app.core.jobs.service import Claim
+from app.core.json_model import compact
 from app.core.manuscripts.archive import Bounds
 from app.core.manuscripts.text import language_of
-from app.core.models import compact
 from app.core.projects.service import ParsedChapter
-from app.core.storage import object_store
+from app.core.storage import paths
+from app.core.vocabulary import Language
 from workers.core.report import Report
 from workers.core.scratch import workplace
 from workers.jobs.tasks import Made
@@ -27,7 +27,7 @@ async def parse_manuscript(runtime: Runtime, claim: Claim, report: Report) -> Ma
     settings = runtime.settings
     with workplace() as folder:
         source = folder / "manuscript"
-        await runtime.storage.fetch(object_store.manuscript_path(user, id), source)
+        await runtime.storage.fetch(paths.manuscript_path(user, id), source)
         parsed = await parse(
             source,
             project.format,
@@ -40,7 +40,7 @@ async def parse_manuscript(runtime: Runtime, claim: Claim, report: Report) -> Ma
             bounds=Bounds(settings.max_archive_entries, settings.max_inflated_bytes),
         )
     if parsed.cover:
-        await runtime.projects.files.put(user, id, object_store.cover_path(user, id), parsed.cover)
+        await runtime.projects.files.put(user, id, paths.cover_path(user, id), parsed.cover)
     chapters = [ParsedChapter(chapter.title, chapter.text, chapter.confidence) for chapter in parsed.chapters]
     left_out = [{"reason": reason, "characters": count} for reason, count in parsed.left_out.items()]
     records = await runtime.projects.add_chapters(

@@ -19,13 +19,14 @@ from app.core.manuscripts.text import language_of
 from app.core.telemetry import tracing
 from app.core.telemetry.metrics import SEGMENTS, engine_call
 from workers.audio.leveller import Piece
+from workers.audio.pcm import Pcm
 from workers.audio.recording import Recording
 from workers.core.blocking import in_thread
 from workers.core.report import Pace, Report
 from workers.core.scratch import workplace
 from workers.speech.completeness import Take, heard, report_of
 from workers.speech.duration_check import check_duration
-from workers.speech.engine import Engine, Pcm
+from workers.speech.engine import Engine
 from workers.speech.script import Script, Sound, Utterance, utterances
 from workers.speech.segment_cache import Kept, Spoken, name_of
 from workers.speech.segments import segments

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from app.core.errors import JobError
-from app.core.jobs.progress import Language
 from app.core.manuscripts.archive import Bounds
+from app.core.vocabulary import Language
 from workers.core.report import Report
 from workers.core.scratch import workplace
 from workers.manuscript import cover, splitter_program

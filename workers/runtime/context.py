@@ -14,10 +14,10 @@ from redis.exceptions import RedisError
 from app.core.aio import end
 from app.core.errors import JobError
 from app.core.eventlog.log import EventLog
+from app.core.eventlog.worker_capacity import Capacity
 from app.core.jobs.broker import WorkQueue
-from app.core.jobs.capacity import Capacity
 from app.core.jobs.service import Jobs
-from app.core.models import compact
+from app.core.json_model import compact
 from app.core.projects.deletion import Deletion
 from app.core.projects.service import Projects
 from app.core.redis import keys

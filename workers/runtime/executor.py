@@ -19,7 +19,7 @@ from dramatiq.asyncio import get_event_loop_thread
 from structlog.contextvars import bind_contextvars
 
 from app.core.aio import end
-from app.core.jobs.progress import NARRATION
+from app.core.vocabulary import NARRATION
 from workers.runtime.fair_scheduler import Scheduler, set_slot
 
 logger = logging.getLogger(__name__)

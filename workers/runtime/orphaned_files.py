@@ -14,13 +14,13 @@ from pathlib import PurePosixPath
 import structlog
 from redis.asyncio import Redis
 
-from app.core.models import Project
 from app.core.packed_ids import PackedIds
 from app.core.projects import books
+from app.core.projects.models import Project
 from app.core.projects.service import Projects
 from app.core.redis import keys
 from app.core.redis.client import decoded, names
-from app.core.storage import object_store
+from app.core.storage import paths
 from app.core.storage.object_store import File, Storage
 
 logger = structlog.get_logger()
@@ -48,9 +48,9 @@ class Leftovers:
         """
         count = 0
         for folder in await self._store.folders():
-            if (user := object_store.user_of(folder)) is None:
+            if (user := paths.user_of(folder)) is None:
                 continue
-            for path in await self._store.folders(object_store.projects_prefix(user)):
+            for path in await self._store.folders(paths.projects_prefix(user)):
                 project = PurePosixPath(path).name
                 count += await self._sweep(user, project, after)
                 await self._projects.usage.set_segments(user, project, segments[user, project])
@@ -60,7 +60,7 @@ class Leftovers:
 
     async def _sweep(self, user: str, project: str, after: timedelta) -> int:
         changes = (await self._projects.usage.of(user)).changes
-        files = [file async for file in self._store.files(object_store.project_prefix(user, project))]
+        files = [file async for file in self._store.files(paths.project_prefix(user, project))]
         record = decoded(await self._redis.hgetall(keys.project(user, project)))
         if not record:
             return await self._sweep_orphan(user, project, files)
@@ -79,8 +79,8 @@ class Leftovers:
         """A project that there is not, or not yet."""
         if not all(_is_older(file, _ORPHAN_AFTER) for file in files):
             return 0
-        await self._store.delete_all(object_store.project_prefix(user, project))
-        await self._store.delete_all(object_store.segments_prefix(user, project))
+        await self._store.delete_all(paths.project_prefix(user, project))
+        await self._store.delete_all(paths.segments_prefix(user, project))
         await self._projects.usage.forget(user, project)
         return len(files)
 
@@ -101,11 +101,9 @@ class Leftovers:
                 found = await pipe.execute()
             for chapter, (text, audio) in zip(batch, found, strict=True):
                 if text:
-                    named.add(object_store.text_path(user, project, chapter, text.decode()))
+                    named.add(paths.text_path(user, project, chapter, text.decode()))
                 if audio:
-                    named |= {
-                        path(user, audio.decode()) for path in (object_store.audio_path, object_store.report_path)
-                    }
+                    named |= {path(user, audio.decode()) for path in (paths.audio_path, paths.report_path)}
         return named
 
 
@@ -114,9 +112,9 @@ def _named_by(user: str, record: dict[str, str]) -> set[str]:
     project = Project.from_record(record)
     made = [(PurePosixPath(one.download_url).stem, one.format) for one in books.books_of(record, "")]
     return {
-        object_store.manuscript_path(user, project.id),
-        object_store.cover_path(user, project.id),
-        *(object_store.book_path(user, name, format) for name, format in made),
+        paths.manuscript_path(user, project.id),
+        paths.cover_path(user, project.id),
+        *(paths.book_path(user, name, format) for name, format in made),
     }
 
 

@@ -27,10 +27,10 @@ from redis.exceptions import NoScriptError, RedisError
 
 from app.core.aio import end
 from app.core.jobs.broker import ACTORS, AwaitedBroker
-from app.core.jobs.progress import Queue
 from app.core.redis import keys
 from app.core.redis.multiplexed import ask_all
 from app.core.redis.pubsub import Subscriptions
+from app.core.vocabulary import Queue
 from workers.runtime.executor import Desk, Told, on_loop
 
 logger = structlog.get_logger()

@@ -17,7 +17,8 @@ from app.core.errors import Unavailable
 from app.core.projects.deletion import Deletion
 from app.core.redis import keys
 from app.core.settings import Settings
-from app.core.storage.object_store import SEGMENTS, File, Storage, user_of
+from app.core.storage.object_store import File, Storage
+from app.core.storage.paths import SEGMENTS, user_of
 from workers.runtime.orphaned_files import Leftovers, Sizes
 
 logger = structlog.get_logger()

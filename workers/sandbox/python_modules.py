@@ -15,7 +15,7 @@ _OURS = tuple(folder for name in _NAMES if (folder := _PACKAGES / name).is_dir()
 def command(module: str, *arguments: str) -> list[str]:
     """The command that runs `module` as `python -m` does, with UTF-8 and without environment."""
     folders, sites = (":".join(map(str, paths)) for paths in (_OURS, _sites()))
-    file = Path(__file__).with_name("module.py")
+    file = Path(__file__).with_name("run_module.py")
     return [sys.executable, "-I", "-X", "utf8", str(file), folders, sites, module, *arguments]
 
 

@@ -10,10 +10,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from workers.audio.pcm import Pcm
 from workers.audio.samples import FULL_SCALE, integers_of
 from workers.core.cancellation import Check, unchecked
 from workers.speech.duration_check import bounds
-from workers.speech.engine import Pcm
 
 Flag = Literal["implausible", "fast", "slow", "silent", "clipped"]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 from app.core.errors import JobError
-from workers.speech.engine import Pcm
+from workers.audio.pcm import Pcm
 
 _HAN = re.compile(r"[\u4e00-\u9fff]")
 _WORD = re.compile(r"[0-9A-Za-z]+")

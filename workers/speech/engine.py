@@ -12,23 +12,10 @@ from typing import Protocol
 
 from app.core.errors import JobError
 from app.core.settings import Settings
+from workers.audio.pcm import Pcm
 
 ANY_LANGUAGE = "mul"
 """The language of a voice that speaks whichever the text is in: BCP 47 for several languages."""
-
-BYTES_PER_SAMPLE = 2
-
-
-@dataclass(frozen=True)
-class Pcm:
-    """Sound: `samples` are signed 16-bit little-endian, one channel, `sample_rate` of them a second."""
-
-    samples: bytes
-    sample_rate: int
-
-    @property
-    def seconds(self) -> float:
-        return len(self.samples) / BYTES_PER_SAMPLE / self.sample_rate
 
 
 @dataclass(frozen=True)

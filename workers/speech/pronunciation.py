@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from app.core.models import Pronunciation
+from app.core.projects.models import Pronunciation
 
 # Chinese words have no borders that show; a term that begins or ends with a letter of ours does not go on with one.
 _LETTER = re.compile(r"[0-9A-Za-z\u00c0-\u024f]")

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, takewhile
 
 from app.core.errors import JobError
-from app.core.jobs.progress import Language
 from app.core.manuscripts.text import language_of
-from app.core.models import Pronunciation
+from app.core.projects.models import Pronunciation
+from app.core.vocabulary import Language
 from workers.audio.encode import Cover, Encoding, Tags
 from workers.audio.leveller import Level
 from workers.core.cancellation import Check, unchecked

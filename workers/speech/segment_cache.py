@@ -11,9 +11,11 @@ from typing import NamedTuple, Protocol
 
 from app.core.errors import NotFound
 from app.core.projects.quotas import Usage
-from app.core.storage.object_store import Storage, segment_path
+from app.core.storage.object_store import Storage
+from app.core.storage.paths import segment_path
 from workers.audio.flac import packed, unpacked
-from workers.speech.engine import Engine, Pcm
+from workers.audio.pcm import Pcm
+from workers.speech.engine import Engine
 
 _NAME_CHARACTERS = 40
 _LOOKUPS_AT_ONCE = 16

@@ -27,8 +27,9 @@ import structlog
 
 from app.core.errors import JobError
 from app.core.telemetry.metrics import VOICE_DEATHS, labelled
+from workers.audio.pcm import Pcm
 from workers.core.scratch import workplace
-from workers.speech.engine import Pcm, Voice, choose_voice
+from workers.speech.engine import Voice, choose_voice
 from workers.speech.segments import segments
 from workers.voice.voice_process import VoiceDied, VoiceProcess, VoiceProgram
 

@@ -15,12 +15,12 @@ from redis.asyncio import Redis, RedisCluster
 
 from app.core.errors import Refused
 from app.core.eventlog.cursor import Cursor
-from app.core.jobs.capacity import Capacity
-from app.core.jobs.progress import Queue
+from app.core.eventlog.worker_capacity import Capacity
 from app.core.redis import keys
 from app.core.redis.multiplexed import ask, ask_all
 from app.core.settings import Settings
 from app.core.telemetry.metrics import PUBLISHED, labelled
+from app.core.vocabulary import Queue
 
 Guard = Literal["new", "claim", "report", "command"]
 

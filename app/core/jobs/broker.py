@@ -13,10 +13,10 @@ from dramatiq.common import current_millis
 from dramatiq.errors import BrokerConnectionError
 from redis.exceptions import ConnectionError, NoScriptError, RedisError
 
-from app.core.jobs.progress import ASSEMBLY, NARRATION, PARSING, Queue
 from app.core.redis import keys
 from app.core.redis.client import connect, names
 from app.core.redis.multiplexed import ask_all
+from app.core.vocabulary import ASSEMBLY, NARRATION, PARSING, Queue
 
 ACTORS: dict[Queue, str] = {
     PARSING: "parse_manuscript",

@@ -4,18 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
-Language = Literal["zh-CN", "en"]
-LANGUAGES: tuple[Language, ...] = ("zh-CN", "en")
-
-Queue = Literal["text-parsing", "audio-generation", "book-assembly"]
-PARSING: Queue = "text-parsing"
-NARRATION: Queue = "audio-generation"
-ASSEMBLY: Queue = "book-assembly"
+from app.core.vocabulary import ASSEMBLY, LANGUAGES, NARRATION, PARSING, Language, Queue
 
 
 class Progress(BaseModel):

@@ -13,14 +13,15 @@ from redis.asyncio import Redis
 from app.core.errors import NotFound, Refused, TooMany
 from app.core.eventlog.log import LEASE, LINE, EventLog, Write
 from app.core.jobs import transitions
-from app.core.jobs.progress import LANGUAGES, Language, Progress, Queue
+from app.core.jobs.models import Job
+from app.core.jobs.progress import Progress
 from app.core.jobs.transitions import PREFIX, Claim, Order
-from app.core.models import Job
 from app.core.redis import keys
 from app.core.redis.client import decoded, names
 from app.core.settings import Settings
 from app.core.telemetry import tracing
 from app.core.telemetry.metrics import JOB_FAILURES, JOB_WAIT, JOBS, labelled, moment_of
+from app.core.vocabulary import LANGUAGES, Language, Queue
 
 __all__ = ["PREFIX", "Claim", "Jobs", "Order"]
 

@@ -10,8 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.core.eventlog.log import Event, Guard, Write
-from app.core.jobs.progress import ASSEMBLY, NARRATION, PARSING, Language, Progress, Queue, progress, resting
-from app.core.models import BookFormat, ErrorDetail, Job, compact, new_id, now
+from app.core.ids import new_id
+from app.core.jobs.models import ErrorDetail, Job
+from app.core.jobs.progress import Progress, progress, resting
+from app.core.json_model import compact
+from app.core.timestamps import now
+from app.core.vocabulary import ASSEMBLY, NARRATION, PARSING, BookFormat, Language, Queue
 
 PREFIX: dict[Queue, str] = {PARSING: "parse", NARRATION: "audio", ASSEMBLY: "book"}
 """What the types of a queue's events begin with."""

@@ -13,7 +13,7 @@ from app.core.projects.text_lengths import MAX_GUESSED_TITLE
 
 if TYPE_CHECKING:
     # Kept out at run time: this module is all of the core that the process which reads a manuscript needs.
-    from app.core.jobs.progress import Language
+    from app.core.vocabulary import Language
 
 # Longest first: the UTF-32 mark begins with the UTF-16 one.
 _MARKS = [

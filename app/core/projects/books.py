@@ -7,8 +7,11 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, get_args
 
-from app.core.models import BookFormat, Chapter, Model, Project, compact, now
+from app.core.json_model import Model, compact
+from app.core.projects.models import Chapter, Project
 from app.core.redis import keys
+from app.core.timestamps import now
+from app.core.vocabulary import BookFormat
 
 FORMATS: tuple[BookFormat, ...] = get_args(BookFormat)
 MOST_NAMED = 1000

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from app.core.errors import NotFound
 from app.core.projects.quotas import Usage
-from app.core.storage import object_store
+from app.core.storage import paths
 from app.core.storage.object_store import File, Storage
 
 
@@ -36,7 +36,7 @@ class UserFiles:
 
     async def measure(self, user: str, project: str) -> int:
         """How many bytes a project's files have, without its segments. Raises Unavailable."""
-        prefix = object_store.project_prefix(user, project)
+        prefix = paths.project_prefix(user, project)
         return sum([file.size async for file in self.store.files(prefix)])
 
     async def _size(self, path: str) -> int:

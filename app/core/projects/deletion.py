@@ -15,7 +15,7 @@ from app.core.projects.quotas import Usage
 from app.core.redis import keys
 from app.core.redis.client import names
 from app.core.settings import Settings
-from app.core.storage import object_store
+from app.core.storage import paths
 from app.core.storage.object_store import Storage
 
 # A Redis that is full lets a script go on that has written something which takes no room: what goes comes first.
@@ -94,8 +94,8 @@ class Deletion:
 
     async def remove_files(self, user: str, project: str) -> None:
         """Removes the files of a project that is no more. Raises Unavailable."""
-        await self._store.delete_all(object_store.project_prefix(user, project))
-        await self._store.delete_all(object_store.segments_prefix(user, project))
+        await self._store.delete_all(paths.project_prefix(user, project))
+        await self._store.delete_all(paths.segments_prefix(user, project))
 
     async def _now(self) -> float:
         """Redis' clock, in seconds."""

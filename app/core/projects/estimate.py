@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from app.core.jobs.progress import Language
 from app.core.settings import Settings
+from app.core.vocabulary import Language
 
 SECONDS_PER_CHARACTER: dict[Language, float] = {"zh-CN": 0.22, "en": 0.065}
 """What the embedded voice takes, pauses included (`python -m bench.estimates`); other voices are about as fast."""

@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 
 from app.core.aio import end
 from app.core.errors import TooMany
-from app.core.models import new_id
+from app.core.ids import new_id
 from app.core.redis import keys
 from app.core.settings import Settings
 

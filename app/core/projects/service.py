@@ -14,20 +14,24 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from app.core.errors import Conflict, NotFound, Refused, TooMany, Unavailable
-from app.core.jobs.progress import PARSING, Language
+from app.core.ids import new_id
+from app.core.jobs.models import Job
 from app.core.jobs.service import Claim, Jobs, Order
-from app.core.models import Chapter, Job, Project, compact, new_id, now
+from app.core.json_model import compact
 from app.core.projects import split_merge
 from app.core.projects.chapter_limits import Chapters
 from app.core.projects.counted_files import UserFiles, size_of
 from app.core.projects.deletion import Deletion
+from app.core.projects.models import Chapter, Project
 from app.core.projects.quotas import Usage
 from app.core.projects.text_lengths import MAX_AUTHOR, MAX_TITLE, shortened
 from app.core.redis import keys
 from app.core.redis.client import decoded, fields, names
 from app.core.settings import Settings
-from app.core.storage import object_store
+from app.core.storage import paths
 from app.core.storage.object_store import Storage
+from app.core.timestamps import now
+from app.core.vocabulary import PARSING, Language
 
 _ADD_CHAPTERS = files("app.core.projects").joinpath("lua/add_chapters.lua").read_text()
 _BATCH = 100
@@ -80,12 +84,12 @@ class Projects:
         project, size = _fresh(manuscript), size_of(manuscript.content)
         async with self.usage.room(user, projects=1, bytes=size) as room:
             try:
-                await self._store.put(object_store.manuscript_path(user, project.id), manuscript.content)
+                await self._store.put(paths.manuscript_path(user, project.id), manuscript.content)
                 record = _record(project) | {"unsaid": " ".join(manuscript.unsaid)}
                 await room.create(project.id, record, int(time.time() * 1000), size)
                 job = await self._begin(user, project)
             except BaseException:
-                await asyncio.shield(self._store.delete_all(object_store.project_prefix(user, project.id)))
+                await asyncio.shield(self._store.delete_all(paths.project_prefix(user, project.id)))
                 raise
         return project, job
 
@@ -230,8 +234,7 @@ class Projects:
         [id] = names(await self._redis.zrange(keys.chapters(user, project), place, place))
         before = await self._chapter(user, project, id)
         texts = [
-            await self._store.get(object_store.text_path(user, project, one["id"], one["text"]))
-            for one in (before, gone)
+            await self._store.get(paths.text_path(user, project, one["id"], one["text"])) for one in (before, gone)
         ]
         text = split_merge.together(texts[0].decode(), before["title"], gone["title"], texts[1].decode())
         self._changing.check_length(text)
@@ -240,8 +243,8 @@ class Projects:
         if gone.get("audio"):
             # Nothing names it any more; where this fails it goes with the project.
             with suppress(Unavailable):
-                paths = (object_store.audio_path, object_store.report_path)
-                await self._store.delete([path(user, gone["audio"]) for path in paths])
+                of_audio = (paths.audio_path, paths.report_path)
+                await self._store.delete([path(user, gone["audio"]) for path in of_audio])
         return await self.chapter(user, project, id)
 
     async def next_take(self, user: str, project: str, chapter: str) -> None:
@@ -257,7 +260,7 @@ class Projects:
         record = await self._chapter(user, project, chapter)
         if not (name := record.get("audio")):
             raise NotFound("There is no audio of this chapter yet.")
-        report: dict[str, Any] = json.loads(await self._store.get(object_store.report_path(user, name)))
+        report: dict[str, Any] = json.loads(await self._store.get(paths.report_path(user, name)))
         return report
 
     async def add_chapters(
@@ -321,17 +324,17 @@ class Projects:
 
     async def _store_text(self, user: str, project: str, chapter: str, text: str) -> dict[str, str]:
         digest = _digest(text)
-        await self.files.put(user, project, object_store.text_path(user, project, chapter, digest), text.encode())
+        await self.files.put(user, project, paths.text_path(user, project, chapter, digest), text.encode())
         return {"text": digest, "characters": str(len(text))}
 
     async def _put_text(self, user: str, project: str, chapter: str, text: str) -> dict[str, str]:
         """The same for a text whose bytes are counted with others'."""
         digest = _digest(text)
-        await self._store.put(object_store.text_path(user, project, chapter, digest), text.encode())
+        await self._store.put(paths.text_path(user, project, chapter, digest), text.encode())
         return {"text": digest, "characters": str(len(text))}
 
     async def _text(self, user: str, record: Mapping[str, str]) -> str:
-        path = object_store.text_path(user, record["projectId"], record["id"], record["text"])
+        path = paths.text_path(user, record["projectId"], record["id"], record["text"])
         return (await self._store.get(path)).decode()
 
     async def _chapter(self, user: str, project: str, chapter: str) -> dict[str, str]:

@@ -14,11 +14,12 @@ from redis.asyncio import Redis
 
 from app.core.errors import Conflict
 from app.core.eventlog.log import PUSH, EventLog
-from app.core.models import compact, now
+from app.core.json_model import compact
 from app.core.projects.chapter_limits import check
 from app.core.projects.text_lengths import numbered
 from app.core.redis import keys
 from app.core.settings import Settings
+from app.core.timestamps import now
 
 _REARRANGE = PUSH + files("app.core.projects").joinpath("lua/split_merge.lua").read_text()
 _LONGEST_HEADING = 80  # characters

@@ -21,7 +21,7 @@ from redis.exceptions import RedisError
 
 from app.core.aio import end
 from app.core.errors import Conflict, Unprocessable
-from app.core.models import compact
+from app.core.json_model import compact
 from app.core.redis import keys
 from app.core.settings import Settings
 

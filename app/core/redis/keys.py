@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 
-from app.core.jobs.progress import NARRATION, Queue
+from app.core.vocabulary import NARRATION, Queue
 
 BUSY = "sv:busy"
 """Sorted set: users who may have open jobs, by when the latest was made (ms). The reaper's list; no expiry."""

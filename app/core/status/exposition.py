@@ -27,7 +27,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
-from app.core.models import new_id
+from app.core.ids import new_id
 from app.core.settings import Settings
 from app.core.telemetry.metrics import REGISTRY
 

@@ -9,10 +9,11 @@ from prometheus_client.metrics_core import Metric
 from redis.asyncio import Redis
 
 from app.core.jobs.broker import ACTORS
-from app.core.models import Model, now
+from app.core.json_model import Model
 from app.core.settings import Settings
 from app.core.status.exposition import SILENT, families_of
 from app.core.status.system_metrics import QUEUE_AGE, QUEUE_LENGTH, REDIS_CLIENTS, REDIS_MEMORY, REDIS_UP, facts
+from app.core.timestamps import now
 
 
 class Totals(Model):

@@ -18,14 +18,14 @@ import structlog
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore, S3Store, from_url
 
+from app.core import bucket
 from app.core.errors import NotFound, Problem, Unavailable
 from app.core.settings import Settings
 from app.core.storage import s3
+from app.core.storage.paths import SEGMENTS
 
 logger = structlog.get_logger()
 
-SEGMENTS = "segments"
-"""Where the sound of all segments lies."""
 
 _CHECK = ".check"
 _CHUNK = 256 * 1024
@@ -44,8 +44,8 @@ class File(NamedTuple):
 class Storage:
     """One bucket or folder, by URL. What is not there is NotFound; a place that cannot be used is Unavailable."""
 
-    def __init__(self, url: str, access: s3.Access | None = None) -> None:
-        self._store = _open(url, access or s3.Access())
+    def __init__(self, url: str, access: bucket.Access | None = None) -> None:
+        self._store = _open(url, access or bucket.Access())
         self._folder = _folder(url)
 
     @classmethod
@@ -174,83 +174,10 @@ class Storage:
             pass
 
 
-def user_of(folder: str) -> str | None:
-    """The user whose folder this is, of those that `Storage.folders` tells; None where it is nobody's."""
-    return folder.removeprefix("u-") if folder.startswith("u-") else None
-
-
-def projects_prefix(user: str) -> str:
-    """Where a user's projects lie, each in a folder that is called by its id."""
-    return f"u-{user}/projects"
-
-
-def project_prefix(user: str, project: str) -> str:
-    """Where all of a project lies."""
-    return f"{projects_prefix(user)}/{project}"
-
-
-def user_prefixes(user: str) -> tuple[str, str]:
-    """Where all of a user lies."""
-    return f"u-{user}", f"{SEGMENTS}/u-{user}"
-
-
-def manuscript_path(user: str, project: str) -> str:
-    """The manuscript as it was uploaded."""
-    return f"{project_prefix(user, project)}/manuscript"
-
-
-def cover_path(user: str, project: str) -> str:
-    """The picture on the cover of the book, if its manuscript has one."""
-    return f"{project_prefix(user, project)}/cover"
-
-
-def text_path(user: str, project: str, chapter: str, digest: str) -> str:
-    """The text of a chapter, by what it says: an edit writes a new object and never changes one that is being read."""
-    return f"{project_prefix(user, project)}/text/{chapter}-{digest}.txt"
-
-
-def segments_prefix(user: str, project: str) -> str:
-    """Where the sound of a project's segments lies: apart from the rest, so that it can be swept without listing it."""
-    return f"{SEGMENTS}/u-{user}/{project}"
-
-
-def part_path(user: str, project: str, name: str) -> str:
-    """A chapter's sound as it goes into a book: kept, swept and deleted as segments are, among which it lies."""
-    return f"{segments_prefix(user, project)}/{name}.m4a"
-
-
-def books_prefix(user: str, project: str) -> str:
-    """Where the books made of a project lie."""
-    return f"{project_prefix(user, project)}/book"
-
-
-def book_path(user: str, name: str, format: str) -> str:
-    """The book called `name`, which begins with its project's id."""
-    project, _, rest = name.partition("-")
-    return f"{books_prefix(user, project)}/{rest}.{format}"
-
-
-def audio_path(user: str, name: str) -> str:
-    """The audio called `name`, which begins with its project's id."""
-    project, _, rest = name.partition("-")
-    return f"{project_prefix(user, project)}/audio/{rest}.mp3"
-
-
-def report_path(user: str, name: str) -> str:
-    """The completeness report of the audio called `name`."""
-    project, _, rest = name.partition("-")
-    return f"{project_prefix(user, project)}/report/{rest}.json"
-
-
-def segment_path(user: str, project: str, name: str) -> str:
-    """The sound of a segment of a project."""
-    return f"{segments_prefix(user, project)}/{name}.flac"
-
-
-def _open(url: str, access: s3.Access) -> ObjectStore:
+def _open(url: str, access: bucket.Access) -> ObjectStore:
     if (folder := _folder(url)) is not None:
         return LocalStore(folder, automatic_cleanup=True, mkdir=True)
-    return s3.open_bucket(url, access) if s3.is_s3(url) else from_url(url)
+    return s3.open_bucket(url, access) if bucket.is_s3(url) else from_url(url)
 
 
 def _folder(url: str) -> Path | None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import re
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any
+
+from app.core.bucket import REGIONS, Access
 
 if TYPE_CHECKING:
     from obstore.store import S3Store
@@ -17,8 +18,6 @@ _SILENT_SECONDS = 20
 _LONGEST_HOURS = 4
 _TRIES_AGAIN = 3
 _TRYING_SECONDS = 10
-_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
-_REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
 _CODE = re.compile(r"<Code>(\w+)</Code>")
 _ADVICE = {
     "InvalidAccessKeyId": "it does not know the access key; mend SMARTVOICE_S3_ACCESS_KEY_ID",
@@ -31,25 +30,6 @@ _ADVICE = {
 }
 
 
-class Access(NamedTuple):
-    """How a bucket is reached; what is empty is taken from the standard AWS variables, files and machine roles."""
-
-    endpoint: str = ""
-    region: str = ""
-    access_key_id: str = ""
-    secret_access_key: str = ""
-
-    @property
-    def address(self) -> str:
-        """Where the service is; empty for Amazon's own."""
-        return self.endpoint or next((found for name in _ENDPOINTS if (found := os.environ.get(name))), "")
-
-
-def is_s3(url: str) -> bool:
-    """Whether `url` names a bucket that speaks S3."""
-    return urlsplit(url).scheme in {"s3", "s3a"}
-
-
 def open_bucket(url: str, access: Access) -> S3Store:
     """The bucket and prefix that `url` names, `s3://bucket/prefix`; nothing is asked of it yet."""
     from obstore.store import S3Store  # 8 MB, which commands that touch no files do without
@@ -59,7 +39,7 @@ def open_bucket(url: str, access: Access) -> S3Store:
         "access_key_id": access.access_key_id,
         "secret_access_key": access.secret_access_key,
         # What is not Amazon's has no regions as a rule, but a signature needs one.
-        "region": access.region or ("" if any(map(os.environ.get, _REGIONS)) else "us-east-1"),
+        "region": access.region or ("" if any(map(os.environ.get, REGIONS)) else "us-east-1"),
     }
     return S3Store.from_url(
         url,
@@ -73,15 +53,6 @@ def open_bucket(url: str, access: Access) -> S3Store:
         retry_config={"max_retries": _TRIES_AGAIN, "retry_timeout": timedelta(seconds=_TRYING_SECONDS)},
         **{name: value for name, value in options.items() if value},
     )
-
-
-def origin(url: str, access: Access) -> str:
-    """Where a browser is sent for an object, as the origin that a page must allow: `https://host`."""
-    if access.address:
-        parts = urlsplit(access.address)
-        return f"{parts.scheme}://{parts.netloc}"
-    region = access.region or next((found for name in _REGIONS if (found := os.environ.get(name))), "us-east-1")
-    return f"https://s3.{region}.amazonaws.com"
 
 
 def advice(error: BaseException) -> str:

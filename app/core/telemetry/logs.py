@@ -10,8 +10,8 @@ from typing import Any, Literal, TextIO
 import structlog
 from pydantic_core import to_json
 
-from app.core.models import now
 from app.core.telemetry import tracing
+from app.core.timestamps import now
 
 
 def configure_logs(form: Literal["auto", "console", "json"] = "auto", stream: TextIO | None = None) -> None:

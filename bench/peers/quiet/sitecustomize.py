@@ -11,8 +11,9 @@ from typing import Any
 
 
 def _silence() -> None:
+    from workers.audio.pcm import Pcm
     from workers.engines import registry
-    from workers.speech.engine import Pcm, Voice
+    from workers.speech.engine import Voice
 
     class Quiet:
         name = "quiet"

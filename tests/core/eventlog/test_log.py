@@ -12,10 +12,10 @@ from app.core.errors import Refused
 from app.core.eventlog import cursor
 from app.core.eventlog.cursor import Cursor
 from app.core.eventlog.log import Entry, Event, EventLog, Write
-from app.core.jobs.progress import NARRATION
 from app.core.redis import keys
 from app.core.redis.client import decoded
 from app.core.settings import Settings
+from app.core.vocabulary import NARRATION
 
 USER = "alice"
 PROJECT = "p1"

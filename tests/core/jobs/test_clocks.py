@@ -12,12 +12,12 @@ from redis.asyncio import Redis
 from app.auth.signin_throttle import Charge, Rate, Throttle
 from app.core.errors import Refused, TooMany
 from app.core.eventlog.log import EventLog
-from app.core.jobs.progress import NARRATION
 from app.core.jobs.service import Jobs, Order
 from app.core.redis import keys
 from app.core.redis.client import connect
 from app.core.redis.rate_limiter import Rates
 from app.core.settings import Settings
+from app.core.vocabulary import NARRATION
 from app.streaming.slots import Places
 from tests import fake_clock
 from tests.fake_clock import HOUR

@@ -9,10 +9,11 @@ from redis.asyncio import Redis
 
 from app.core.errors import Refused
 from app.core.eventlog.log import EventLog
-from app.core.jobs.progress import NARRATION, progress
+from app.core.jobs.progress import progress
 from app.core.jobs.service import Claim, Jobs, Order
 from app.core.redis import keys
 from app.core.settings import Settings
+from app.core.vocabulary import NARRATION
 from tests.support import NoHands, until
 
 ORDER = Order(NARRATION, "p1", "en", "c1")

@@ -8,11 +8,11 @@ import pytest
 from redis.asyncio import Redis
 
 from app.core.eventlog.log import EventLog
-from app.core.jobs.capacity import Capacity
-from app.core.jobs.progress import ASSEMBLY, NARRATION, PARSING, Queue
+from app.core.eventlog.worker_capacity import Capacity
 from app.core.jobs.service import Jobs, Order
 from app.core.redis import keys
 from app.core.settings import Settings
+from app.core.vocabulary import ASSEMBLY, NARRATION, PARSING, Queue
 from tests.support import NoHands, until
 
 SHARE = 3

@@ -6,13 +6,13 @@ from redis.asyncio import Redis
 
 from app.auth.known_devices import Devices
 from app.core.eventlog.log import EventLog
-from app.core.jobs.progress import NARRATION
 from app.core.jobs.service import Jobs, Order
 from app.core.projects.service import Manuscript, Projects
 from app.core.redis import keys
 from app.core.redis.client import names
 from app.core.settings import Settings
 from app.core.storage.object_store import Storage
+from app.core.vocabulary import NARRATION
 from tests.support import NoHands
 
 USER = "alice"

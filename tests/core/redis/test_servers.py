@@ -15,10 +15,10 @@ from app.cli import embedded_redis
 from app.core.eventlog import cursor
 from app.core.eventlog.cursor import Cursor
 from app.core.eventlog.log import Event, EventLog, Write
-from app.core.jobs.progress import NARRATION
 from app.core.redis import keys
 from app.core.redis.client import connect
 from app.core.settings import Settings
+from app.core.vocabulary import NARRATION
 from tests import redis_servers
 from tests.faults.rig import RedisServer
 

@@ -10,10 +10,11 @@ from typing import Any
 import httpx
 import pytest
 
+from app.core.bucket import Access
 from app.core.errors import Unavailable
 from app.core.storage import s3 as buckets
-from app.core.storage.object_store import SEGMENTS, Storage
-from app.core.storage.s3 import Access
+from app.core.storage.object_store import Storage
+from app.core.storage.paths import SEGMENTS
 from tests.gated_server import Door
 from tests.s3 import KEY, READER, SECRET, S3Server
 from tests.support import until

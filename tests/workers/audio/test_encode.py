@@ -10,7 +10,7 @@ import av
 import pytest
 
 from workers.audio.encode import SoundWriter, Tags
-from workers.speech.engine import Pcm
+from workers.audio.pcm import Pcm
 
 TAGS = Tags("第一章 少年", "A Book", "SmartVoice", 3, 12, "zh-CN")
 

@@ -14,10 +14,10 @@ from tests.workers.sounds import decoded, measured, picture, probed, tone
 from workers.audio.encode import Cover, Encoding, Form, SoundWriter, Tags
 from workers.audio.leveller import Level, Leveller, Piece, limit
 from workers.audio.loudness import Meter
+from workers.audio.pcm import Pcm
 from workers.audio.samples import fade, samples_of, trimmed
 from workers.engines.espeak import Espeak
 from workers.pipeline.narration import Script, Sound, narrate
-from workers.speech.engine import Pcm
 
 ZH = "天下大势，分久必合，合久必分。周末七国分争，并入于秦。他大喊：“快跑！”\n没有人回答他。"
 EN = "It was the best of times, it was the worst of times. “Run!” she cried.\n\nNobody answered, and it grew dark."

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from workers.audio.flac import packed, unpacked
-from workers.speech.engine import Pcm
+from workers.audio.pcm import Pcm
 
 SPEECH = np.random.default_rng(1).normal(0, 3000, 50_000).astype("<i2").tobytes()
 

@@ -17,26 +17,26 @@ from redis.asyncio import Redis
 
 from app.core.eventlog.log import EventLog
 from app.core.jobs.broker import WorkQueue
-from app.core.jobs.progress import ASSEMBLY, NARRATION
+from app.core.jobs.models import Job
 from app.core.jobs.service import Jobs, Order
-from app.core.models import BookFormat, Job
 from app.core.projects.deletion import Deletion
 from app.core.projects.service import Manuscript, ParsedChapter, Projects, audio_record
 from app.core.settings import Settings
-from app.core.storage import object_store
+from app.core.storage import paths
 from app.core.storage.filenames import safe
 from app.core.storage.object_store import Storage
+from app.core.vocabulary import ASSEMBLY, NARRATION, BookFormat
 from tests.programs import program
 from tests.support import NoHands
 from tests.workers.conftest import Reports
 from workers.audio.encode import SoundWriter, Tags
+from workers.audio.pcm import Pcm
 from workers.book import aac_part, m4b
 from workers.book.assembly import Edition, Track, assemble
 from workers.core.blocking import in_threads
 from workers.engines.espeak import Espeak
 from workers.jobs import assemble_task, tasks
 from workers.runtime.context import Runtime
-from workers.speech.engine import Pcm
 
 RATE = 22_050
 PNG = bytes.fromhex(
@@ -161,7 +161,7 @@ class Desk:
         """Gives a chapter the audio in that file."""
         chapter = (await self.projects.chapters("alice", self.project))[number]
         name = f"{self.project}-{chapter.id}-{edition * 20}"
-        await self.store.put(object_store.audio_path("alice", name), audio)
+        await self.store.put(paths.audio_path("alice", name), audio)
         job, _ = await self.jobs.create("alice", Order(NARRATION, self.project, "en", chapter.id))
         claim = await self.jobs.claim("alice", job.id, "start")
         record = audio_record("alice", chapter.id, name, 0.5 + number / 10, "d")
@@ -175,7 +175,7 @@ class Desk:
     def file(self, job: Job) -> Path:
         assert job.result, job
         name, _, format = str(job.result["downloadUrl"]).removeprefix("/books/").partition(".")
-        return self.settings.data_dir / "storage" / object_store.book_path("alice", name, format)
+        return self.settings.data_dir / "storage" / paths.book_path("alice", name, format)
 
     def files(self, suffix: str) -> set[str]:
         return {path.name for path in (self.settings.data_dir / "storage").rglob(f"*.{suffix}")}

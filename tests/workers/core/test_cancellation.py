@@ -20,12 +20,12 @@ from tests import harmful_files
 from tests.support import until
 from workers.audio.encode import Encoding, Tags
 from workers.audio.leveller import Level, Piece
+from workers.audio.pcm import Pcm
 from workers.audio.recording import Recording
 from workers.book import aac_part, m4b
 from workers.core.blocking import in_thread, in_threads
 from workers.manuscript.safe_copy import copy_for_reading
 from workers.speech.completeness import Take, report_of
-from workers.speech.engine import Pcm
 from workers.speech.script import Script, utterances
 
 _RATE = 24_000

@@ -9,9 +9,10 @@ import re
 import pytest
 
 from app.core.errors import JobError
+from workers.audio.pcm import Pcm
 from workers.engines.espeak import Espeak
 from workers.speech.duration_check import check_duration
-from workers.speech.engine import Engine, Pcm
+from workers.speech.engine import Engine
 
 ZH = "他说，今天的天气很好。我们去公园散步吧！"
 EN = "It was the best of times, it was the worst of times."

@@ -21,9 +21,10 @@ from tests.stack import Stack, environment, running
 from tests.support import PATIENCE_SECONDS, Client, until
 from tests.workers.engines.piper_voice import make_voice
 from tests.workers.narrating import engine_told, narrated
+from workers.audio.pcm import Pcm
 from workers.engines.conformance import EngineConformance
 from workers.engines.piper import Piper
-from workers.speech.engine import Engine, Pcm
+from workers.speech.engine import Engine
 
 ENGLISH, CHINESE = "en_US-hum-medium", "zh_CN-hum-low"
 SENTENCE = "The tide came in, and the tide went out."

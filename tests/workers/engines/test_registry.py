@@ -17,10 +17,11 @@ from tests.programs import missing
 from tests.stack import Stack, environment, running
 from tests.support import Client
 from tests.workers.narrating import engine_told, narrated
+from workers.audio.pcm import Pcm
 from workers.engines.conformance import EngineConformance
 from workers.engines.espeak import Espeak
 from workers.engines.registry import NoEngine, engine_of
-from workers.speech.engine import Engine, Pcm
+from workers.speech.engine import Engine
 
 ROOT = Path(__file__).parents[3]
 PLUGIN = ROOT / "tests" / "plugin"

@@ -9,14 +9,16 @@ from redis.asyncio import Redis
 
 from app.core.eventlog.log import EventLog
 from app.core.jobs.broker import WorkQueue
-from app.core.jobs.progress import PARSING, Language
+from app.core.jobs.models import Job
 from app.core.jobs.service import Jobs
-from app.core.models import Job, Project
 from app.core.projects.deletion import Deletion
+from app.core.projects.models import Project
 from app.core.projects.service import Manuscript, ParsedChapter, Projects
 from app.core.projects.text_lengths import MAX_AUTHOR, MAX_TITLE
 from app.core.settings import Settings
-from app.core.storage.object_store import Storage, cover_path
+from app.core.storage.object_store import Storage
+from app.core.storage.paths import cover_path
+from app.core.vocabulary import PARSING, Language
 from tests.manuscripts.books import BOOKS, picture
 from tests.support import NoHands
 from workers.engines.espeak import Espeak

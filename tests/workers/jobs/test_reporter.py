@@ -8,9 +8,10 @@ import pytest
 from redis.asyncio import Redis
 
 from app.core.errors import Refused
-from app.core.jobs.progress import NARRATION, Progress
+from app.core.jobs.progress import Progress
 from app.core.jobs.service import Claim, Jobs, Order
 from app.core.redis import keys
+from app.core.vocabulary import NARRATION
 from workers.core.report import Pace
 from workers.jobs.reporter import Reporter, _Clock
 

@@ -6,12 +6,12 @@ from redis.asyncio import Redis
 
 from app.core.eventlog.log import EventLog
 from app.core.jobs.broker import WorkQueue
-from app.core.jobs.progress import NARRATION
 from app.core.jobs.service import Claim, Jobs, Order
 from app.core.projects.deletion import Deletion
 from app.core.projects.service import Manuscript, Projects
 from app.core.settings import Settings
 from app.core.storage.object_store import Storage
+from app.core.vocabulary import NARRATION
 from tests.support import NoHands, until
 from workers.core.report import Report
 from workers.engines.espeak import Espeak

@@ -11,12 +11,13 @@ import av
 import pytest
 
 from app.core.errors import JobError
-from app.core.jobs.progress import NARRATION
+from app.core.vocabulary import NARRATION
 from tests.workers.conftest import Remembered, Reports
+from workers.audio.pcm import Pcm
 from workers.core.report import Pace
 from workers.engines.espeak import Espeak
 from workers.pipeline.narration import Script, digest, narrate
-from workers.speech.engine import Pcm, Voice
+from workers.speech.engine import Voice
 
 SCRIPT = Script(
     text="他说：“你好，世界。”\n\n* * *\n\nIt was the best of times.\n\n我们走吧！",

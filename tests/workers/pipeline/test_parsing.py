@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from app.core.errors import JobError
-from app.core.jobs.progress import PARSING, Language
 from app.core.projects.text_lengths import MAX_TITLE
+from app.core.vocabulary import PARSING, Language
 from tests import harmful_files
 from tests.workers.conftest import Reports
 from workers.core.report import Pace, Report

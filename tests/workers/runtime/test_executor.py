@@ -16,9 +16,9 @@ from dramatiq.middleware import AsyncIO, Middleware
 from redis.asyncio import Redis
 
 from app.core.jobs.broker import ACTORS, AwaitedBroker, WorkQueue
-from app.core.jobs.progress import NARRATION
 from app.core.redis import keys
 from app.core.settings import Settings
+from app.core.vocabulary import NARRATION
 from tests.support import PATIENCE_SECONDS, until
 from workers.runtime.fair_scheduler import current_slot
 from workers.runtime.rabbitmq_consumer import Delivered

@@ -10,7 +10,7 @@ _LATER = {"numpy", "av", "soundfile", "markdown_it", "typer", "uvicorn"}
 
 
 def test_worker_loads_what_jobs_need_with_the_first_of_them() -> None:
-    told = "import sys, workers.runtime.boot, workers.jobs.actors, workers.engines.espeak; print(*sys.modules)"
+    told = "import sys, workers.boot, workers.jobs.actors, workers.engines.espeak; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
     assert not _LATER & set(done.stdout.split())
 

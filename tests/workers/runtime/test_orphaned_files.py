@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from app.core.jobs.progress import ASSEMBLY, NARRATION
 from app.core.jobs.service import Jobs, Order
 from app.core.projects import books
 from app.core.projects.service import Manuscript, Projects, audio_record
 from app.core.redis import keys
 from app.core.redis.client import fields as fields_of
 from app.core.settings import Settings
-from app.core.storage import object_store
+from app.core.storage import paths
 from app.core.storage.object_store import Storage
+from app.core.vocabulary import ASSEMBLY, NARRATION
 from tests.support import HandWorker
 from workers.runtime.orphaned_files import Leftovers
 
@@ -47,7 +47,7 @@ class Shelf:
     async def narrate(self, chapter: str, name: str) -> str:
         """Audio by that name for a chapter, and its report."""
         name = f"{self.id}-{chapter}-{name * 20}"
-        for path in (object_store.audio_path(USER, name), object_store.report_path(USER, name)):
+        for path in (paths.audio_path(USER, name), paths.report_path(USER, name)):
             await self.projects.files.put(USER, self.id, path, b"sound")
         job, _ = await self.jobs.create(USER, Order(NARRATION, self.id, "en", chapter))
         claim = await self.worker.start(USER, job.json_dict())
@@ -83,9 +83,7 @@ async def test_replaced_texts_audio_and_books_go_and_the_named_ones_stay(
     await shelf.narrate(first, "b")
     await projects.merge_chapter(USER, shelf.id, second)
     for digest in ("c", "d"):
-        await projects.files.put(
-            USER, shelf.id, object_store.book_path(USER, f"{shelf.id}-{digest * 20}", "zip"), b"book"
-        )
+        await projects.files.put(USER, shelf.id, paths.book_path(USER, f"{shelf.id}-{digest * 20}", "zip"), b"book")
     told = books.result_of(f"{shelf.id}-{'d' * 20}", "zip", 4, await projects.chapters(USER, shelf.id))
     for key, fields in books.record(USER, shelf.id, "zip", told).items():
         await redis.hset(key, mapping=fields_of(fields))

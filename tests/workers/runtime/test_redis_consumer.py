@@ -13,10 +13,10 @@ from redis.asyncio import Redis
 
 from app.core.aio import end
 from app.core.jobs.broker import AwaitedBroker, WorkQueue
-from app.core.jobs.progress import NARRATION
 from app.core.redis import keys
 from app.core.redis.client import connect
 from app.core.settings import Settings
+from app.core.vocabulary import NARRATION
 from tests.faults.proxy import Moment, RedisProxy
 from tests.stack import free_port
 from tests.support import until

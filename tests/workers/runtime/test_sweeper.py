@@ -15,7 +15,7 @@ from app.core.projects.deletion import Deletion
 from app.core.projects.service import Manuscript, Projects
 from app.core.redis import keys
 from app.core.settings import Settings
-from app.core.storage import object_store
+from app.core.storage import paths
 from app.core.storage.object_store import Storage
 from tests.support import until
 from workers.runtime.sweeper import sweep_segments
@@ -24,7 +24,7 @@ DAY = 86400
 
 
 async def keep(store: Storage, settings: Settings, name: str, size: int, age: float) -> Path:
-    path = f"{object_store.segments_prefix('alice', 'p1')}/{name}.flac"
+    path = f"{paths.segments_prefix('alice', 'p1')}/{name}.flac"
     await store.put(path, bytes(size))
     file = settings.data_dir / "storage" / path
     os.utime(file, (time.time() - age, time.time() - age))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.core.jobs.progress import Language
+from app.core.vocabulary import Language
 from tests.workers.speech.phonemes import phonemes
 from workers.speech.normalise import chinese, roman, written_out
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from app.core.errors import JobError
-from app.core.models import Pronunciation
+from app.core.projects.models import Pronunciation
 from workers.core.blocking import in_thread
 from workers.core.cancellation import Check
 from workers.speech import normalise

@@ -8,13 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.jobs.progress import LANGUAGES, Language
-from app.core.models import Pronunciation
+from app.core.projects.models import Pronunciation
+from app.core.vocabulary import LANGUAGES, Language
 from tests.workers.conftest import Remembered, Reports
 from tests.workers.pipeline.test_narration import SCRIPT, Hum, Shelf
+from workers.audio.pcm import Pcm
 from workers.pipeline.narration import narrate
 from workers.speech.dialogue import cut, dialogue
-from workers.speech.engine import Pcm, Voice
+from workers.speech.engine import Voice
 from workers.speech.pauses import Pauses, is_heading, is_scene_break, without_marks
 from workers.speech.pronunciation import respelled
 from workers.speech.script import Script, Utterance, utterances

@@ -18,8 +18,8 @@ from app.core.errors import JobError
 from app.core.settings import Settings
 from tests.stack import alive
 from tests.support import until
+from workers.audio.pcm import Pcm
 from workers.engines.espeak import Espeak
-from workers.speech.engine import Pcm
 from workers.voice.process_pool import VoiceProcesses
 from workers.voice.voice_process import VoiceProcess, VoiceProgram, adapted
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import unicodedata
 
-from app.core.jobs.progress import Language
+from app.core.vocabulary import Language
 from workers.speech.normalise import chinese, english
 
 

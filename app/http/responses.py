@@ -13,11 +13,10 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 
 from app.core.errors import Problem, Unauthenticated
-from app.core.models import Model, compact
+from app.core.json_model import Model, compact
 from app.core.redis.client import problem_of
 from app.core.telemetry.metrics import REFUSALS
-from app.middleware.request_metrics import route_of
-from app.state import State
+from app.http.route_template import route_of
 
 logger = structlog.get_logger()
 
@@ -54,14 +53,14 @@ def problem(error: Problem) -> Response:
     )
 
 
-async def on_problem(request: Request[State], error: Exception) -> Response:
+async def on_problem(request: Request[Any], error: Exception) -> Response:
     """Problems, as they are raised everywhere."""
     assert isinstance(error, Problem)
     _note(request, error)
     return problem(error)
 
 
-def _note(request: Request[State], error: Problem) -> None:
+def _note(request: Request[Any], error: Problem) -> None:
     """A refusal is counted and logged, by its code: what was said to the one who asked may name things of theirs."""
     REFUSALS.labels(error.code, error.status).inc()
     route = route_of(request.scope)
@@ -69,7 +68,7 @@ def _note(request: Request[State], error: Problem) -> None:
         logger.info("refused", code=error.code, status=error.status, method=request.method, route=route)
 
 
-async def on_redis_error(request: Request[State], error: Exception) -> Response:
+async def on_redis_error(request: Request[Any], error: Exception) -> Response:
     """Redis away or full: the reader is told to try again."""
     assert isinstance(error, RedisError)
     told = problem_of(error)
@@ -79,7 +78,7 @@ async def on_redis_error(request: Request[State], error: Exception) -> Response:
     return problem(told)
 
 
-async def on_http_exception(request: Request[State], error: Exception) -> Response:
+async def on_http_exception(request: Request[Any], error: Exception) -> Response:
     """What Starlette itself refuses: unknown paths and methods."""
     assert isinstance(error, HTTPException)
     code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http_error")
@@ -99,13 +98,13 @@ async def on_http_exception(request: Request[State], error: Exception) -> Respon
     )
 
 
-def _methods(request: Request[State]) -> list[str]:
+def _methods(request: Request[Any]) -> list[str]:
     """The methods of a path. Starlette names those of the first of its routes alone, and none for a file."""
     routes = [route for route in request.app.routes if isinstance(route, Route)]
     matching = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
     return sorted({method for route in matching for method in route.methods or ()} or {"GET", "HEAD"})
 
 
-async def on_error(request: Request[State], error: Exception) -> Response:
+async def on_error(request: Request[Any], error: Exception) -> Response:
     """A bug: logged with its traceback by the server, told without it."""
     return problem(Problem("Something went wrong here; the log says what."))

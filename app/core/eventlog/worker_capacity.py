@@ -12,14 +12,14 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from app.core.aio import end
-from app.core.jobs.progress import NARRATION, Queue
-from app.core.models import new_id
+from app.core.ids import new_id
 from app.core.redis import keys
 from app.core.settings import Settings
+from app.core.vocabulary import NARRATION, Queue
 
 logger = structlog.get_logger()
 
-_CAPACITY = files("app.core.jobs").joinpath("lua/capacity.lua").read_text()
+_CAPACITY = files("app.core.eventlog").joinpath("lua/worker_capacity.lua").read_text()
 _EVERY_SECONDS = 2.0
 _LIFETIME_MS = 12_000
 _START_SECONDS = 1.0

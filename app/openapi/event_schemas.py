@@ -6,9 +6,12 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from app.core.jobs.models import ErrorDetail, Job
 from app.core.jobs.progress import Progress
-from app.core.models import BookFormat, ErrorDetail, Job, LeftOut, Model
+from app.core.json_model import Model
+from app.core.projects.models import LeftOut
 from app.core.status.service import Status
+from app.core.vocabulary import BookFormat
 from app.openapi.parameters import CURSOR
 
 _ID = {**CURSOR, "description": "Id of the event, and the cursor behind it."}

@@ -12,8 +12,8 @@ from types import FrameType
 import dramatiq
 from dramatiq.cli import LOGFORMAT
 
+from workers import boot
 from workers.core import shutdown
-from workers.runtime import boot
 
 _MOST_SIGNALS = 4096
 

@@ -1,80 +1,16 @@
-"""What SmartVoice speaks of: projects, chapters and jobs, in Python snake_case, in JSON camelCase."""
+"""Projects and chapters as they are stored and sent."""
 
 from __future__ import annotations
 
 import hashlib
-import os
-import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from functools import lru_cache
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
-from pydantic_core import from_json, to_json
+from pydantic import Field
+from pydantic_core import from_json
 
-from app.core.jobs.progress import ASSEMBLY, Language, Progress, Queue
-
-BookFormat = Literal["m4b", "zip"]
-State = Literal["waiting", "active", "completed", "failed", "cancelled"]
-VOICE_ID = r"[A-Za-z0-9._/+-]+"
-"""What the id of a voice looks like; 100 characters at most."""
-MANUSCRIPT = "manuscript"
-"""What a parse job makes, where a narration names its chapter."""
-BOOK = "book"
-"""What an assembly makes."""
-
-
-class Model(BaseModel):
-    """A value that is sent as JSON in camelCase and kept in a Redis hash as text, field by field."""
-
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
-
-    def json_dict(self) -> dict[str, Any]:
-        """As it is sent."""
-        return self.model_dump(by_alias=True, mode="json")
-
-    def json_text(self) -> str:
-        """The same as text, as `compact` has it."""
-        return self.model_dump_json(by_alias=True)
-
-
-class ErrorDetail(Model):
-    """Why a job failed."""
-
-    code: str
-    message: str
-
-
-class Job(Model):
-    """One piece of work and how far it is. `version`: id of its latest event; `format`: of the book it makes."""
-
-    id: str
-    queue: Queue
-    project_id: str
-    chapter_id: str | None
-    state: State
-    progress: Progress
-    attempt: int
-    version: str
-    created_at: str
-    updated_at: str
-    result: dict[str, Any] | None = None
-    error: ErrorDetail | None = None
-    format: BookFormat | None = None
-
-    @property
-    def owner(self) -> str:
-        """What it makes: a chapter's id, `manuscript` or `book`."""
-        return self.chapter_id or (BOOK if self.queue == ASSEMBLY else MANUSCRIPT)
-
-    @classmethod
-    def from_record(cls, record: Mapping[str, str]) -> Self:
-        plain = {name: value for name, value in record.items() if name not in {"progress", "result", "error"}}
-        nested = {name: from_json(record[name]) for name in ("progress", "result", "error") if record.get(name)}
-        optional = {name: record.get(name) or None for name in ("chapterId", "format")}
-        return cls.model_validate(plain | optional | nested)
+from app.core.json_model import Model, compact
+from app.core.vocabulary import Language
 
 
 class LeftOut(Model):
@@ -179,30 +115,3 @@ def ways_of(project: Project, chapter: Chapter) -> str:
 def audio_url(name: str) -> str:
     """Where the audio called `name` is to be had."""
     return f"/audios/{name}.mp3"
-
-
-def new_id() -> str:
-    """An id that nobody guesses: 80 random bits in hex."""
-    return os.urandom(10).hex()
-
-
-def now() -> str:
-    """This moment as RFC 3339 in UTC, to the millisecond."""
-    seconds, milliseconds = divmod(time.time_ns() // 1_000_000, 1000)
-    return f"{_second(seconds)}.{milliseconds:03d}Z"
-
-
-def moment(seconds: float) -> str:
-    """A moment of Unix time as RFC 3339 in UTC, to the second."""
-    return f"{_second(int(seconds))}Z"
-
-
-@lru_cache(maxsize=8)
-def _second(seconds: int) -> str:
-    """Kept, as all that happens in a second begins alike."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-
-
-def compact(value: Any) -> str:
-    """JSON on one line, with text as it is; line ends and control characters are escaped, so it fits any framing."""
-    return to_json(value).decode()

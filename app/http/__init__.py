@@ -1,0 +1,1 @@
+"""How responses are written: JSON, problems, and JSON that is sent in parts."""
