@@ -20,8 +20,8 @@ from app.core.telemetry import tracing
 from app.core.telemetry.logs import configure_logs
 from app.http.responses import on_error, on_http_exception, on_problem, on_redis_error
 from app.middleware.allowed_hosts import AllowedHosts
-from app.middleware.request_metrics import HEADER, Observed
-from app.middleware.request_tracing import Traced
+from app.middleware.request_metrics import HEADER, RequestMetrics
+from app.middleware.request_tracing import RequestTracing
 from app.middleware.security_headers import SecurityHeaders
 from app.middleware.trusted_proxies import TrustedProxies
 from app.routes import ROUTES
@@ -97,8 +97,8 @@ class Application(Starlette):
 def _middleware(settings: Settings) -> list[Middleware]:
     """From the outside in. Pure ASGI only: what buffers a response would hold streams back."""
     return [
-        *([Middleware(Traced)] if tracing.wanted() else []),
-        Middleware(Observed),
+        *([Middleware(RequestTracing)] if tracing.wanted() else []),
+        Middleware(RequestMetrics),
         # Before all that follows, so that it sees the client and not the proxy.
         *([Middleware(TrustedProxies, settings.proxies)] if settings.proxies else []),
         Middleware(SecurityHeaders, over_https=settings.over_https, audio_origin=settings.audio_origin),

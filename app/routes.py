@@ -28,7 +28,7 @@ from app.endpoints import (
     usage,
     voices,
 )
-from app.routing import Endpoint, Guarded
+from app.routing import AuthenticatedRoute, Endpoint
 
 # Files alone: what is streamed must not wait in a compressor.
 _PACKED = [Middleware(GZipMiddleware, compresslevel=6)]
@@ -39,7 +39,7 @@ def _page(path: str, endpoint: Endpoint) -> Route:
 
 
 def _private(method: str, path: str, endpoint: Endpoint, *rates: Rate) -> Route:
-    return Guarded(method, path, endpoint, *rates)
+    return AuthenticatedRoute(method, path, endpoint, *rates)
 
 
 _CHAPTER = "/api/projects/{project}/chapters/{chapter}"
@@ -65,7 +65,7 @@ PUBLIC: list[BaseRoute] = [
 
 PRIVATE: list[Route] = [
     # Routes are tried in this order: first what is asked for most.
-    Guarded("GET", "/api/events", events.events, tickets=True, waits=True),
+    AuthenticatedRoute("GET", "/api/events", events.events, tickets=True, waits=True),
     _private("GET", "/api/jobs/{queue}/{job}", jobs.status),
     _private("GET", "/api/session", session.who),
     _private("DELETE", "/api/session", session.sign_out),

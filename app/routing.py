@@ -18,7 +18,7 @@ Endpoint = Callable[[Request[State]], Awaitable[Response]]
 _COUNTED = {"POST", "PATCH"}
 
 
-class Guarded(Route):
+class AuthenticatedRoute(Route):
     """One method of a path, behind a credential.
 
     Args:
@@ -55,12 +55,12 @@ class Guarded(Route):
 
         Raises TooMany (`too_many_changes`, `too_many_uploads`) where a rate is spent, Unavailable (`redis_refused`).
         """
-        await request.state["headroom"].check()
-        await request.state["rates"].count(identity_of(request).user, *self.rates)
+        await request.state["memory_headroom"].check()
+        await request.state["rate_limiter"].count(identity_of(request).user, *self.rates)
 
     async def _in_slot(self, request: Request[State]) -> Response:
         """The answer, made while the user has a slot; it is sent without."""
-        slots, user = request.state["slots"], identity_of(request).user
+        slots, user = request.state["request_slots"], identity_of(request).user
         slots.check(user)
         slot = request.scope["slot"] = slots.of(user)
         async with slot:

@@ -13,13 +13,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from app.core.eventlog.log import EventLog
-from app.core.jobs.service import Jobs, Order
-from app.core.projects.service import Manuscript, Projects
+from app.core.jobs.service import JobRequest, Jobs
+from app.core.projects.service import Projects, UploadedManuscript
 from app.core.storage.object_store import Storage
 from app.core.vocabulary import NARRATION
 from tests.faults.readers import narrow_socket
 from tests.faults.rig import Rig, Web, memory_kb, rigged
-from tests.support import HandWorker, NoHands
+from tests.support import HandWorker, NoDispatcher
 
 _USER = "alice"
 _SIP_BYTES = 2048
@@ -98,12 +98,12 @@ async def _measure(rig: Rig, name: str, number: int, seconds: float, make: Calla
 async def _project(rig: Rig, chapters: int) -> str:
     """The id of a project with so many chapters, each with a job."""
     async with rig.client as redis:
-        jobs = Jobs(redis, EventLog(redis, rig.settings), rig.settings, NoHands())
+        jobs = Jobs(redis, EventLog(redis, rig.settings), rig.settings, NoDispatcher())
         shelf = Projects(redis, Storage.of(rig.settings), jobs, rig.settings)
-        project, parsing = await shelf.create(_USER, Manuscript(b"Text.", "txt", "A book", "en"))
+        project, parsing = await shelf.create(_USER, UploadedManuscript(b"Text.", "txt", "A book", "en"))
         await HandWorker(jobs, shelf).parse(_USER, parsing.json_dict(), chapters)
         for chapter in await shelf.chapters(_USER, project.id):
-            await jobs.create(_USER, Order(NARRATION, project.id, "en", chapter.id))
+            await jobs.create(_USER, JobRequest(NARRATION, project.id, "en", chapter.id))
         return project.id
 
 

@@ -13,12 +13,12 @@ import httpx
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
-from app.core.eventlog.log import Event, EventLog, Write
+from app.core.eventlog.log import Event, EventLog, JobWrite
 from app.core.ids import new_id
-from app.core.jobs.service import Jobs, Order
+from app.core.jobs.service import JobRequest, Jobs
 from app.core.redis import keys
 from app.core.redis.client import connect
-from app.core.redis.multiplexed import PipedRedis
+from app.core.redis.multiplexed import MultiplexedRedis
 from app.core.settings import Settings
 from app.core.vocabulary import NARRATION
 from bench.load.producers import Appender, Producer, command, redis_writer
@@ -27,7 +27,7 @@ from bench.payload import FIRST, NUMBER, Template, fields, text
 from bench.process import Process
 from bench.server import HEARTBEAT_SECONDS, SECRET, Server, user
 from tests.faults.publisher import make_project
-from tests.support import NoHands
+from tests.support import NoDispatcher
 
 _SEED = "u99999"
 
@@ -69,7 +69,7 @@ class SmartVoice(Server):
     async def producer(self, users: int, *, fast: bool) -> Producer:
         return await (self._pushes(users) if fast else self._reports(users))
 
-    async def held_jobs(self, users: int) -> list[Write]:
+    async def held_jobs(self, users: int) -> list[JobWrite]:
         """A job of each of so many users that a worker holds, as the write that reports on it."""
         async with connect(self._settings.redis, patient=True) as redis:
             return await self._held_jobs(redis, [user(number) for number in range(users)])
@@ -126,8 +126,8 @@ class SmartVoice(Server):
         assert told is not None
         return added + (command(b"PUBLISH", channel.encode(), told["data"]) if publish else b"")
 
-    async def _held_jobs(self, redis: Redis, names: Sequence[str]) -> list[Write]:
-        jobs = Jobs(redis, EventLog(redis, self._settings), self._settings, NoHands())
+    async def _held_jobs(self, redis: Redis, names: Sequence[str]) -> list[JobWrite]:
+        jobs = Jobs(redis, EventLog(redis, self._settings), self._settings, NoDispatcher())
         return [await _held_job(redis, jobs, name) for name in names]
 
     async def begin_logs(self, users: int) -> None:
@@ -171,7 +171,7 @@ class SmartVoiceCalled(SmartVoice):
         return Appender(EventLog(redis, self._settings), writes)
 
 
-class _Unsent(PipedRedis):
+class _Unsent(MultiplexedRedis):
     """Keeps the command that would be sent, and says that all went well."""
 
     _asked: tuple[Any, ...] = ()
@@ -203,13 +203,13 @@ def environment(folder: Path, redis_port: int, **options: object) -> dict[str, s
     return {f"SMARTVOICE_{name.upper()}": str(value) for name, value in settings.items()}
 
 
-async def _held_job(redis: Redis, jobs: Jobs, name: str) -> Write:
+async def _held_job(redis: Redis, jobs: Jobs, name: str) -> JobWrite:
     """A job that a worker holds, as the write that reports on it."""
     project = await make_project(redis, name)
-    order = Order(NARRATION, project, "zh-CN", chapter=new_id())
+    order = JobRequest(NARRATION, project, "zh-CN", chapter=new_id())
     job, _ = await jobs.create(name, order)
     claim = await jobs.claim(name, job.id, "start")
-    return Write(
+    return JobWrite(
         user=name,
         project=project,
         job=job.id,

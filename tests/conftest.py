@@ -34,7 +34,7 @@ from tests import redis_servers
 from tests.s3 import S3Server, running_s3
 from tests.secret_leaks import leaks
 from tests.stack import Stack, running
-from tests.support import Client, HandWorker, NoHands, until
+from tests.support import Client, HandWorker, NoDispatcher, until
 
 pytest_plugins = ["tests.leftovers", "tests.measurements"]
 
@@ -120,7 +120,7 @@ def log(redis: Redis, settings: Settings) -> EventLog:
 
 @pytest.fixture
 def jobs(redis: Redis, log: EventLog, settings: Settings) -> Jobs:
-    return Jobs(redis, log, settings, NoHands())
+    return Jobs(redis, log, settings, NoDispatcher())
 
 
 @pytest.fixture

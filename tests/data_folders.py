@@ -29,7 +29,7 @@ from redis.exceptions import RedisError
 
 from app.auth.accounts import Accounts
 from app.cli import embedded_redis
-from app.core.eventlog.log import Event, EventLog, Write
+from app.core.eventlog.log import Event, EventLog, JobWrite
 from app.core.redis import keys
 from app.core.redis.client import connect
 from app.core.settings import Settings
@@ -55,9 +55,9 @@ def unpack(name: str, folder: Path) -> dict[str, Any]:
     return dict(json.loads((HOME / "contents.json").read_text())[name])
 
 
-def of_log(guard: Literal["new", "report"], count: int = 1) -> Write:
+def of_log(guard: Literal["new", "report"], count: int = 1) -> JobWrite:
     """A write of so many events: of a new job, or a report of it."""
-    return Write(
+    return JobWrite(
         user=USER,
         project=PROJECT,
         job=JOB,

@@ -19,7 +19,7 @@ import obstore
 import pytest
 from pydantic import SecretStr
 
-from app.core.bucket import Access
+from app.core.bucket import BucketAccess
 from app.core.ids import new_id
 from app.core.settings import Settings
 from app.core.storage.s3 import open_bucket
@@ -125,7 +125,7 @@ def _wait(endpoint: str, process: subprocess.Popen[bytes], log: Path) -> None:
 
 def _put(endpoint: str, path: str) -> None:
     """Puts an object; with no path, what is made is the bucket. Raises HTTPError."""
-    store = open_bucket(f"s3://{_BUCKET}", Access(endpoint, "us-east-1", KEY, SECRET))
+    store = open_bucket(f"s3://{_BUCKET}", BucketAccess(endpoint, "us-east-1", KEY, SECRET))
     answer = httpx.put(
         obstore.sign(store, "PUT", path, timedelta(minutes=1)), content=b"x" if path else b"", trust_env=False
     )

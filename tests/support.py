@@ -42,16 +42,16 @@ async def until(condition: Callable[[], Any] | Callable[[], Awaitable[Any]], tim
         await asyncio.sleep(min(max(_SOONEST, _PAUSE * (now - looked)), _LATEST))
 
 
-class NoHands:
+class NoDispatcher:
     """Where a test has no workers: jobs are handed to nobody."""
 
     def __init__(self) -> None:
         self.told: list[tuple[str, str]] = []
         self.rung: list[bool] = []
 
-    async def enqueue(self, queue: Queue, user: str, job: str, *, ring: bool = True) -> None:
+    async def enqueue(self, queue: Queue, user: str, job: str, *, notify: bool = True) -> None:
         self.told.append((user, job))
-        self.rung.append(ring)
+        self.rung.append(notify)
 
 
 class Stream:

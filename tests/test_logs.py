@@ -14,11 +14,11 @@ from dramatiq.middleware import AsyncIO
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
-from app.core.jobs.broker import AwaitedBroker
+from app.core.jobs.broker import AsyncRedisBroker
 from app.core.settings import Settings
 from app.core.telemetry.logs import configure_logs
 from tests.support import Client, until
-from workers.runtime.redis_consumer import Fetched
+from workers.runtime.redis_consumer import RedisConsumerMiddleware
 
 REQUEST = "request-of-this-test"
 
@@ -49,9 +49,9 @@ async def test_request_is_followed_from_the_answer_through_the_queue_into_the_ac
     assert (line["request"], line["user"], line["of"]) == (REQUEST, "alice", job)
 
 
-def _broker(settings: Settings) -> AwaitedBroker:
-    broker = AwaitedBroker(settings.queue)
-    for middleware in (AsyncIO(), Fetched(broker, 1)):
+def _broker(settings: Settings) -> AsyncRedisBroker:
+    broker = AsyncRedisBroker(settings.queue)
+    for middleware in (AsyncIO(), RedisConsumerMiddleware(broker, 1)):
         broker.add_middleware(middleware)
     return broker
 

@@ -15,15 +15,15 @@ from dramatiq.broker import Broker
 from dramatiq.middleware import Middleware
 
 from app.core import gc_tuning
-from app.core.jobs.broker import AwaitedBroker, is_rabbitmq, rabbitmq_broker
+from app.core.jobs.broker import AsyncRedisBroker, is_rabbitmq, rabbitmq_broker
 from app.core.settings import Settings
 from app.core.telemetry.logs import configure_logs
 from workers.core import shutdown
 from workers.runtime import context
 from workers.runtime.event_loop import Uvloop
 from workers.runtime.executor import on_loop
-from workers.runtime.rabbitmq_consumer import Delivered
-from workers.runtime.redis_consumer import Fetched
+from workers.runtime.rabbitmq_consumer import RabbitmqConsumerMiddleware
+from workers.runtime.redis_consumer import RedisConsumerMiddleware
 
 _LEAVE_SECONDS = 2.0
 LEAVING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
@@ -54,12 +54,12 @@ def setup(*, watched: bool = True) -> None:
     dramatiq.set_broker(broker)
 
 
-def _taking(settings: Settings) -> tuple[Broker, Delivered | Fetched]:
+def _taking(settings: Settings) -> tuple[Broker, RabbitmqConsumerMiddleware | RedisConsumerMiddleware]:
     """The broker, and what takes messages from it."""
     if is_rabbitmq(settings.queue):
-        return rabbitmq_broker(settings.queue), Delivered(settings.worker_threads)
-    broker = AwaitedBroker(settings.queue)
-    return broker, Fetched(broker, settings.worker_threads)
+        return rabbitmq_broker(settings.queue), RabbitmqConsumerMiddleware(settings.worker_threads)
+    broker = AsyncRedisBroker(settings.queue)
+    return broker, RedisConsumerMiddleware(broker, settings.worker_threads)
 
 
 class OpenRuntime(Middleware):

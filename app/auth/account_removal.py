@@ -9,7 +9,7 @@ from __future__ import annotations
 from redis.asyncio import Redis
 
 from app.auth.accounts import Accounts
-from app.auth.disabled_users import Access
+from app.auth.disabled_users import DisabledUsers
 from app.auth.sessions import Sessions
 from app.core.errors import NotFound
 from app.core.projects.service import Projects
@@ -19,7 +19,7 @@ from app.core.storage import paths
 from app.core.storage.object_store import Storage
 
 
-class Removal:
+class AccountRemoval:
     """Removes users with all that is theirs."""
 
     def __init__(
@@ -30,7 +30,7 @@ class Removal:
         self._projects = projects
         self._accounts = accounts
         self._sessions = sessions
-        self._access = Access(redis)
+        self._access = DisabledUsers(redis)
 
     async def projects_of(self, user: str) -> int:
         """How many projects would be deleted. Raises NotFound where there is neither an account nor anything else."""

@@ -13,7 +13,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from redis.asyncio import Redis
 
 from app.auth import password_rules
-from app.auth.disabled_users import Access
+from app.auth.disabled_users import DisabledUsers
 from app.auth.user_ids import user_id
 from app.core.errors import Conflict, NotFound, Unauthenticated, Unavailable, Unprocessable
 from app.core.redis import keys
@@ -45,7 +45,7 @@ class Accounts:
     def __init__(self, redis: Redis, settings: Settings) -> None:
         self._redis = redis
         self._shortest = settings.min_password_characters
-        self._access = Access(redis)
+        self._access = DisabledUsers(redis)
         self._hasher = PasswordHasher()
         self._places = asyncio.Semaphore(_AT_ONCE)
         self._waiting = 0

@@ -13,7 +13,7 @@ from joserfc.jwt import JWTClaimsRegistry
 from app.auth.credential import Credential
 from app.auth.jwt import LEEWAY_SECONDS, BadToken, Head, claims_by_hmac, claims_of, head_of
 from app.auth.keyring import Keyring, Own
-from app.auth.token_issuer import Issuer
+from app.auth.token_issuer import TokenIssuer
 from app.auth.user_ids import is_outsider, issued_by, outsider_id, user_id
 from app.core.errors import Unauthenticated
 
@@ -36,10 +36,10 @@ class Bearer(NamedTuple):
 class Tokens:
     """Signs with one key of ours; verifies with all of them, and with those of another issuer where there is one."""
 
-    def __init__(self, keys: Keyring | bytes, issuer: Issuer | None = None) -> None:
+    def __init__(self, keys: Keyring | bytes, issuer: TokenIssuer | None = None) -> None:
         self._ring = Keyring([keys]) if isinstance(keys, bytes) else keys
         self._issuer = issuer
-        self._known = _Known()
+        self._known = _VerifiedTokens()
         self._claims = JWTClaimsRegistry(leeway=LEEWAY_SECONDS, sub={"essential": True}, exp={"essential": True})
 
     def sign(self, user: str, seconds: float) -> str:
@@ -94,7 +94,7 @@ class Tokens:
         return None
 
 
-class _Known:
+class _VerifiedTokens:
     """Tokens of ours that were verified not long ago, by their digests: whoever polls sends the same one each time.
 
     They are forgotten when a key is, and when they end. That one has been revoked is not a question of its signature,

@@ -18,7 +18,7 @@ from app.core.redis.client import fields
 from app.core.redis.multiplexed import ask
 
 
-class Access:
+class DisabledUsers:
     """The standing of all users in one Redis."""
 
     def __init__(self, redis: Redis) -> None:

@@ -63,7 +63,7 @@ async def _by_bearer(request: Request[AuthStateT], authorization: str) -> Identi
     if scheme.lower() != "bearer":
         raise Unauthenticated("Only bearer tokens are understood.", code="bad_scheme")
     bearer = await request.state["tokens"].verify(token.strip(" "))
-    await request.state["access"].check(bearer.user, bearer.issued)
+    await request.state["disabled_users"].check(bearer.user, bearer.issued)
     credential = Credential(bearer.user, bearer.issued, key=bearer.key)
     return Identity(bearer.user, bearer.name, bearer.expires, credential, checked)
 

@@ -8,7 +8,7 @@ import time
 
 from redis.asyncio import Redis
 
-from app.auth.disabled_users import Access
+from app.auth.disabled_users import DisabledUsers
 from app.core.errors import Unauthenticated
 from app.core.json_model import compact
 from app.core.redis import keys
@@ -18,12 +18,12 @@ SECONDS = 180 * 86400
 _MOST = 100  # of one user; the oldest are forgotten
 
 
-class Devices:
+class KnownDevices:
     """The browsers of all users in one Redis."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._access = Access(redis)
+        self._access = DisabledUsers(redis)
 
     async def knows(self, token: str | None, user: str) -> bool:
         """Whether `user` has signed in with this cookie's browser, and nothing was revoked since."""

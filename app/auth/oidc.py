@@ -36,7 +36,7 @@ _PAUSE_SECONDS = 0.5
 _LONGEST_SUBJECT = 255
 
 
-class Person(NamedTuple):
+class ProviderUser(NamedTuple):
     """Whom the provider vouches for, where they were going, and its token to sign them out with."""
 
     user: str
@@ -45,7 +45,7 @@ class Person(NamedTuple):
     hint: str
 
 
-class Begun(NamedTuple):
+class PendingSignIn(NamedTuple):
     """A sign-in that has begun: which browser, from which address of ours, to where."""
 
     browser: str
@@ -65,7 +65,7 @@ class Provider:
         self._discovering = asyncio.Lock()
         self._failed = -_PAUSE_SECONDS
 
-    async def begin(self, begun: Begun) -> str:
+    async def begin(self, begun: PendingSignIn) -> str:
         """The provider's address to send the browser to. Raises Unavailable (`provider_unavailable`)."""
         async with self._reaching():
             await self._discover()
@@ -91,7 +91,7 @@ class Provider:
         await self._redis.zadd(keys.OIDC_BEGUN, {key: now + SECONDS})
         await self._redis.set(key, begun, ex=SECONDS)
 
-    async def finish(self, answer: dict[str, str], browser: str | None) -> Person:
+    async def finish(self, answer: dict[str, str], browser: str | None) -> ProviderUser:
         """Who has come back with this answer of the provider's (the query of the callback).
 
         Raises BadRequest (`bad_state`), Unauthenticated (`provider_refused`), Unavailable (`provider_unavailable`).
@@ -108,7 +108,7 @@ class Provider:
         subject = claims["sub"]
         if not isinstance(subject, str) or not 0 < len(subject) <= _LONGEST_SUBJECT:
             raise _refused("a subject that is no name")
-        return Person(outsider_id(self._issuer, subject), _name(claims), begun["target"], token["id_token"])
+        return ProviderUser(outsider_id(self._issuer, subject), _name(claims), begun["target"], token["id_token"])
 
     async def farewell(self, hint: str, back: str) -> str | None:
         """Where the browser signs out at the provider too (OpenID Connect RP-Initiated Logout 1.0); None where the

@@ -17,7 +17,7 @@ from app.auth.signin import Caller, SignIn
 from app.core.errors import Conflict, Forbidden, Problem, Unauthenticated, Unprocessable
 
 
-class Standing(NamedTuple):
+class SignInMethods(NamedTuple):
     """How one may come in: whether by a password, whether with a second factor, and how many codes recover it."""
 
     password: bool
@@ -32,10 +32,10 @@ class OwnAccount:
         self._sign_in = sign_in
         self._factor = sign_in.factor
 
-    async def standing(self, user: str) -> Standing:
+    async def standing(self, user: str) -> SignInMethods:
         enabled = await self._factor.enabled(user)
         left = await self._factor.recovery_codes_left(user) if enabled else 0
-        return Standing(await self._has_password(user), enabled, left)
+        return SignInMethods(await self._has_password(user), enabled, left)
 
     async def change_password(self, user: str, present: str, new: str, caller: Caller) -> None:
         """Raises Forbidden (`wrong_password`), Unprocessable (`weak_password`, `common_password`), Conflict

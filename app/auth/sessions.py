@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from app.auth.disabled_users import Access
+from app.auth.disabled_users import DisabledUsers
 from app.auth.user_ids import is_outsider, issued_by
 from app.core.errors import NotFound, Unauthenticated
 from app.core.json_model import compact
@@ -58,7 +58,7 @@ class Sessions:
     def __init__(self, redis: Redis, settings: Settings) -> None:
         self._redis = redis
         self._settings = settings
-        self._access = Access(redis)
+        self._access = DisabledUsers(redis)
 
     @property
     def seconds(self) -> int:

@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 from app.auth import audit_log, signin_throttle
 from app.auth.accounts import Accounts
-from app.auth.disabled_users import Access
-from app.auth.known_devices import Devices
+from app.auth.disabled_users import DisabledUsers
+from app.auth.known_devices import KnownDevices
 from app.auth.second_factor import SecondFactor
 from app.auth.sessions import Sessions
-from app.auth.signin_throttle import Charge, Throttle
+from app.auth.signin_throttle import Charge, SignInThrottle
 from app.auth.user_ids import user_id
 from app.core.errors import Problem, Unauthenticated
 
@@ -27,9 +27,9 @@ class SignIn(NamedTuple):
 
     accounts: Accounts
     sessions: Sessions
-    access: Access
-    devices: Devices
-    throttle: Throttle
+    access: DisabledUsers
+    devices: KnownDevices
+    throttle: SignInThrottle
     factor: SecondFactor
 
     async def by_password(self, name: str, password: str, caller: Caller, code: str | None = None) -> str:

@@ -21,20 +21,20 @@ from app.core.redis import keys
 _SCRIPT = files("app.auth").joinpath("lua/signin_throttle.lua").read_text()
 
 
-class Rate(NamedTuple):
+class AttemptRate(NamedTuple):
     """So many attempts at once, then one every so many seconds."""
 
     burst: int
     seconds: float
 
 
-DEVICE = Rate(10, 30)
-ACCOUNT_AND_ADDRESS = Rate(5, 60)
-ADDRESS = Rate(30, 10)
-ACCOUNT = Rate(20, 30)
-BEGUN = Rate(30, 5)
-CODE = Rate(10, 600)
-CODE_AND_DEVICE = Rate(5, 300)
+DEVICE = AttemptRate(10, 30)
+ACCOUNT_AND_ADDRESS = AttemptRate(5, 60)
+ADDRESS = AttemptRate(30, 10)
+ACCOUNT = AttemptRate(20, 30)
+BEGUN = AttemptRate(30, 5)
+CODE = AttemptRate(10, 600)
+CODE_AND_DEVICE = AttemptRate(5, 300)
 
 
 class Charge(NamedTuple):
@@ -42,7 +42,7 @@ class Charge(NamedTuple):
 
     kind: str
     whom: str
-    rate: Rate
+    rate: AttemptRate
 
     @property
     def key(self) -> str:
@@ -90,7 +90,7 @@ def network(address: str) -> str:
     return str(ip)
 
 
-class Throttle:
+class SignInThrottle:
     """The counts in one Redis."""
 
     def __init__(self, redis: Redis) -> None:

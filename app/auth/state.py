@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypedDict, TypeVar
 
 from app.auth.bearer_tokens import Tokens
-from app.auth.disabled_users import Access
+from app.auth.disabled_users import DisabledUsers
 from app.auth.sessions import Sessions
 from app.auth.stream_tickets import Tickets
 from app.core.settings import Settings
@@ -17,7 +17,7 @@ class AuthState(TypedDict):
     settings: Settings
     tokens: Tokens
     sessions: Sessions
-    access: Access
+    disabled_users: DisabledUsers
     tickets: Tickets
 
 

@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 
 from app.auth.bearer_tokens import Tokens
 from app.auth.credential import Credential, Identity
-from app.auth.disabled_users import Access
+from app.auth.disabled_users import DisabledUsers
 from app.core.errors import Unauthenticated
 from app.core.json_model import compact
 from app.core.redis import keys
@@ -36,7 +36,7 @@ class Tickets:
         self._redis = redis
         self._tokens = tokens
         self._settings = settings
-        self._access = Access(redis)
+        self._access = DisabledUsers(redis)
 
     async def issue(self, identity: Identity, projects: Iterable[str]) -> Ticket:
         """A ticket for whoever asks; `projects` narrows what it opens, none means all."""

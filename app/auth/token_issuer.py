@@ -12,7 +12,7 @@ from app.auth.jwt import LEEWAY_SECONDS, BadToken, Head, claims_of
 from app.core.settings import Settings
 
 
-class Issuer:
+class TokenIssuer:
     """One issuer. Its users live in a namespace that follows from the settings alone, never from a token."""
 
     def __init__(self, settings: Settings) -> None:

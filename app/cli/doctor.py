@@ -16,7 +16,7 @@ from rich.console import Console
 from app.cli import child_command
 from app.cli.embedded_redis import NoRedis, server_binary, server_of
 from app.cli.instance_lock import address_of
-from app.cli.redis_data_folder import RedisFolder
+from app.cli.redis_data_folder import RedisDataFolder
 from app.core import bucket, voice_engines
 from app.core.errors import Problem
 from app.core.redis import keys
@@ -91,7 +91,7 @@ def _redis_advice(settings: Settings) -> str:
         return "Start it, or mend SMARTVOICE_REDIS_URL."
     try:
         binary = server_binary(settings.redis_binary)
-        RedisFolder(settings.data_dir.absolute()).options(server_of(binary))
+        RedisDataFolder(settings.data_dir.absolute()).options(server_of(binary))
         return f"Start `smartvoice up`, which runs {binary} for you, or set SMARTVOICE_REDIS_URL."
     except NoRedis as error:
         return str(error)

@@ -36,7 +36,7 @@ _SLOW_REDIS = 8
 _LONGEST_PAUSE = 600.0
 
 
-class Watched(Protocol):
+class WatchedProcess(Protocol):
     """A process that `up` keeps running."""
 
     @property
@@ -67,11 +67,11 @@ class Record:
 
 
 @dataclass
-class Watch:
+class HealthWatch:
     """Looks at the children for ever."""
 
     settings: Settings
-    children: Sequence[Watched]
+    children: Sequence[WatchedProcess]
     records: dict[str, Record] = field(default_factory=dict)
     _said: str = ""
 
@@ -108,7 +108,7 @@ class Watch:
             if child.name != "Redis":
                 await self._judge(child, await self._fault_of(child, told), self.settings.watch_seconds)
 
-    async def _fault_of(self, child: Watched, told: dict[int, list[str | None]]) -> str:
+    async def _fault_of(self, child: WatchedProcess, told: dict[int, list[str | None]]) -> str:
         if child.pid is None or child.age < min(_STARTING_SECONDS, 4 * self.settings.watch_seconds):
             return ""
         answers = told.get(child.pid, [])
@@ -122,7 +122,7 @@ class Watch:
     async def _serves(self) -> bool:
         return await is_ok(address_of(self.settings.host, self.settings.port), "/healthz", _ANSWER_SECONDS)
 
-    async def _judge(self, child: Watched, fault: str, patience: float) -> None:
+    async def _judge(self, child: WatchedProcess, fault: str, patience: float) -> None:
         """Starts a child anew that has been unfit for long enough, unless that was tried a short while ago."""
         record, now = self._record(child), asyncio.get_running_loop().time()
         if not fault:
@@ -140,7 +140,7 @@ class Watch:
         await child.stop(_ANSWER_SECONDS if fault == SILENT else _END_SECONDS)
         record.unfit_since, record.not_before = None, asyncio.get_running_loop().time() + record.pause
 
-    def _record(self, child: Watched) -> Record:
+    def _record(self, child: WatchedProcess) -> Record:
         return self.records.setdefault(child.name, Record())
 
     def _say(self, what: str) -> None:

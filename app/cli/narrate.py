@@ -12,7 +12,7 @@ from typing import Any
 
 from app.cli.job_tracker import Tracked, Tracker
 from app.cli.narrate_notes import NOTES, Notes, name_of
-from app.cli.progress_display import Show
+from app.cli.progress_display import ProgressDisplay
 from app.client.api import SmartVoice
 from app.client.errors import ApiError, ClientError
 from app.client.events import Event
@@ -30,7 +30,7 @@ class Failed(Exception):
 
 
 @dataclass(frozen=True)
-class Wish:
+class NarrateOptions:
     """What is wanted of a manuscript: `chapters` by their positions, all where it is None."""
 
     manuscript: Path
@@ -41,7 +41,7 @@ class Wish:
     chapters: frozenset[int] | None = None
 
 
-async def narrate(client: SmartVoice, server: str, projects: Notes, wish: Wish, show: Show) -> int:
+async def narrate(client: SmartVoice, server: str, projects: Notes, wish: NarrateOptions, show: ProgressDisplay) -> int:
     """Does it; 0 where all is there, 1 where chapters or the book failed. Raises Failed, ClientError.
 
     Cancelled, it calls off what it started.
@@ -50,7 +50,7 @@ async def narrate(client: SmartVoice, server: str, projects: Notes, wish: Wish, 
 
 
 async def _project(
-    client: SmartVoice, server: str, projects: Notes, wish: Wish, show: Show
+    client: SmartVoice, server: str, projects: Notes, wish: NarrateOptions, show: ProgressDisplay
 ) -> tuple[dict[str, Any], bool]:
     """The project of the manuscript: the one of an earlier run, else a new one; and whether its voice was changed."""
     user = await client.who()
@@ -84,7 +84,7 @@ def _lost(project: dict[str, Any]) -> bool:
 class _Narration:
     """One run."""
 
-    def __init__(self, client: SmartVoice, wish: Wish, show: Show) -> None:
+    def __init__(self, client: SmartVoice, wish: NarrateOptions, show: ProgressDisplay) -> None:
         self._client = client
         self._wish = wish
         self._show = show

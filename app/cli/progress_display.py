@@ -16,7 +16,7 @@ from app.client.events import Event
 _MOST_BARS = 12
 
 
-class Show(Protocol):
+class ProgressDisplay(Protocol):
     """Told of all that happens; used as a context, in which it may hold the terminal."""
 
     def __enter__(self) -> Self: ...
@@ -46,7 +46,7 @@ class Show(Protocol):
         ...
 
 
-class Quiet:
+class SilentDisplay:
     """Nothing but sentences and files: what the others have in common."""
 
     def __init__(self) -> None:
@@ -72,7 +72,7 @@ class Quiet:
         print(path)
 
 
-class Lines(Quiet):
+class LineDisplay(SilentDisplay):
     """A line for each job that ends: where stderr is no terminal."""
 
     def job(self, title: str, job: Tracked) -> None:
@@ -80,7 +80,7 @@ class Lines(Quiet):
             self.say(f"{title}: {job.error.message if job.error else job.state}")
 
 
-class JsonLines(Quiet):
+class JsonDisplay(SilentDisplay):
     """Each event, sentence and file as a line of JSON on stdout."""
 
     def say(self, text: str) -> None:
@@ -93,7 +93,7 @@ class JsonLines(Quiet):
         _line({"type": "file", "data": {"path": path}})
 
 
-class Bars(Quiet):
+class BarDisplay(SilentDisplay):
     """A bar for each running job, and one for all of them with the time that is left."""
 
     def __init__(self) -> None:
@@ -145,11 +145,11 @@ class Bars(Quiet):
         self._progress.update(self._all, completed=share * 100, note=f"{done} of {count}{left}")
 
 
-def show_of(json_lines: bool) -> Show:
+def show_of(json_lines: bool) -> ProgressDisplay:
     """Bars at a terminal, JSON where that is asked for, else a line for each end."""
     if json_lines:
-        return JsonLines()
-    return Bars() if Console(stderr=True).is_terminal else Lines()
+        return JsonDisplay()
+    return BarDisplay() if Console(stderr=True).is_terminal else LineDisplay()
 
 
 def _line(value: dict[str, Any]) -> None:

@@ -43,7 +43,7 @@ class Unreadable(NoRedis):
 
 
 @dataclass(frozen=True)
-class RedisFolder:
+class RedisDataFolder:
     """The data of an embedded Redis in `path`."""
 
     path: Path

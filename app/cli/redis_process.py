@@ -13,7 +13,7 @@ from rich.console import Console
 
 from app.cli import embedded_redis
 from app.cli.embedded_redis import NoRedis
-from app.cli.redis_data_folder import MANUAL, RedisFolder
+from app.cli.redis_data_folder import MANUAL, RedisDataFolder
 from app.core.machine_memory import share_of
 from app.core.settings import Settings
 
@@ -24,13 +24,13 @@ _ARGUMENTS = re.compile(r",? with args .*")
 _LONGEST_READ = 16_384
 
 
-class OwnRedis:
+class RedisProcess:
     """The server, and the folder that it is started on. Raises NoRedis where there is none, or must not be started."""
 
     def __init__(self, settings: Settings) -> None:
         binary = embedded_redis.server_binary(settings.redis_binary)
         self._server = embedded_redis.server_of(binary)
-        self._folder = RedisFolder(settings.data_dir.absolute())
+        self._folder = RedisDataFolder(settings.data_dir.absolute())
         memory = share_of(settings.redis_memory_share)
         more = self._folder.options(self._server)
         self.command = embedded_redis.command(settings.data_dir, memory, binary)

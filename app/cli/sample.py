@@ -11,7 +11,7 @@ from app.auth.user_ids import user_id
 from app.core.eventlog.log import EventLog
 from app.core.jobs.broker import WorkQueue
 from app.core.jobs.service import Jobs
-from app.core.projects.service import Manuscript, Projects
+from app.core.projects.service import Projects, UploadedManuscript
 from app.core.settings import Settings
 from app.core.storage.object_store import Storage
 from app.core.vocabulary import Language
@@ -29,6 +29,6 @@ async def add_sample(redis: Redis, settings: Settings, user: str) -> None:
     text = files("app.cli").joinpath("sample.txt").read_bytes()
     try:
         if not await projects.all(owner):
-            await projects.create(owner, Manuscript(text, "txt", _TITLES[language], language))
+            await projects.create(owner, UploadedManuscript(text, "txt", _TITLES[language], language))
     finally:
         await queue.aclose()

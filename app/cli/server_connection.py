@@ -16,9 +16,9 @@ from rich.console import Console
 from app.cli import embedded_redis, up
 from app.cli.command_settings import fault_of, settings_with
 from app.cli.instance_lock import Busy
-from app.cli.narrate import Failed, Wish, narrate
+from app.cli.narrate import Failed, NarrateOptions, narrate
 from app.cli.narrate_notes import Notes, cache_dir
-from app.cli.progress_display import Show, show_of
+from app.cli.progress_display import ProgressDisplay, show_of
 from app.cli.watch import watch
 from app.client.api import SmartVoice
 from app.client.errors import ApiError, ClientError, Unreachable
@@ -102,7 +102,7 @@ async def _running(server: str | None, token: str | None) -> AsyncIterator[Smart
 
 @asynccontextmanager
 async def _somewhere(
-    server: str | None, token: str | None, data_dir: Path, show: Show
+    server: str | None, token: str | None, data_dir: Path, show: ProgressDisplay
 ) -> AsyncIterator[tuple[SmartVoice, str]]:
     """The server that is named, else one of our own, with its data in `data_dir`."""
     if server is not None:
@@ -134,7 +134,7 @@ def _given(token: str | None) -> str:
     return token
 
 
-def _wish(manuscript: Path, out: Path | None, asked: Mapping[str, str | None]) -> Wish:
+def _wish(manuscript: Path, out: Path | None, asked: Mapping[str, str | None]) -> NarrateOptions:
     """What is asked for. Raises Failed where it cannot be had."""
     if not manuscript.is_file():
         raise Failed(f"There is no file {manuscript}.")
@@ -149,7 +149,7 @@ def _wish(manuscript: Path, out: Path | None, asked: Mapping[str, str | None]) -
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise Failed(f"{folder} cannot be made: {error.strerror}. Name another by -o.") from error
-    return Wish(
+    return NarrateOptions(
         manuscript, folder, asked["voice"], language, cast("BookFormat | None", book), _numbers(asked["chapters"])
     )
 

@@ -21,12 +21,12 @@ from rich.console import Console
 
 from app.auth.accounts import check_name
 from app.cli import child_command, embedded_redis, file_modes, orphan_reaper
-from app.cli.health_checks import Watch
+from app.cli.health_checks import HealthWatch
 from app.cli.health_probe import is_ok
 from app.cli.instance_lock import Busy, alone
-from app.cli.redis_process import OwnRedis
+from app.cli.redis_process import RedisProcess
 from app.core.addresses import address_of, bound
-from app.core.aio import end
+from app.core.aio import cancel_and_wait
 from app.core.errors import Problem
 from app.core.redis.client import connect
 from app.core.settings import Settings
@@ -101,7 +101,7 @@ class Child:
         finally:
             if serving is not None:
                 self._failures = 0 if serving.done() else self._failures + 1
-                await end(serving)
+                await cancel_and_wait(serving)
 
     async def start(self) -> None:
         # In a session of its own: Ctrl-C reaches us alone, and we stop things in their order.
@@ -171,7 +171,7 @@ class Stack:
         self._keep(Child("web", child_command.command("web"), self._output))
         for worker in range(1, settings.worker_processes + 1):
             self._keep(Child(f"worker {worker}", child_command.command("worker", "--processes", "1"), self._output))
-        watch = Watch(settings, [child for child, _ in self._keepers])
+        watch = HealthWatch(settings, [child for child, _ in self._keepers])
         self._watches.append(asyncio.create_task(watch.run()))
         if os.getpid() == _FIRST_PROCESS:
             self._watches.append(asyncio.create_task(orphan_reaper.reap()))
@@ -182,7 +182,7 @@ class Stack:
         if self._settings.redis_url:
             await _answers(self.redis)
             return
-        own = OwnRedis(self._settings)
+        own = RedisProcess(self._settings)
         answers = partial(_answers, self.redis)
         self._keep(Child("Redis", own.command, self._output, served=answers, given_up=own.given_up))
         await self.while_kept(_answers(self.redis))
@@ -197,7 +197,7 @@ class Stack:
                 self._given_up.result()
             return task.result()
         finally:
-            await end(task)
+            await cancel_and_wait(task)
 
     async def stop(self) -> None:
         """The web side and the workers at once, then Redis, which they need to the last."""

@@ -9,9 +9,9 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from app.auth import audit_log
-from app.auth.account_removal import Removal
+from app.auth.account_removal import AccountRemoval
 from app.auth.accounts import Account, Accounts, check_name
-from app.auth.disabled_users import Access
+from app.auth.disabled_users import DisabledUsers
 from app.auth.keyring import Keyring
 from app.auth.second_factor import SecondFactor
 from app.auth.sessions import Sessions
@@ -46,7 +46,7 @@ async def disable(settings: Settings, name: str) -> bool:
     """Lets a user in no more, whatever they come with; whether there is an account of that name. Raises Problem."""
     async with _redis(settings) as redis:
         user = _user(name)
-        await Access(redis).disable(user)
+        await DisabledUsers(redis).disable(user)
         await Sessions(redis, settings).end_all(user)
         known = name in {account.name for account in await Accounts(redis, settings).all()}
     _note("account_disabled", name)
@@ -56,7 +56,7 @@ async def disable(settings: Settings, name: str) -> bool:
 async def enable(settings: Settings, name: str) -> bool:
     """Lets a user in again; False where they might come in all the time. Raises Problem."""
     async with _redis(settings) as redis:
-        changed = await Access(redis).enable(_user(name))
+        changed = await DisabledUsers(redis).enable(_user(name))
     _note("account_enabled", name)
     return changed
 
@@ -84,7 +84,7 @@ async def reset_second_factor(settings: Settings, name: str) -> bool:
         # No key is needed to forget a secret; there may be none on this machine.
         removed = await SecondFactor(redis, Keyring([])).remove(user)
         if removed:
-            await Access(redis).revoke(user)
+            await DisabledUsers(redis).revoke(user)
             await Sessions(redis, settings).end_all(user)
     if removed:
         _note("second_factor_reset", name)
@@ -119,11 +119,11 @@ async def _redis(settings: Settings) -> AsyncIterator[Redis]:
 
 
 @asynccontextmanager
-async def _removal(settings: Settings, redis: Redis) -> AsyncIterator[Removal]:
+async def _removal(settings: Settings, redis: Redis) -> AsyncIterator[AccountRemoval]:
     queue, store = WorkQueue(settings.queue), Storage.of(settings)
     projects = Projects(redis, store, Jobs(redis, EventLog(redis, settings), settings, queue), settings)
     try:
-        yield Removal(redis, store, projects, Accounts(redis, settings), Sessions(redis, settings))
+        yield AccountRemoval(redis, store, projects, Accounts(redis, settings), Sessions(redis, settings))
     finally:
         await queue.aclose()
 

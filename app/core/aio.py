@@ -31,7 +31,7 @@ async def done_within(future: asyncio.Future[Any], seconds: float) -> bool:
     return future.done()
 
 
-class Waits:
+class SharedTimeout:
     """Waits of the same length, with one timer for all of them."""
 
     def __init__(self, seconds: float) -> None:
@@ -58,18 +58,18 @@ class Waits:
         self._timer = loop.call_later(waits[0][0] - loop.time(), self._look) if waits else None
 
 
-class Turns:
+class KeyedLock:
     """Who comes under the same name goes one after the other; of a name that nobody has, nothing is kept."""
 
     def __init__(self) -> None:
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
 
-    def of(self, name: str) -> _Turn:
+    def of(self, name: str) -> _KeyedLockHolder:
         """An async context manager: within it nobody else has this name's turn."""
-        return _Turn(self._waiting, name)
+        return _KeyedLockHolder(self._waiting, name)
 
 
-class _Turn:
+class _KeyedLockHolder:
     __slots__ = ("_name", "_waiting")
 
     def __init__(self, waiting: dict[str, deque[asyncio.Future[None]]], name: str) -> None:
@@ -125,10 +125,10 @@ class SharedCall(Generic[T]):
 
     async def close(self) -> None:
         if self._finding is not None:
-            await end(self._finding)
+            await cancel_and_wait(self._finding)
 
 
-async def end(*tasks: asyncio.Task[object]) -> None:
+async def cancel_and_wait(*tasks: asyncio.Task[object]) -> None:
     """Cancels tasks, again and again until each has ended, and takes what they raise.
 
     Once is not enough: a library, or `asyncio.wait_for` before Python 3.12, may swallow one that comes in the very

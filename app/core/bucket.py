@@ -10,7 +10,7 @@ ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
 
 
-class Access(NamedTuple):
+class BucketAccess(NamedTuple):
     """How a bucket is reached; what is empty is taken from the standard AWS variables, files and machine roles."""
 
     endpoint: str = ""
@@ -29,7 +29,7 @@ def is_s3(url: str) -> bool:
     return urlsplit(url).scheme in {"s3", "s3a"}
 
 
-def origin(url: str, access: Access) -> str:
+def origin(url: str, access: BucketAccess) -> str:
     """Where a browser is sent for an object, as the origin that a page must allow: `https://host`."""
     if access.address:
         parts = urlsplit(access.address)

@@ -11,7 +11,7 @@ from types import TracebackType
 from app.core.errors import TooMany
 
 
-class Slots:
+class KeyedSemaphore:
     """A bound for each name, first come, first served; nothing is kept of a name that has no slot.
 
     Args:
@@ -80,7 +80,7 @@ class Slot:
 
     __slots__ = ("_name", "_slots")
 
-    def __init__(self, slots: Slots, name: str) -> None:
+    def __init__(self, slots: KeyedSemaphore, name: str) -> None:
         self._slots = slots
         self._name = name
 

@@ -11,7 +11,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app.core.addresses import address_of
-from app.core.bucket import Access, is_s3, origin
+from app.core.bucket import BucketAccess, is_s3, origin
 from app.core.keyfile import kept_keys
 from app.core.secrets import check_owner, secret_files
 from app.core.setting_limits import Limits
@@ -304,9 +304,9 @@ class Settings(Limits):
         return self.storage_url or (self.data_dir.absolute() / "storage").as_uri()
 
     @property
-    def s3_access(self) -> Access:
+    def s3_access(self) -> BucketAccess:
         """How the bucket is reached, where the storage is one."""
-        return Access(
+        return BucketAccess(
             self.s3_endpoint, self.s3_region, self.s3_access_key_id, self.s3_secret_access_key.get_secret_value()
         )
 

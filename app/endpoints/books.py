@@ -11,7 +11,7 @@ from starlette.responses import Response
 from app.auth.identity import identity_of
 from app.core.errors import Conflict, NotFound
 from app.core.jobs.models import Job
-from app.core.jobs.service import Order
+from app.core.jobs.service import JobRequest
 from app.core.projects.models import Chapter
 from app.core.storage import paths
 from app.core.vocabulary import ASSEMBLY, BookFormat, Language
@@ -47,7 +47,9 @@ async def start(request: Request[State]) -> Response:
         found = await request.state["projects"].get(user, project)
         chapters = await request.state["projects"].chapters(user, project)
         _check(chapters, asked)
-        order = Order(ASSEMBLY, project, asked.language or found.language, None, id_of(request, "book"), asked.format)
+        order = JobRequest(
+            ASSEMBLY, project, asked.language or found.language, None, id_of(request, "book"), asked.format
+        )
         job, _ = await request.state["jobs"].create(user, order)
         if job.format != asked.format:
             raise Conflict(

@@ -30,5 +30,5 @@ async def begin_session(
 
 async def remember(request: Request[State], response: Response, user: str) -> None:
     """Know the browser again when `user` signs in with it."""
-    token = await request.state["devices"].remember(user)
+    token = await request.state["known_devices"].remember(user)
     cookies.put(request, response, cookies.DEVICE, token, known_devices.SECONDS)

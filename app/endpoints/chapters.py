@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from app.auth.identity import identity_of
 from app.core.jobs.models import Job
-from app.core.jobs.service import Order
+from app.core.jobs.service import JobRequest
 from app.core.json_model import Model
 from app.core.projects.models import Chapter
 from app.core.storage.paths import segment_path
@@ -206,7 +206,7 @@ async def _start(request: Request[State], chapters: list[Chapter], language: Lan
     user = identity_of(request).user
     jobs = []
     for chapter in chapters:
-        order = Order(NARRATION, chapter.project_id, language, chapter.id, id_of(request, chapter.id))
+        order = JobRequest(NARRATION, chapter.project_id, language, chapter.id, id_of(request, chapter.id))
         job, _ = await request.state["jobs"].create(user, order)
         jobs.append(job)
     return jobs

@@ -105,7 +105,7 @@ async def _poll(
     wait = min(_wait(request), max(0.0, identity.seconds_left))
     if after is None:
         return answer([], await request.state["log"].top(identity.user))
-    with request.state["guard"].held(identity) as lease:
+    with request.state["credential_watcher"].held(identity) as lease:
         async with admitted(request.state, identity.user) as reader, _polling():
             return await _answered(request, after, poll(request.state, lease, reader, after, wait, projects))
 

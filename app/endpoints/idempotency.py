@@ -15,7 +15,7 @@ from starlette.responses import Response
 from app.auth.identity import identity_of
 from app.core.errors import BadRequest
 from app.core.redis import keys
-from app.core.redis.idempotency import Answered
+from app.core.redis.idempotency import StoredResponse
 from app.state import State
 
 _KEY = re.compile(r"[!-~]([ -~]{0,253}[!-~])?")
@@ -33,11 +33,11 @@ async def once(request: Request[State], body: str, act: Callable[[], Awaitable[R
     if not _KEY.fullmatch(key):
         raise BadRequest("An Idempotency-Key has 1 to 255 characters of ASCII.", code="bad_idempotency_key")
     asked = keys.digest(f"{request.method} {request.url.path}\n{body}")
-    async with request.state["answers"].turn(identity_of(request).user, key, asked) as turn:
+    async with request.state["idempotent_responses"].turn(identity_of(request).user, key, asked) as turn:
         if turn.before is not None:
             return _repeated(turn.before)
         response = await act()
-        turn.answer = Answered(response.status_code, bytes(response.body), response.headers.get("location"))
+        turn.answer = StoredResponse(response.status_code, bytes(response.body), response.headers.get("location"))
     return response
 
 
@@ -47,6 +47,6 @@ def id_of(request: Request[State], made: str) -> str | None:
     return keys.digest(f"{identity_of(request).user} {key} {made}")[:20] if key else None
 
 
-def _repeated(before: Answered) -> Response:
+def _repeated(before: StoredResponse) -> Response:
     headers = {"Cache-Control": "no-store"} | ({"Location": before.location} if before.location else {})
     return Response(before.body, status_code=before.status, media_type="application/json", headers=headers)

@@ -65,7 +65,7 @@ async def _changed(request: Request[State], job: Job, wait: float) -> Job:
     version = job.version
     identity = identity_of(request)
     async with AsyncExitStack() as stack:
-        lease = stack.enter_context(request.state["guard"].held(identity))
+        lease = stack.enter_context(request.state["credential_watcher"].held(identity))
         reader = await stack.enter_async_context(admitted(request.state, identity.user))
         cursor = await request.state["log"].top(identity.user)
         while (job := await _find(request)).version == version and (left := deadline - loop.time()) > 0:

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from app.auth import audit_log, cookies, oidc, site_urls
-from app.auth.oidc import Begun, Person, Provider
+from app.auth.oidc import PendingSignIn, Provider, ProviderUser
 from app.auth.sealed_box import seal, unseal
 from app.auth.signin import Caller
 from app.core.errors import Forbidden, NotFound, Problem
@@ -73,7 +73,7 @@ async def login(request: Request[State]) -> Response:
     await request.state["sign_in"].at_provider(Caller(audit_log.address_of(request), None))
     browser = cookies.read(request, _COOKIE) or secrets.token_urlsafe(24)
     target = site_urls.path_on_site(request.query_params.get("next"))
-    address = await provider.begin(Begun(browser, f"{site_urls.origin(request)}/auth/oidc/callback", target))
+    address = await provider.begin(PendingSignIn(browser, f"{site_urls.origin(request)}/auth/oidc/callback", target))
     response = RedirectResponse(address, 302, headers={"Cache-Control": "no-store"})
     cookies.put(request, response, _COOKIE, browser, oidc.SECONDS)
     return response
@@ -85,7 +85,7 @@ async def callback(request: Request[State]) -> Response:
     provider, address = _provider(request), audit_log.address_of(request)
     try:
         person = await provider.finish(dict(request.query_params), cookies.read(request, _COOKIE))
-        await request.state["access"].let_in(person.user)
+        await request.state["disabled_users"].let_in(person.user)
     except Problem as problem:
         audit_log.record("sign_in_refused", address, reason=problem.code)
         raise
@@ -110,7 +110,7 @@ async def logout(request: Request[State]) -> Response:
     return response
 
 
-async def _signed_in(request: Request[State], person: Person) -> Response:
+async def _signed_in(request: Request[State], person: ProviderUser) -> Response:
     token = secrets.token_urlsafe(32)
     hint = seal(token, person.hint) if len(person.hint) <= _LARGEST_HINT else ""
     response = RedirectResponse(person.target, 303, headers={"Cache-Control": "no-store"})

@@ -25,7 +25,7 @@ from app.core.manuscripts import archive, markup, text
 from app.core.manuscripts.formats import FORMATS, HEAD_BYTES, format_of
 from app.core.projects.books import Book
 from app.core.projects.models import Chapter, Project
-from app.core.projects.service import Manuscript
+from app.core.projects.service import UploadedManuscript
 from app.core.projects.text_lengths import MAX_RESPELLING, MAX_TERM, MAX_TITLE, MAX_VOICE
 from app.core.settings import Settings
 from app.core.storage import paths
@@ -227,7 +227,7 @@ async def delete(request: Request[State]) -> Response:
 
 
 @asynccontextmanager
-async def _manuscript(request: Request[State]) -> AsyncIterator[Manuscript]:
+async def _manuscript(request: Request[State]) -> AsyncIterator[UploadedManuscript]:
     """What was sent, to be read while the context is open; of a file there is never more in memory than a piece."""
     settings = request.state["settings"]
     if kind_of(request) == FORM:
@@ -240,7 +240,7 @@ async def _manuscript(request: Request[State]) -> AsyncIterator[Manuscript]:
         yield await _checked(request, asked, content, "txt", asked.title)
 
 
-async def _uploaded(request: Request[State], form: Form) -> Manuscript:
+async def _uploaded(request: Request[State], form: Form) -> UploadedManuscript:
     file = form.file
     if file is None or form.file_field != "file":
         raise Unprocessable("Send the manuscript as the form's `file`.", code="no_file")
@@ -258,7 +258,7 @@ def _unsaid(asked: NewProject) -> tuple[str, ...]:
 
 async def _checked(
     request: Request[State], asked: NewProject, content: BinaryIO, format: str, title: str | None
-) -> Manuscript:
+) -> UploadedManuscript:
     """What shows at a look is refused at once, before anything is made of it; the rest while it is parsed."""
     settings = request.state["settings"]
     language = asked.language or settings.default_language
@@ -272,7 +272,7 @@ async def _checked(
     else:
         _look_at_markup(content)
     content.seek(0)
-    return Manuscript(content, format, title or _UNTITLED[language], language, asked.voice)
+    return UploadedManuscript(content, format, title or _UNTITLED[language], language, asked.voice)
 
 
 def _look_at_markup(content: BinaryIO) -> None:

@@ -51,7 +51,7 @@ async def read_json(request: Request[State], model: type[BodyT], *, largest: int
             raise BadRequest("The body did not come to its end.", code="cut_off") from error
         if len(content) <= _SMALL_BYTES:
             return check(model, content)
-        async with request.state["turns"].of(identity_of(request).user):
+        async with request.state["locks"].of(identity_of(request).user):
             return await _check_large(model, content)
 
 
@@ -71,7 +71,7 @@ async def cleaned(request: Request[State], content: str) -> str:
     """
     if len(content) <= _SMALL_BYTES:
         return text.clean(content)
-    async with request.state["turns"].of(identity_of(request).user):
+    async with request.state["locks"].of(identity_of(request).user):
         kept = []
         for piece in text.scrubbed_pieces(content):
             kept.append(piece)

@@ -23,7 +23,7 @@ METHODS = {"GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS"}
 """Those that are told apart."""
 
 
-class Observed:
+class RequestMetrics:
     """ASGI middleware, outermost: every log line within bears `request`, as the answer does in `X-Request-Id`.
 
     An id that the client or a proxy sends is taken, if it is one. A request is timed until the head of its answer.

@@ -12,7 +12,7 @@ from app.middleware.request_metrics import METHODS
 _LONGEST_PATH = 200  # ours are shorter
 
 
-class Traced:
+class RequestTracing:
     """ASGI middleware, outermost: goes on with the trace that a request comes with (`traceparent`), or begins one.
 
     As with its metric, a request lasts until the head of its answer: no span is as long as a stream or a download.

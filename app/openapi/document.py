@@ -17,7 +17,7 @@ from app.openapi.event_schemas import EVENT_MODELS, EVENT_SCHEMAS
 from app.openapi.operation import Answer, Operation, Operations, Parameter, Setting, Shape, media
 from app.openapi.parameters import IN_PATH
 from app.openapi.problems import Problem, problems_of, response
-from app.routing import Guarded
+from app.routing import AuthenticatedRoute
 
 _REF = "#/components/schemas/{model}"
 _DESCRIPTION = """Manuscripts into narrated audio, chapter by chapter, watched live.
@@ -124,7 +124,7 @@ def _header(parameter: Parameter) -> dict[str, Any]:
 
 
 def _security(route: Route) -> list[dict[str, list[str]]]:
-    if not isinstance(route, Guarded):
+    if not isinstance(route, AuthenticatedRoute):
         return []
     return [{way: []} for way in ("bearer", "cookie", *(["ticket"] if route.tickets else []))]
 

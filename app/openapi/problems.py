@@ -11,7 +11,7 @@ from app.core.errors import Problem as Raised
 from app.middleware.allowed_hosts import OPEN_PATHS
 from app.openapi.operation import FORM, JSON, PROBLEM, Operation, media
 from app.openapi.parameters import RETRY_AFTER
-from app.routing import Guarded
+from app.routing import AuthenticatedRoute
 
 REDIS = ("redis_refused", "redis_unavailable")
 CREDENTIAL = ("account_disabled", "bad_scheme", "bad_token", "signed_out", "token_in_url", "unauthenticated")
@@ -57,7 +57,7 @@ def problems_of(operation: Operation, method: str, route: object) -> dict[int, s
 def _of_route(method: str, route: object) -> Iterable[Mapping[int, Sequence[str]]]:
     if getattr(route, "path", None) not in OPEN_PATHS:
         yield {421: ["unknown_host"]}
-    if not isinstance(route, Guarded):
+    if not isinstance(route, AuthenticatedRoute):
         return
     yield {400: ["bad_query"], 401: CREDENTIAL, 503: ["keys_unavailable", *REDIS]}
     if route.param_convertors:

@@ -73,9 +73,9 @@ class _Refused(Exception):
 class ProtocolFactory:
     """Makes the protocols of one process, whose connections have their limits together: uvicorn's setting `http`."""
 
-    def __init__(self, limits: ConnectionLimits, protocol: type[Protocol] | None = None) -> None:
+    def __init__(self, limits: ConnectionLimits, protocol: type[StrictHttpProtocol] | None = None) -> None:
         self._limits = limits
-        self._protocol = protocol or Protocol
+        self._protocol = protocol or StrictHttpProtocol
         self._connections: Connections | None = None
 
     def __call__(
@@ -84,13 +84,13 @@ class ProtocolFactory:
         server_state: ServerState,
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
-    ) -> Protocol:
+    ) -> StrictHttpProtocol:
         if self._connections is None:
             self._connections = Connections(self._limits, _loop or asyncio.get_running_loop())
         return self._protocol(config, server_state, app_state, _loop, self._connections)
 
 
-class Protocol(HttpToolsProtocol):
+class StrictHttpProtocol(HttpToolsProtocol):
     """Offers the ASGI extension `app.server.detach.EXTENSION` with each request.
 
     Requests are read strictly (RFC 9112). Nothing is read after a message that was refused; what was wholly understood

@@ -14,7 +14,7 @@ def admit(state: StreamingState) -> None:
     """Raises Unavailable (`draining`, `too_many_streams`) where this process takes nobody."""
     if state["drain"].started:
         raise Unavailable("This server is going away; connect again.", code="draining", retry_after=1)
-    if state["places"].total >= state["settings"].max_streams:
+    if state["stream_slots"].total >= state["settings"].max_streams:
         raise Unavailable("This server holds as many streams as it can.", code="too_many_streams", retry_after=5)
 
 
@@ -23,5 +23,5 @@ async def admitted(state: StreamingState, user: str) -> AsyncIterator[Reader]:
     """A reader within the limits. Raises Unavailable (`draining`, `too_many_streams`, `redis_unavailable`), TooMany
     (`too_many_streams`); RedisError."""
     admit(state)
-    async with state["places"].place(user), state["hub"].reader(user) as reader:
+    async with state["stream_slots"].slot(user), state["hub"].reader(user) as reader:
         yield reader

@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 from app.core.aio import done_within
 from app.core.eventlog.cursor import Cursor
-from app.core.eventlog.log import Entry
+from app.core.eventlog.log import LogEntry
 from app.core.telemetry.metrics import LAGS
 
 _WRITE_BYTES = 8 * 1024
@@ -21,29 +21,29 @@ class Follower(Protocol):
 
     live: bool
 
-    def follow(self, writes: Sequence[Write], now: float) -> None:
+    def follow(self, writes: Sequence[FeedChunk], now: float) -> None:
         """Takes what lies between its cursor and the new top, or is no longer `live`; `now` is the loop's time."""
 
     def fell_behind(self) -> None:
         """It is no longer live, and is to catch up."""
 
-    def look(self) -> None:
+    def on_timer(self) -> None:
         """It has something else to do than to wait for events."""
 
 
-class Write(NamedTuple):
+class FeedChunk(NamedTuple):
     """Entries that go out together, the id of the last, and the bytes of them all as one chunk (RFC 9112, 7.1)."""
 
-    entries: Sequence[Entry]
+    entries: Sequence[LogEntry]
     last: Cursor
     chunk: bytes
 
 
-class Known(NamedTuple):
+class FeedVersion(NamedTuple):
     """How often a feed had changed, and the latest event that it had been told of, at some moment."""
 
     changes: int
-    told: Cursor | None
+    last_seen: Cursor | None
 
 
 class Feed:
@@ -55,11 +55,11 @@ class Feed:
         self.confirmed = False
         self._waiting: list[asyncio.Future[None]] = []
         self.top: Cursor | None = None
-        self.told: Cursor | None = None
-        self.ring: deque[Entry] = deque(maxlen=length)
+        self.last_seen: Cursor | None = None
+        self.ring: deque[LogEntry] = deque(maxlen=length)
         self.interruptions = 0
         self.changes = 0
-        self._pending: list[Entry] = []
+        self._pending: list[LogEntry] = []
         self._wake: asyncio.Future[None] | None = None
 
     def confirmation(self) -> asyncio.Future[None]:
@@ -76,7 +76,7 @@ class Feed:
             if not waiter.done():
                 waiter.set_result(None)
 
-    def push(self, id: Cursor, entry: Entry) -> None:
+    def push(self, id: Cursor, entry: LogEntry) -> None:
         """Takes the next event, to be delivered with what comes together with it; one that does not follow the last
         drops what was held."""
         self.changes += 1
@@ -89,7 +89,7 @@ class Feed:
                 self._leave_behind()
         self.ring.append(entry)
         self._pending.append(entry)
-        self.top = self.told = id
+        self.top = self.last_seen = id
 
     def deliver(self) -> None:
         """Tells everyone of what was pushed. To those who are live it is written here and now."""
@@ -109,7 +109,7 @@ class Feed:
         self._leave_behind()
         self.wake()
 
-    def stands_at(self, top: Cursor) -> None:
+    def sync_to(self, top: Cursor) -> None:
         """The log was read, and ends here: from here on pushes tell.
 
         What is held ends here too, or is dropped. Of two places before a log's first event neither is behind the other.
@@ -118,17 +118,17 @@ class Feed:
             self.ring.clear()
         if self.top != top and not (self.top is not None and self.top.seq == top.seq == 0):
             self._leave_behind()
-        self.top = self.told = top
+        self.top = self.last_seen = top
 
-    def refill(self, entries: Sequence[Entry]) -> None:
+    def refill(self, entries: Sequence[LogEntry]) -> None:
         """What was read of the log, to its end, serves whoever is on the way, too; for a lone reader it is not held."""
         last = entries[-1].id
         if not self.ring and self.top in (None, last):
             if self.readers > 1:
                 self.ring.extend(entries)
-            self.stands_at(last)
+            self.sync_to(last)
 
-    def after(self, cursor: Cursor) -> list[Entry] | None:
+    def after(self, cursor: Cursor) -> list[LogEntry] | None:
         """What lies past the cursor, if the ring can tell; None where only the log can.
 
         Of a cursor without an event only the log knows whether there was another log before.
@@ -148,7 +148,7 @@ class Feed:
         """Every read that waits ends, with nothing: its reader has something else to do."""
         self.interruptions += 1
         for follower in list(self.followers):
-            follower.look()
+            follower.on_timer()
         self.wake()
 
     def wake(self) -> None:
@@ -173,22 +173,22 @@ class Feed:
                 follower.fell_behind()
 
 
-def in_writes(entries: Sequence[Entry], last: Cursor) -> list[Write]:
+def in_writes(entries: Sequence[LogEntry], last: Cursor) -> list[FeedChunk]:
     """The entries, which end with the id `last`, in as many writes as none of them becomes so large that a client that
     stalls holds much."""
     if len(entries) == 1:
-        return [Write(entries, last, chunk(entries))]
+        return [FeedChunk(entries, last, chunk(entries))]
     writes, begin, size = [], 0, 0
     for upto, entry in enumerate(entries, 1):
         size += len(entry.frame)
         if size >= _WRITE_BYTES or upto == len(entries):
             part = entries[begin:upto]
-            writes.append(Write(part, entry.id if upto < len(entries) else last, chunk(part)))
+            writes.append(FeedChunk(part, entry.id if upto < len(entries) else last, chunk(part)))
             begin, size = upto, 0
     return writes
 
 
-def chunk(entries: Sequence[Entry]) -> bytes:
+def chunk(entries: Sequence[LogEntry]) -> bytes:
     """What goes over a stream for these entries; nothing for none."""
     body = entries[0].frame if len(entries) == 1 else b"".join([entry.frame for entry in entries])
     return b"%x\r\n%b\r\n" % (len(body), body) if body else b""

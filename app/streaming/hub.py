@@ -22,9 +22,9 @@ from contextlib import asynccontextmanager
 import structlog
 from redis.exceptions import RedisError
 
-from app.core.aio import Waits, end
+from app.core.aio import SharedTimeout, cancel_and_wait
 from app.core.errors import Unavailable
-from app.core.eventlog.log import Entry, EventLog
+from app.core.eventlog.log import EventLog, LogEntry
 from app.core.redis import keys
 from app.core.redis.pubsub import Listener, Subscriptions
 from app.core.settings import Settings
@@ -44,7 +44,7 @@ _REST = 3
 _LONGEST_REST_SECONDS = 0.04
 
 
-class Hub:
+class Hub(Listener):
     """Feeds of all users with a reader in this process."""
 
     def __init__(self, log: EventLog, settings: Settings) -> None:
@@ -52,7 +52,7 @@ class Hub:
         self._settings = settings
         self._subscriptions = Subscriptions(settings.redis, self)
         self._pages = asyncio.Semaphore(_PAGES_AT_ONCE)
-        self._confirmations = Waits(_CONFIRM_SECONDS)
+        self._confirmations = SharedTimeout(_CONFIRM_SECONDS)
         self._readers: dict[str, Reader] = {}
         self._by_channel: dict[bytes, Feed] = {}
         self._heard: list[tuple[Feed, bytes]] = []
@@ -73,7 +73,7 @@ class Hub:
         try:
             yield
         finally:
-            await end(*tasks)
+            await cancel_and_wait(*tasks)
             await self._subscriptions.stop()
             self._deliver()
 
@@ -135,13 +135,13 @@ class Hub:
         """Readers that one user has in this process."""
         return reader.feed.readers if (reader := self._readers.get(user)) else 0
 
-    def heard(self, channel: bytes, message: bytes) -> None:
+    def on_message(self, channel: bytes, message: bytes) -> None:
         if feed := self._by_channel.get(channel):
             self._heard.append((feed, message))
         elif listener := self._listeners.get(channel):
-            listener.heard(channel, message)
+            listener.on_message(channel, message)
 
-    def turned(self) -> None:
+    def on_batch_end(self) -> None:
         """All that came in one reading of the socket goes out in one write for each reader, and, where very much comes,
         what comes in some milliseconds."""
         if not self._heard or self._due is not None:
@@ -152,14 +152,14 @@ class Hub:
         else:
             self._due = asyncio.get_running_loop().call_later(rest, self._deliver)
 
-    def confirmed(self, channel: bytes) -> None:
+    def on_subscribed(self, channel: bytes) -> None:
         self._deliver()
         if feed := self._by_channel.get(channel):
             # What was pushed before this moment may have been missed.
             feed.drop()
             feed.confirm()
         elif listener := self._listeners.get(channel):
-            listener.confirmed(channel)
+            listener.on_subscribed(channel)
 
     def _deliver(self) -> None:
         """Until here nobody knows of what was heard: feeds take it and tell it in one step."""
@@ -172,7 +172,7 @@ class Hub:
         changed = set()
         for feed, message in heard:
             try:
-                id, entry = Entry.from_push(message)
+                id, entry = LogEntry.from_push(message)
             except ValueError:
                 # Not ours. What it stands for, if anything, is in the log; it must not hold up what came with it.
                 logger.warning("push_not_understood")

@@ -8,18 +8,18 @@ from collections.abc import AsyncIterator
 from starlette.responses import Response
 
 from app.core.eventlog.cursor import Cursor
-from app.core.eventlog.log import Entry
+from app.core.eventlog.log import LogEntry
 from app.core.telemetry.metrics import COUNTS, RESETS
 from app.http.json_stream import in_parts
 from app.streaming.reader import Gone, Reader
-from app.streaming.revocation import Lease
+from app.streaming.revocation import StreamCredential
 from app.streaming.state import StreamingState
 
 _HEADERS = {"Cache-Control": "no-store"}
 
 
 async def poll(
-    state: StreamingState, lease: Lease, reader: Reader, after: Cursor, wait: float, projects: frozenset[str]
+    state: StreamingState, lease: StreamCredential, reader: Reader, after: Cursor, wait: float, projects: frozenset[str]
 ) -> Response:
     """`{events, cursor, reset}` as soon as there is anything past `after`, or when `wait` seconds are over.
 
@@ -41,7 +41,7 @@ async def poll(
     except Gone:
         RESETS.labels("poll").inc()
         user = lease.credential.user
-        return await in_parts(_reset(state, user, projects, cursor), _HEADERS, state["slots"].of(user))
+        return await in_parts(_reset(state, user, projects, cursor), _HEADERS, state["request_slots"].of(user))
 
 
 async def _reset(state: StreamingState, user: str, projects: frozenset[str], gone: Cursor) -> AsyncIterator[bytes]:
@@ -53,7 +53,7 @@ async def _reset(state: StreamingState, user: str, projects: frozenset[str], gon
         yield b"}"
 
 
-def answer(entries: list[Entry], cursor: Cursor) -> Response:
+def answer(entries: list[LogEntry], cursor: Cursor) -> Response:
     """The body is put together from the events' own bytes, which are the same as on a stream."""
     COUNTS.polled += len(entries)
     events = b",".join(

@@ -10,10 +10,10 @@ import structlog
 from redis.exceptions import RedisError
 
 from app.core.eventlog.cursor import Cursor
-from app.core.eventlog.log import Entry, EventLog
+from app.core.eventlog.log import EventLog, LogEntry
 from app.core.settings import Settings
 from app.core.telemetry.metrics import COUNTS
-from app.streaming.feed import Feed, Known
+from app.streaming.feed import Feed, FeedVersion
 
 logger = structlog.get_logger()
 
@@ -32,7 +32,7 @@ class Reader:
         self._log = log
         self._settings = settings
 
-    async def read(self, after: Cursor, wait: float) -> list[Entry]:
+    async def read(self, after: Cursor, wait: float) -> list[LogEntry]:
         """Entries past `after`, oldest first, as soon as there are any; an empty list when `wait` seconds are over
         or the wait is interrupted.
 
@@ -53,7 +53,7 @@ class Reader:
             if self.feed.changes == changes:
                 await self.feed.wait(left)
 
-    async def page(self, after: Cursor) -> list[Entry]:
+    async def page(self, after: Cursor) -> list[LogEntry]:
         """Entries past `after` from the ring, or as many as a page holds from the log; none where it is the top, which
         is then the feed's. Of a long backlog only the latest progress of each job. Raises Gone; RedisError.
         """
@@ -66,9 +66,9 @@ class Reader:
             return entries if entries is not None else await self._read(after)
 
     @property
-    def known(self) -> Known:
+    def known(self) -> FeedVersion:
         """To be looked at before the log is read."""
-        return Known(self.feed.changes, self.feed.told)
+        return FeedVersion(self.feed.changes, self.feed.last_seen)
 
     async def top(self) -> Cursor:
         """The place behind the latest event."""
@@ -77,16 +77,16 @@ class Reader:
         known = self.known
         return await self.read_top(await self._log.top(self.user), known)
 
-    async def read_top(self, top: Cursor, known: Known) -> Cursor:
+    async def read_top(self, top: Cursor, known: FeedVersion) -> Cursor:
         """The same, where the log was found to end at `top` after so much was `known`."""
         if self.feed.top is not None:
             return self.feed.top
-        await self._compare(top, known.told)
+        await self._compare(top, known.last_seen)
         if self.feed.changes == known.changes:
-            self.feed.stands_at(top)
+            self.feed.sync_to(top)
         return top
 
-    async def _catch_up(self, after: Cursor, deadline: float) -> list[Entry]:
+    async def _catch_up(self, after: Cursor, deadline: float) -> list[LogEntry]:
         """From the log. While Redis is away it is tried again until `deadline`."""
         loop = asyncio.get_running_loop()
         while True:
@@ -99,17 +99,17 @@ class Reader:
                     return []
                 await asyncio.sleep(pause)
 
-    async def _read(self, after: Cursor) -> list[Entry]:
+    async def _read(self, after: Cursor) -> list[LogEntry]:
         feed, known = self.feed, self.known
         page = await self._log.read(self.user, after, self._settings.page_length)
         if page.top is not None:
-            await self._compare(page.top, known.told)
+            await self._compare(page.top, known.last_seen)
         if not page.whole:
             raise Gone
         if feed.changes == known.changes:
             if not page.entries:
                 # Nothing is past the cursor, so the cursor is the top: from here on pushes tell.
-                feed.stands_at(after)
+                feed.sync_to(after)
             elif page.top is not None and page.top == page.entries[-1].id:
                 feed.refill(page.entries)
         return _counted(page.entries, thin=len(page.entries) > self._settings.conflate_over)
@@ -120,11 +120,11 @@ class Reader:
             return
         logger.warning("log_fell_back", user=self.user, told=str(told), log=str(top))
         await self._log.fallen_back(self.user, told)
-        if self.feed.told == told:
-            self.feed.told = top
+        if self.feed.last_seen == told:
+            self.feed.last_seen = top
 
 
-def _counted(entries: list[Entry], *, thin: bool) -> list[Entry]:
+def _counted(entries: list[LogEntry], *, thin: bool) -> list[LogEntry]:
     """What was read from the log, without what later progress overtakes if there is to be less of it."""
     kept = thinned(entries) if thin else entries
     COUNTS.replayed += len(kept)
@@ -132,9 +132,9 @@ def _counted(entries: list[Entry], *, thin: bool) -> list[Entry]:
     return kept
 
 
-def thinned(entries: Iterable[Entry]) -> list[Entry]:
+def thinned(entries: Iterable[LogEntry]) -> list[LogEntry]:
     """The entries without progress within a stage that later progress of the same job overtakes."""
-    kept: list[Entry] = []
+    kept: list[LogEntry] = []
     overtaken: set[str] = set()
     for entry in reversed(list(entries)):
         if entry.thin and entry.job in overtaken:

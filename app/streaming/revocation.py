@@ -26,11 +26,12 @@ import structlog
 from redis.exceptions import RedisError
 
 from app.auth.credential import Credential, Identity
-from app.auth.disabled_users import Access
+from app.auth.disabled_users import DisabledUsers
 from app.auth.keyring import Keyring
-from app.core.aio import end
+from app.core.aio import cancel_and_wait
 from app.core.errors import Unauthenticated
 from app.core.redis import keys
+from app.core.redis.pubsub import Listener
 from app.streaming.hub import Hub
 
 logger = structlog.get_logger()
@@ -41,44 +42,44 @@ _REMEMBERED_SECONDS = 60.0
 _MOST_REMEMBERED = 10_000
 
 
-class Lease:
-    """What lets a stream go on: as long as it is not `over`. Where it is `moved`, its client is to connect anew."""
+class StreamCredential:
+    """The credential of one stream, which ends when it is `revoked`; with `must_reconnect` its client connects anew."""
 
-    __slots__ = ("credential", "moved", "over")
+    __slots__ = ("credential", "must_reconnect", "revoked")
 
     def __init__(self, credential: Credential) -> None:
         self.credential = credential
-        self.moved = False
-        self.over = False
+        self.must_reconnect = False
+        self.revoked = False
 
     def check(self) -> None:
         """Raises Unauthenticated (`signed_out`) where it is over."""
-        if self.over:
+        if self.revoked:
             raise Unauthenticated("You are signed out; sign in again.", code="signed_out")
 
 
-class Guard:
-    """The leases of this process."""
+class CredentialWatcher(Listener):
+    """The credentials of all streams and polls of this process."""
 
-    def __init__(self, access: Access, hub: Hub) -> None:
+    def __init__(self, access: DisabledUsers, hub: Hub) -> None:
         self._access = access
         self._hub = hub
-        self._leases: defaultdict[str, set[Lease]] = defaultdict(set)
+        self._leases: defaultdict[str, set[StreamCredential]] = defaultdict(set)
         self._told: dict[str, float] = {}
         self._gap = time.monotonic()
-        self._suspects: set[Lease] = set()
+        self._suspects: set[StreamCredential] = set()
         self._looking: asyncio.Task[None] | None = None
         hub.listen(keys.CONTROL, self)
 
-    def hold(self, identity: Identity) -> Lease:
+    def hold(self, identity: Identity) -> StreamCredential:
         """A lease, until it is released."""
-        user, lease = identity.user, Lease(identity.credential)
+        user, lease = identity.user, StreamCredential(identity.credential)
         self._leases[user].add(lease)
         if max(self._gap, self._told.get(user, 0.0)) >= identity.checked:
-            self._suspect([lease])
+            self._recheck_soon([lease])
         return lease
 
-    def release(self, lease: Lease) -> None:
+    def release(self, lease: StreamCredential) -> None:
         user = lease.credential.user
         self._suspects.discard(lease)
         self._leases[user].discard(lease)
@@ -86,7 +87,7 @@ class Guard:
             del self._leases[user]
 
     @contextmanager
-    def held(self, identity: Identity) -> Iterator[Lease]:
+    def held(self, identity: Identity) -> Iterator[StreamCredential]:
         """A lease for as long as the context is open."""
         lease = self.hold(identity)
         try:
@@ -102,9 +103,9 @@ class Guard:
             yield
         finally:
             if watching is not None:
-                await end(watching)
+                await cancel_and_wait(watching)
 
-    def heard(self, channel: bytes, message: bytes) -> None:
+    def on_message(self, channel: bytes, message: bytes) -> None:
         """A credential has ended, or all of a user's."""
         try:
             told = json.loads(message)
@@ -116,24 +117,21 @@ class Guard:
         self._remember(user)
         leases = self._leases.get(user, ())
         if session is None:
-            self._suspect(leases)
+            self._recheck_soon(leases)
         else:
             for lease in leases:
-                lease.moved = True
+                lease.must_reconnect = True
             self._end([lease for lease in leases if lease.credential.session == session])
             self._hub.interrupt_user(user)
 
-    def confirmed(self, channel: bytes) -> None:
+    def on_subscribed(self, channel: bytes) -> None:
         """From here on the channel is heard; something may have been missed."""
         self._gap = time.monotonic()
-        self._suspect([lease for leases in self._leases.values() for lease in leases])
-
-    def turned(self) -> None:
-        """Each message is dealt with by itself."""
+        self._recheck_soon([lease for leases in self._leases.values() for lease in leases])
 
     async def close(self) -> None:
         if self._looking is not None:
-            await end(self._looking)
+            await cancel_and_wait(self._looking)
 
     async def _watch(self, keyring: Keyring) -> None:
         while True:
@@ -143,8 +141,8 @@ class Guard:
             self._end([lease for leases in self._leases.values() for lease in leases if self._unsigned(lease, held)])
 
     @staticmethod
-    def _unsigned(lease: Lease, held: set[str | None]) -> bool:
-        return lease.credential.key not in held and not lease.over
+    def _unsigned(lease: StreamCredential, held: set[str | None]) -> bool:
+        return lease.credential.key not in held and not lease.revoked
 
     def _remember(self, user: str) -> None:
         """For as long as a request may take from its check to its stream."""
@@ -153,12 +151,12 @@ class Guard:
         if len(self._told) > _MOST_REMEMBERED:
             self._told = {user: at for user, at in self._told.items() if now - at < _REMEMBERED_SECONDS}
 
-    def _suspect(self, leases: Iterable[Lease]) -> None:
+    def _recheck_soon(self, leases: Iterable[StreamCredential]) -> None:
         self._suspects.update(leases)
         if self._suspects and (self._looking is None or self._looking.done()):
-            self._looking = asyncio.create_task(self._look())
+            self._looking = asyncio.create_task(self._recheck())
 
-    async def _look(self) -> None:
+    async def _recheck(self) -> None:
         while self._suspects:
             batch = list(islice(self._suspects, _BATCH))
             # What is told of them while they are looked up makes them suspects again.
@@ -171,10 +169,10 @@ class Guard:
                 continue
             self._end([lease for lease, holds in zip(batch, holding, strict=True) if not holds])
 
-    def _end(self, leases: Iterable[Lease]) -> None:
+    def _end(self, leases: Iterable[StreamCredential]) -> None:
         users = set()
         for lease in leases:
-            lease.over = True
+            lease.revoked = True
             users.add(lease.credential.user)
         for user in users:
             logger.info("streams_ended", user=user)

@@ -21,7 +21,7 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import OutOfMemoryError, RedisError
 
-from app.core.aio import Turns, end
+from app.core.aio import KeyedLock, cancel_and_wait
 from app.core.errors import TooMany
 from app.core.eventlog.cursor import Cursor
 from app.core.eventlog.log import TOP, cursor_of
@@ -41,7 +41,7 @@ _TOGETHER = 1000
 _PAUSE_SECONDS = 0.05
 
 
-class Places:
+class StreamSlots:
     """The places of all users in this process, and its part of the number that all processes hold."""
 
     def __init__(self, redis: Redis, settings: Settings) -> None:
@@ -53,7 +53,7 @@ class Places:
         self._changed: set[str] = set()
         self._change = asyncio.Event()
         # Of one user's numbers only one is on its way to Redis at a time, so that the last one is true.
-        self._turns = Turns()
+        self._turns = KeyedLock()
         self._place = redis.register_script(_PLACE)
         self._beat = redis.register_script(_BEAT)
 
@@ -64,35 +64,35 @@ class Places:
         try:
             yield
         finally:
-            await end(*tasks)
+            await cancel_and_wait(*tasks)
             with suppress(RedisError, OSError):
                 await self._write(set(self._changed))
                 await self._redis.zrem(keys.WEBS, self._process)
 
     @asynccontextmanager
-    async def place(self, user: str) -> AsyncIterator[None]:
+    async def slot(self, user: str) -> AsyncIterator[None]:
         """One place, held while the context is open. Raises TooMany (`too_many_streams`); RedisError."""
-        await self.take(user)
+        await self.acquire(user)
         try:
             yield
         finally:
-            self.give_back(user)
+            self.release(user)
 
-    async def take(self, user: str) -> Cursor | None:
+    async def acquire(self, user: str) -> Cursor | None:
         """Takes a place, to be given back. Returns where the user's log ended in that moment, if it was told.
 
         Raises TooMany (`too_many_streams`); RedisError.
         """
         self.total += 1
         try:
-            return await self._take(user)
+            return await self._acquire(user)
         except BaseException:
             self.total -= 1
             raise
 
-    def give_back(self, user: str) -> None:
+    def release(self, user: str) -> None:
         self.total -= 1
-        self._give_back(user)
+        self._release(user)
 
     async def beat(self) -> list[bytes]:
         """Says that this process lives; all that do."""
@@ -104,7 +104,7 @@ class Places:
         self._change.set()
         return list(alive)
 
-    async def _take(self, user: str) -> Cursor | None:
+    async def _acquire(self, user: str) -> Cursor | None:
         async with self._turns.of(user):
             held = self._held.get(user, 0)
             if held >= self._most:
@@ -118,7 +118,7 @@ class Places:
                 return None
             except BaseException:
                 # Whether Redis has counted it or not.
-                self._give_back(user)
+                self._release(user)
                 raise
 
     async def _ask(self, user: str) -> Cursor:
@@ -137,7 +137,7 @@ class Places:
         taken, *told = await self._place(keys=[keys.streams(user), keys.log(user), keys.user(user)], args=limits)
         return (cursor_of(told[0]), set()) if taken else (None, set(told))
 
-    def _give_back(self, user: str) -> None:
+    def _release(self, user: str) -> None:
         self._held[user] -= 1
         self._is_changed(user)
 
@@ -174,7 +174,7 @@ class Places:
             try:
                 async with self._redis.pipeline(transaction=False) as pipe:
                     for user in users:
-                        self._put(pipe, keys.streams(user), self._held.get(user, 0))
+                        self._set(pipe, keys.streams(user), self._held.get(user, 0))
                     await pipe.execute()
             except BaseException:
                 self._changed |= users
@@ -183,7 +183,7 @@ class Places:
             if self._held.get(user) == 0:
                 del self._held[user]
 
-    def _put(self, pipe: Any, key: str, held: int) -> None:
+    def _set(self, pipe: Any, key: str, held: int) -> None:
         if held:
             pipe.hset(key, mapping=fields({self._process: str(held)}))
             pipe.pexpire(key, _LIFETIME_MS)

@@ -13,7 +13,7 @@ from app.streaming.snapshot import Snapshot
 from app.streaming.wire import END_OF_EVENT, framed, reset_head
 
 
-class Resetting:
+class SnapshotWriter:
     """One `reset` that is being written. As long as it is, its stream writes nothing else: it would stand within it."""
 
     def __init__(self, write: Callable[[bytes], None], *, paused: bool = False) -> None:
@@ -76,7 +76,7 @@ class Resetting:
             self._wake.set_result(None)
 
 
-class _None(Resetting):
+class _None(SnapshotWriter):
     def __init__(self) -> None:
         super().__init__(lambda written: None)
         self._done = True

@@ -20,19 +20,19 @@ from redis.exceptions import RedisError
 
 from app.auth.credential import Identity
 from app.core.eventlog.cursor import Cursor
-from app.core.eventlog.log import Entry
+from app.core.eventlog.log import LogEntry
 from app.core.settings import Settings
 from app.core.telemetry.metrics import COUNTS, RESETS, RESUMES, STREAMS_CLOSED
 from app.streaming.drain import Drain
-from app.streaming.feed import Write, chunk, in_writes
+from app.streaming.feed import FeedChunk, chunk, in_writes
 from app.streaming.hub import Hub
 from app.streaming.reader import Gone, Reader
-from app.streaming.revocation import Guard, Lease
-from app.streaming.slots import Places
+from app.streaming.revocation import CredentialWatcher, StreamCredential
+from app.streaming.slots import StreamSlots
 from app.streaming.snapshot import Snapshots
-from app.streaming.snapshot_writer import NONE, Resetting
-from app.streaming.status_broadcast import Bulletin
-from app.streaming.timer_wheel import TICK, Wheel
+from app.streaming.snapshot_writer import NONE, SnapshotWriter
+from app.streaming.status_broadcast import StatusBroadcaster
+from app.streaming.timer_wheel import TICK, TimerWheel
 from app.streaming.wire import HEARTBEAT, LAST_CHUNK, control, framed, preamble, ready_template, retry_ms
 
 _REAUTH_SECONDS = 30.0
@@ -47,11 +47,11 @@ class Streams:
         self,
         settings: Settings,
         hub: Hub,
-        guard: Guard,
-        places: Places,
+        guard: CredentialWatcher,
+        places: StreamSlots,
         drain: Drain,
         snapshots: Snapshots,
-        bulletin: Bulletin,
+        bulletin: StatusBroadcaster,
     ) -> None:
         self.hub = hub
         self.guard = guard
@@ -59,7 +59,7 @@ class Streams:
         self.drain = drain
         self.snapshots = snapshots
         self.bulletin = bulletin
-        self.wheel = Wheel()
+        self.wheel = TimerWheel()
         self.heartbeat = settings.heartbeat_seconds
         self.ready = ready_template(self.heartbeat)
         self.patience = settings.send_timeout_seconds
@@ -86,16 +86,21 @@ class Streams:
             raise
 
     async def _placed(
-        self, reader: Reader, lease: Lease, after: Cursor | None, projects: frozenset[str], seconds_left: float
+        self,
+        reader: Reader,
+        lease: StreamCredential,
+        after: Cursor | None,
+        projects: frozenset[str],
+        seconds_left: float,
     ) -> Stream:
         """With its place. What is pushed is heard by now, so nothing is missed after the top that is told with it."""
         known = reader.known
-        top = await self.places.take(reader.user)
+        top = await self.places.acquire(reader.user)
         try:
             stands = await (reader.top() if top is None else reader.read_top(top, known))
             return Stream(self, reader, lease, after or stands, projects, seconds_left, after is not None)
         except BaseException:
-            self.places.give_back(reader.user)
+            self.places.release(reader.user)
             raise
 
 
@@ -112,7 +117,7 @@ class Stream(asyncio.Protocol):
         self,
         streams: Streams,
         reader: Reader,
-        lease: Lease,
+        lease: StreamCredential,
         cursor: Cursor,
         projects: frozenset[str],
         seconds_left: float,
@@ -132,7 +137,7 @@ class Stream(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._connections: set[object] | None = None
         self._catching = False
-        self._resetting: Resetting = NONE
+        self._resetting: SnapshotWriter = NONE
         self._closed = False
         self._unread = 0
         self._opened: float | None = None
@@ -154,7 +159,7 @@ class Stream(asyncio.Protocol):
             self.pause_writing()
         self._write(head + preamble(self._streams.ready, self._cursor))
         self._reader.feed.followers.add(self)
-        self.look()
+        self.on_timer()
         if not self._closed:
             self._catch_up()
             if self.watches:
@@ -173,13 +178,13 @@ class Stream(asyncio.Protocol):
         if self._connections is not None:
             self._connections.discard(self)
         self._streams.hub.leave(self._reader)
-        self._streams.places.give_back(self._reader.user)
+        self._streams.places.release(self._reader.user)
         self._streams.guard.release(self._lease)
         self._count_out()
 
     # What the hub says.
 
-    def follow(self, writes: Sequence[Write], now: float) -> None:
+    def follow(self, writes: Sequence[FeedChunk], now: float) -> None:
         for entries, last, written in writes:
             if self._paused is not None:
                 self.live = False
@@ -196,16 +201,16 @@ class Stream(asyncio.Protocol):
         self.live = False
         self._catch_up()
 
-    def look(self) -> None:
+    def on_timer(self) -> None:
         """Does what is due, and asks for its next moment."""
         if self._closed or self._transport is None:
             return
         now = self._streams.loop.time() + TICK
         self._leaves = self._leaves or self._streams.drain.moment()
-        if self._lease.over:
+        if self._lease.revoked:
             self._end("signed_out")
-        elif self._lease.moved or (self._leaves is not None and now >= self._leaves):
-            self.goodbye("sign_in_ended" if self._lease.moved else "draining")
+        elif self._lease.must_reconnect or (self._leaves is not None and now >= self._leaves):
+            self.goodbye("sign_in_ended" if self._lease.must_reconnect else "draining")
         elif now >= self._ends:
             self._end("credential_expired")
         elif self._paused is not None and now >= self._paused + self._streams.patience:
@@ -213,7 +218,7 @@ class Stream(asyncio.Protocol):
             self._cut()
         else:
             self._speak(now)
-            self._streams.wheel.put(self, self._next())
+            self._streams.wheel.schedule(self, self._next())
 
     def goodbye(self, reason: str) -> None:
         """Ends it; its client is to connect anew."""
@@ -231,7 +236,7 @@ class Stream(asyncio.Protocol):
         self._paused = self._streams.loop.time()
         self._resetting.pause()
         if self.slot:
-            self._streams.wheel.put(self, self._next())
+            self._streams.wheel.schedule(self, self._next())
 
     def resume_writing(self) -> None:
         self._paused = None
@@ -251,7 +256,7 @@ class Stream(asyncio.Protocol):
         if not self._closed and self._paused is None:
             self._write(HEARTBEAT)
             self._spoke -= self._streams.heartbeat
-            self._streams.wheel.put(self, self._spoke)
+            self._streams.wheel.schedule(self, self._spoke)
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -349,7 +354,7 @@ class Stream(asyncio.Protocol):
         except (RedisError, OSError):
             await asyncio.sleep(random.uniform(0.1, 1.0))
 
-    def _take(self, entries: list[Entry]) -> None:
+    def _take(self, entries: list[LogEntry]) -> None:
         for part, last, written in in_writes(entries, entries[-1].id):
             if self._closed or self._paused is not None:
                 return
@@ -363,10 +368,10 @@ class Stream(asyncio.Protocol):
     async def _reset(self) -> None:
         async with self._streams.snapshots.reading(self._reader.user, self._projects, self._cursor) as snapshot:
             if not self._closed:
-                self._resetting = Resetting(self._write, paused=self._paused is not None)
+                self._resetting = SnapshotWriter(self._write, paused=self._paused is not None)
                 self._cursor = await self._resetting.run(snapshot) or self._cursor
 
-    def _write_wanted(self, entries: Sequence[Entry]) -> None:
+    def _write_wanted(self, entries: Sequence[LogEntry]) -> None:
         wanted = [entry for entry in entries if entry.project in self._projects]
         self._write(chunk(wanted))
         COUNTS.sent += len(wanted)

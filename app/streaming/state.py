@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TypedDict
 
-from app.core.keyed_semaphore import Slots
+from app.core.keyed_semaphore import KeyedSemaphore
 from app.core.settings import Settings
 from app.streaming.drain import Drain
 from app.streaming.hub import Hub
-from app.streaming.slots import Places
+from app.streaming.slots import StreamSlots
 from app.streaming.snapshot import Snapshots
 
 
@@ -17,7 +17,7 @@ class StreamingState(TypedDict):
 
     settings: Settings
     hub: Hub
-    places: Places
+    stream_slots: StreamSlots
     drain: Drain
     snapshots: Snapshots
-    slots: Slots
+    request_slots: KeyedSemaphore

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import structlog
 
-from app.core.aio import done_within, end
+from app.core.aio import cancel_and_wait, done_within
 from app.core.status.service import Status
 from app.streaming.wire import control, framed
 
@@ -24,7 +24,7 @@ class Watcher(Protocol):
         """Sends these bytes, if the client takes any just now: there will be newer ones."""
 
 
-class Bulletin:
+class StatusBroadcaster:
     """Tells its watchers every two seconds, and a new one at once."""
 
     def __init__(self, status: Callable[[], Awaitable[Status]]) -> None:
@@ -45,7 +45,7 @@ class Bulletin:
 
     async def close(self) -> None:
         if self._telling is not None:
-            await end(self._telling)
+            await cancel_and_wait(self._telling)
 
     async def _tell(self) -> None:
         """As long as there are watchers."""

@@ -14,25 +14,25 @@ TICK = 0.1
 """Seconds; what is due within a tick is due."""
 
 
-class Due(Protocol):
+class Timed(Protocol):
     """What waits for a moment; `slot` is the wheel's."""
 
     slot: int
 
-    def look(self) -> None:
+    def on_timer(self) -> None:
         """Its moment may have come; it asks for its next one."""
 
 
-class Wheel:
+class TimerWheel:
     """Turns as long as there is somebody on it."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._slots: dict[int, set[Due]] = {}
+        self._slots: dict[int, set[Timed]] = {}
         self._at = 0
         self._timer: asyncio.TimerHandle | None = None
 
-    def put(self, due: Due, moment: float) -> None:
+    def schedule(self, due: Timed, moment: float) -> None:
         """Has it looked at by `moment`, on the loop's clock, and not before."""
         if self._timer is None:
             self._at = int(self._loop.time() / TICK)
@@ -43,7 +43,7 @@ class Wheel:
             waiting = self._slots[slot] = set()
         waiting.add(due)
 
-    def remove(self, due: Due) -> None:
+    def remove(self, due: Timed) -> None:
         if slot := self._slots.get(due.slot):
             slot.discard(due)
 
@@ -53,5 +53,5 @@ class Wheel:
         while self._at < upto:
             self._at += 1
             for due in self._slots.pop(self._at, ()):
-                due.look()
+                due.on_timer()
         self._timer = self._loop.call_later(TICK, self._turn) if self._slots else None

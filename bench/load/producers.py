@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Protocol, cast
 
-from app.core.eventlog.log import Event, EventLog, Write
+from app.core.eventlog.log import Event, EventLog, JobWrite
 from bench.payload import Template, microseconds, text
 
 _PATIENCE_SECONDS = 30.0
@@ -36,7 +36,7 @@ class Appender:
     """Brings events in as workers do: each is a report on a job, by the appending script. A job is a task that writes
     one report after the other."""
 
-    def __init__(self, log: EventLog, writes: Sequence[Write]) -> None:
+    def __init__(self, log: EventLog, writes: Sequence[JobWrite]) -> None:
         self._log = log
         self._writes = writes
         self._due = [deque[int]() for _ in writes]

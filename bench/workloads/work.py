@@ -19,8 +19,8 @@ from redis.asyncio import Redis
 
 from app.core.eventlog.log import EventLog
 from app.core.jobs.broker import WorkQueue
-from app.core.jobs.service import Jobs, Order
-from app.core.projects.service import Manuscript, Projects
+from app.core.jobs.service import JobRequest, Jobs
+from app.core.projects.service import Projects, UploadedManuscript
 from app.core.redis.client import connect
 from app.core.settings import Settings
 from app.core.storage.object_store import Storage
@@ -33,7 +33,7 @@ from bench.smartvoice import environment
 from bench.stats import percentile
 from bench.workloads import manuscript
 from bench.workloads.streams import Plan
-from tests.support import HandWorker, NoHands
+from tests.support import HandWorker, NoDispatcher
 
 _JOB = re.compile(rb'"jobId":"(\w+)"')
 _SECONDS = re.compile(rb'"durationSeconds":([0-9.]+)')
@@ -110,12 +110,12 @@ class Asker:
         log = EventLog(redis, settings)
         self._jobs = Jobs(redis, log, settings, self._queue)
         # Parsing is not measured: it is done by hand.
-        self._parsing = Jobs(redis, log, settings, NoHands())
+        self._parsing = Jobs(redis, log, settings, NoDispatcher())
         self._projects = Projects(redis, Storage(settings.storage), self._parsing, settings)
 
     async def book(self, user: str, chapters: int) -> tuple[str, list[str]]:
         """A project with so many short chapters."""
-        manuscript = Manuscript(b"x", "txt", "A book", "en")
+        manuscript = UploadedManuscript(b"x", "txt", "A book", "en")
         project, job = await self._projects.create(user, manuscript)
         await HandWorker(self._parsing, self._projects).parse(user, {"id": job.id}, chapters)
         return project.id, [chapter.id for chapter in await self._projects.chapters(user, project.id)]
@@ -124,7 +124,7 @@ class Asker:
         await self._projects.change_chapter(user, project, chapter, {}, text=text)
 
     async def ask(self, user: str, project: str, chapter: str, language: Language = "en") -> str:
-        job, _ = await self._jobs.create(user, Order(NARRATION, project, language, chapter=chapter))
+        job, _ = await self._jobs.create(user, JobRequest(NARRATION, project, language, chapter=chapter))
         return job.id
 
 

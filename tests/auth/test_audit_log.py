@@ -7,7 +7,7 @@ from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
 from app.auth.bearer_tokens import Tokens
-from app.auth.disabled_users import Access
+from app.auth.disabled_users import DisabledUsers
 from app.auth.sessions import Sessions
 from app.core.settings import Settings
 
@@ -20,7 +20,7 @@ async def test_refusals_are_noted_with_their_reason_and_without_the_credential(
     session = await Sessions(redis, settings).start("alice")
     ended = await Sessions(redis, settings).start("alice")
     await Sessions(redis, settings).end(ended)
-    await Access(redis).disable("bob")
+    await DisabledUsers(redis).disable("bob")
     ticket = "an invented ticket"
     with capture_logs() as lines:
         for token in (expired, revoked, good):

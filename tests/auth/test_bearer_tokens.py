@@ -20,9 +20,9 @@ from redis.asyncio import Redis
 
 from app.auth import jwks, keyring
 from app.auth.bearer_tokens import Tokens
-from app.auth.disabled_users import Access
+from app.auth.disabled_users import DisabledUsers
 from app.auth.keyring import Keyring
-from app.auth.token_issuer import Issuer
+from app.auth.token_issuer import TokenIssuer
 from app.auth.user_ids import outsider_id, user_id
 from app.core import keyfile
 from app.core.errors import Unauthenticated, Unavailable
@@ -45,7 +45,7 @@ async def issuer(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[PublishingIss
 @asynccontextmanager
 async def verifying(**settings: Any) -> AsyncIterator[Tokens]:
     given = Settings(secret_key=OWN, **settings)
-    tokens = Tokens(Keyring.of(given), Issuer.of(given))
+    tokens = Tokens(Keyring.of(given), TokenIssuer.of(given))
     try:
         yield tokens
     finally:
@@ -280,7 +280,7 @@ async def test_issuers_token_from_before_its_user_was_disabled_stays_dead(redis:
             {} if issued is None else {"iat": int(time.time()) - 100 if issued == "then" else issued}
         )
         bearer = await tokens.verify(signed(SHARED, **claims))
-        access = Access(redis)
+        access = DisabledUsers(redis)
         await access.check(bearer.user, bearer.issued)
         await access.disable(bearer.user)
         await access.enable(bearer.user)

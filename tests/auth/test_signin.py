@@ -9,13 +9,13 @@ from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
 from app.auth.accounts import Accounts
-from app.auth.disabled_users import Access
+from app.auth.disabled_users import DisabledUsers
 from app.auth.keyring import Keyring
-from app.auth.known_devices import Devices
+from app.auth.known_devices import KnownDevices
 from app.auth.second_factor import SecondFactor
 from app.auth.sessions import Sessions
 from app.auth.signin import Caller, SignIn
-from app.auth.signin_throttle import ACCOUNT, ACCOUNT_AND_ADDRESS, ADDRESS, Rate, Throttle, network
+from app.auth.signin_throttle import ACCOUNT, ACCOUNT_AND_ADDRESS, ADDRESS, AttemptRate, SignInThrottle, network
 from app.core.errors import Problem, TooMany, Unauthenticated, Unavailable
 from app.core.redis import keys
 from app.core.settings import Settings
@@ -50,7 +50,9 @@ def factor(redis: Redis, settings: Settings) -> SecondFactor:
 
 @pytest.fixture
 def sign_in(redis: Redis, settings: Settings, accounts: QuickAccounts, factor: SecondFactor) -> SignIn:
-    return SignIn(accounts, Sessions(redis, settings), Access(redis), Devices(redis), Throttle(redis), factor)
+    return SignIn(
+        accounts, Sessions(redis, settings), DisabledUsers(redis), KnownDevices(redis), SignInThrottle(redis), factor
+    )
 
 
 async def tried(sign_in: SignIn, name: str, address: str, password: str = "wrong", device: str | None = None) -> str:
@@ -120,7 +122,7 @@ async def test_who_succeeds_is_never_too_many(sign_in: SignIn, redis: Redis) -> 
 
 
 async def test_attempt_comes_back_with_time(redis: Redis, monkeypatch: pytest.MonkeyPatch, sign_in: SignIn) -> None:
-    monkeypatch.setattr("app.auth.signin_throttle.ACCOUNT_AND_ADDRESS", Rate(2, 0.05))
+    monkeypatch.setattr("app.auth.signin_throttle.ACCOUNT_AND_ADDRESS", AttemptRate(2, 0.05))
     for _ in range(5):
         await tried(sign_in, "alice", "192.0.2.1")
     pair = keys.throttle("pair", "192.0.2.1 alice")

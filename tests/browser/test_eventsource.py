@@ -11,7 +11,7 @@ from app.core.redis.client import connect
 from app.core.settings import Settings
 from tests.stack import Stack
 from tests.streaming.test_foreign_clients import NASTY, USER, said, say
-from tests.support import NoHands
+from tests.support import NoDispatcher
 
 OPEN = """
 () => new Promise((resolve, reject) => {
@@ -35,7 +35,7 @@ async def test_eventsource_of_chromium_gets_every_text_as_it_was_said(page: Page
     await page.evaluate(OPEN)
     settings = Settings(redis_url=f"unix://{embedded_redis.socket_of(stack.folder)}", data_dir=stack.folder)
     async with connect(settings.redis) as redis:
-        await say(Jobs(redis, EventLog(redis, settings), settings, NoHands()), redis, NASTY)
+        await say(Jobs(redis, EventLog(redis, settings), settings, NoDispatcher()), redis, NASTY)
     await page.wait_for_function(ALL, arg=len(NASTY))
     heard = [(type, told) for type, told in await page.evaluate("heard")]
     assert said(heard) == NASTY

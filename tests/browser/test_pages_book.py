@@ -14,13 +14,13 @@ from playwright.async_api import BrowserContext, Page, expect
 from app.cli import embedded_redis
 from app.core.eventlog.log import EventLog
 from app.core.jobs.progress import progress
-from app.core.jobs.service import Claim, Jobs, Order
+from app.core.jobs.service import Claim, JobRequest, Jobs
 from app.core.redis.client import connect
 from app.core.settings import Settings
 from app.core.vocabulary import ASSEMBLY
 from tests.browser.visitor import paste, tab_to, visit
 from tests.stack import Stack
-from tests.support import NoHands
+from tests.support import NoDispatcher
 
 PICTURES = os.environ.get("SMARTVOICE_TEST_PICTURES")
 
@@ -84,7 +84,7 @@ async def hands_on(stack: Stack) -> AsyncIterator[Jobs]:
     """The jobs of a running stack, for who does a worker's part."""
     settings = Settings(redis_url=f"unix://{embedded_redis.socket_of(stack.folder)}", data_dir=stack.folder)
     async with connect(settings.redis) as redis:
-        yield Jobs(redis, EventLog(redis, settings), settings, NoHands())
+        yield Jobs(redis, EventLog(redis, settings), settings, NoDispatcher())
 
 
 async def test_book_under_way_shows_its_stage_can_be_cancelled_and_its_failure_is_told(
@@ -117,7 +117,7 @@ async def test_book_under_way_shows_its_stage_can_be_cancelled_and_its_failure_i
 
 async def _work(jobs: Jobs, project: str) -> Claim:
     """A book at half of its chapters, by a worker of our own."""
-    job, _ = await jobs.create("canceller", Order(ASSEMBLY, project, "en", format="m4b"))
+    job, _ = await jobs.create("canceller", JobRequest(ASSEMBLY, project, "en", format="m4b"))
     claim = await jobs.claim("canceller", job.id, "start")
     told = progress(ASSEMBLY, "chapters", "en", done=50, total=100, eta_seconds=42)
     await jobs.report(claim, told, thin=False)

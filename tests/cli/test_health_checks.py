@@ -18,7 +18,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from app.cli import health_checks
-from app.cli.health_checks import LOADING, SLOW, Watch
+from app.cli.health_checks import LOADING, SLOW, HealthWatch
 from app.core.settings import Settings
 from tests.stack import Stack, command_of, running
 from tests.support import until
@@ -121,7 +121,7 @@ class Clock:
         monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: self.now)
 
 
-async def _look(watch: Watch, clock: Clock, seconds: float) -> None:
+async def _look(watch: HealthWatch, clock: Clock, seconds: float) -> None:
     for _ in range(round(seconds / 5)):
         clock.now += 5
         await watch.look()
@@ -133,7 +133,7 @@ async def test_children_that_wait_for_redis_are_not_judged(
     clock = Clock(monkeypatch)
     redis, web = Fake("Redis"), Fake("web")
     (tmp_path / "redis.sock").touch()
-    watch = Watch(Settings(data_dir=tmp_path, watch_timeout=30), [redis, web])
+    watch = HealthWatch(Settings(data_dir=tmp_path, watch_timeout=30), [redis, web])
     world.redis, world.health = LOADING, None
     await _look(watch, clock, 3600)
     assert (redis.stops, web.stops) == (0, 0)
@@ -150,7 +150,7 @@ async def test_unfit_child_is_started_anew_ever_more_seldom(
 ) -> None:
     clock = Clock(monkeypatch)
     web: Any = Fake("web")
-    watch = Watch(Settings(data_dir=tmp_path, redis_url="redis://127.0.0.1:1", watch_timeout=30), [web])
+    watch = HealthWatch(Settings(data_dir=tmp_path, redis_url="redis://127.0.0.1:1", watch_timeout=30), [web])
     world.health = "Redis does not serve it"
     await _look(watch, clock, 25)
     world.health = ""

@@ -19,8 +19,8 @@ from redis.asyncio import Redis
 
 from app.cli import embedded_redis
 from app.cli.embedded_redis import NoRedis, Server
-from app.cli.redis_data_folder import MOVED, RedisFolder, Unreadable
-from app.cli.redis_process import OwnRedis
+from app.cli.redis_data_folder import MOVED, RedisDataFolder, Unreadable
+from app.cli.redis_process import RedisProcess
 from app.core.eventlog import cursor
 from app.core.eventlog.log import EventLog
 from app.core.redis.client import connect
@@ -49,7 +49,7 @@ def folder() -> Iterator[Path]:
 @asynccontextmanager
 async def served(folder: Path, binary: str = "", **options: str) -> AsyncIterator[Redis]:
     """As `up` starts its Redis: looks into the folder, starts it, takes over. Raises NoRedis where it would not."""
-    own = OwnRedis(Settings(data_dir=folder, redis_binary=binary))
+    own = RedisProcess(Settings(data_dir=folder, redis_binary=binary))
     told = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", value)]
     server = await asyncio.create_subprocess_exec(*own.command, *told, start_new_session=True)
     try:
@@ -66,7 +66,7 @@ async def served(folder: Path, binary: str = "", **options: str) -> AsyncIterato
 
 
 async def _is_commands(folder: Path) -> bool:
-    return RedisFolder(folder).header() is None
+    return RedisDataFolder(folder).header() is None
 
 
 @pytest.mark.parametrize("name", data_folders.kept())
@@ -81,7 +81,7 @@ async def test_everything_that_a_server_wrote_is_served(name: str, folder: Path)
         said = cursor.parse((await log.append(data_folders.of_log("report"))).version)
         assert (said.epoch, said.seq) == (last.epoch, last.seq + 1)
         now = await data_folders.contents(redis)
-    marked = RedisFolder(folder).marked()
+    marked = RedisDataFolder(folder).marked()
     assert marked == embedded_redis.server_of(embedded_redis.server_binary())
     async with served(folder) as redis:
         assert await data_folders.contents(redis) == now
@@ -110,7 +110,7 @@ async def test_folder_of_the_bundled_server_is_read_by_others_and_again_by_it(fo
     for binary in [*_OTHERS, ""]:
         async with served(folder, binary) as redis:
             assert await redis.get("a") == b"1"
-            assert RedisFolder(folder).header() is None
+            assert RedisDataFolder(folder).header() is None
 
 
 def _files(folder: Path) -> dict[str, bytes]:
@@ -150,7 +150,7 @@ async def test_upgrade_that_was_killed_after_any_of_its_steps_goes_on(
 async def test_server_killed_again_and_again_while_it_upgrades_loses_nothing(name: str, folder: Path) -> None:
     written = data_folders.unpack(name, folder)
     for milliseconds in range(0, 40, 4):
-        command = OwnRedis(Settings(data_dir=folder)).command
+        command = RedisProcess(Settings(data_dir=folder)).command
         server = subprocess.Popen(command)
         await asyncio.sleep(milliseconds / 1000)
         server.kill()
@@ -165,7 +165,7 @@ async def test_server_killed_while_it_writes_its_base_anew_loses_nothing(name: s
     # So many microseconds for each key: it is at it for long enough.
     async with served(folder, rdb_key_save_delay="100000"):
         await until(lambda: list(folder.rglob("temp-rewriteaof*")))
-        assert RedisFolder(folder).header()
+        assert RedisDataFolder(folder).header()
     async with served(folder) as redis:
         assert await data_folders.contents(redis) == written
         await until(lambda: _is_commands(folder))
@@ -180,7 +180,7 @@ async def test_older_redis_does_not_start_empty_on_what_was_upgraded(folder: Pat
     with pytest.raises(
         Unreadable, match=r"written by Valkey 9\.1\..*; Redis 6\.2\.14 would not find it and start empty"
     ):
-        RedisFolder(folder).options(_OLD)
+        RedisDataFolder(folder).options(_OLD)
 
 
 async def test_folder_whose_data_were_taken_away_is_a_new_one(folder: Path) -> None:
@@ -195,7 +195,7 @@ async def test_folder_whose_data_were_taken_away_is_a_new_one(folder: Path) -> N
 def _refused(folder: Path, server: Server) -> str:
     before = _files(folder)
     with pytest.raises(Unreadable) as refusal:
-        RedisFolder(folder).options(server)
+        RedisDataFolder(folder).options(server)
     assert _files(folder) == before
     return str(refusal.value)
 
@@ -210,7 +210,7 @@ def test_server_that_would_start_empty_or_cannot_read_is_refused(folder: Path) -
     assert "were written by Valkey 9 or newer; Redis 8.2.3 cannot read its form" in said
     assert "SMARTVOICE_REDIS_BINARY" in said
     assert "cannot read its form" in _refused(folder / "nine", Server("Valkey", (8, 1, 1)))
-    assert RedisFolder(folder / "nine").options(Server("Valkey", (9, 0, 0))) == {}
+    assert RedisDataFolder(folder / "nine").options(Server("Valkey", (9, 0, 0))) == {}
 
 
 def test_folder_of_which_a_part_would_be_left_out_is_refused(folder: Path) -> None:
@@ -220,7 +220,7 @@ def test_folder_of_which_a_part_would_be_left_out_is_refused(folder: Path) -> No
     data_folders.unpack("redis-6.2.14-commands", both)
     assert "has the data of two servers" in _refused(both, newest)
     (both / "appendonly.aof").write_bytes(b"")  # as Redis 6.2 leaves it that was started and stopped
-    assert RedisFolder(both).options(newest) == {}
+    assert RedisDataFolder(both).options(newest) == {}
     data_folders.unpack("redis-7.0.15-commands", torn)
     (torn / "appendonlydir" / "appendonly.aof.manifest").unlink()
     assert "no appendonly.aof.manifest any more: a server would start empty" in _refused(torn, newest)
@@ -232,7 +232,7 @@ def test_folder_of_which_a_part_would_be_left_out_is_refused(folder: Path) -> No
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"server": "Valkey"}', '{"server": "Valkey", "version": "new"}'])
 def test_marker_that_cannot_be_read_is_none(content: str, folder: Path) -> None:
     (folder / "redis.json").write_text(content)
-    assert RedisFolder(folder).marked() is None
+    assert RedisDataFolder(folder).marked() is None
 
 
 def test_up_stops_with_the_last_words_of_a_server_that_keeps_ending(folder: Path) -> None:
@@ -247,7 +247,7 @@ def test_up_stops_with_the_last_words_of_a_server_that_keeps_ending(folder: Path
     assert said.count("HNONE") == 1
     assert "argon2" not in said
     assert "which were written by Redis 7 or newer, or Valkey" in said
-    assert not RedisFolder(folder).marked()
+    assert not RedisDataFolder(folder).marked()
 
 
 def test_up_says_that_a_server_does_not_run_here(folder: Path) -> None:

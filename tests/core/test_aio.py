@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from app.core.aio import Turns, Waits
+from app.core.aio import KeyedLock, SharedTimeout
 from tests.support import until
 
 
@@ -17,7 +17,7 @@ async def soon() -> None:
 
 
 async def test_turns_of_a_name_come_one_after_the_other_in_order() -> None:
-    turns, told, go = Turns(), [], asyncio.Event()
+    turns, told, go = KeyedLock(), [], asyncio.Event()
 
     async def one(name: str, number: int) -> None:
         async with turns.of(name):
@@ -38,7 +38,7 @@ async def test_turns_of_a_name_come_one_after_the_other_in_order() -> None:
 
 
 async def test_turn_that_is_given_up_is_passed_on() -> None:
-    turns, taken = Turns(), []
+    turns, taken = KeyedLock(), []
 
     async def one(number: int) -> None:
         async with turns.of("a"):
@@ -58,7 +58,7 @@ async def test_turn_that_is_given_up_is_passed_on() -> None:
 
 
 async def test_turn_ends_with_an_error_too() -> None:
-    turns = Turns()
+    turns = KeyedLock()
     with pytest.raises(ValueError, match="broken"):
         async with turns.of("a"):
             raise ValueError("broken")
@@ -67,7 +67,7 @@ async def test_turn_ends_with_an_error_too() -> None:
 
 
 async def test_each_wait_is_as_long_as_the_others_whoever_is_done_meanwhile() -> None:
-    loop, waits = asyncio.get_running_loop(), Waits(0.2)
+    loop, waits = asyncio.get_running_loop(), SharedTimeout(0.2)
     began = loop.time()
     late: list[float] = []
 

@@ -6,14 +6,14 @@ import asyncio
 
 import pytest
 
-from app.core.aio import end
+from app.core.aio import cancel_and_wait
 from app.core.errors import TooMany
-from app.core.keyed_semaphore import Slots
+from app.core.keyed_semaphore import KeyedSemaphore
 from tests.support import until
 
 
 async def test_slots_of_a_name_are_bounded_and_given_to_who_waited_longest() -> None:
-    slots = Slots(2, waiting=10)
+    slots = KeyedSemaphore(2, waiting=10)
     held: list[int] = []
     most = 0
 
@@ -32,13 +32,13 @@ async def test_slots_of_a_name_are_bounded_and_given_to_who_waited_longest() -> 
 
 
 async def test_names_do_not_wait_for_each_other() -> None:
-    slots = Slots(1, waiting=0)
+    slots = KeyedSemaphore(1, waiting=0)
     async with slots.of("alice"), slots.of("bob"):
         pass
 
 
 async def test_more_than_may_wait_are_refused() -> None:
-    slots = Slots(1, waiting=1)
+    slots = KeyedSemaphore(1, waiting=1)
     async with slots.of("alice"):
         slots.check("alice")
         waiting = asyncio.create_task(slots.acquire("alice"))
@@ -58,14 +58,14 @@ async def test_more_than_may_wait_are_refused() -> None:
 
 @pytest.mark.parametrize("turn_has_come", [False, True])
 async def test_who_goes_away_while_waiting_keeps_no_slot(turn_has_come: bool) -> None:
-    slots = Slots(1, waiting=2)
+    slots = KeyedSemaphore(1, waiting=2)
     await slots.acquire("alice")
     leaving = asyncio.create_task(slots.acquire("alice"))
     staying = asyncio.create_task(slots.acquire("alice"))
     await until(lambda: len(slots._waiting.get("alice", ())) == 2)
     if turn_has_come:
         slots.release("alice")
-    await end(leaving)
+    await cancel_and_wait(leaving)
     if not turn_has_come:
         slots.release("alice")
     await staying
@@ -75,7 +75,7 @@ async def test_who_goes_away_while_waiting_keeps_no_slot(turn_has_come: bool) ->
 
 
 async def test_slot_that_is_lent_is_taken_back() -> None:
-    slots = Slots(1, waiting=0)
+    slots = KeyedSemaphore(1, waiting=0)
     slot = slots.of("alice")
     async with slot:
         async with slot.lent(), slots.of("alice"):

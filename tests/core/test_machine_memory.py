@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from app.cli import embedded_redis
 from app.core.errors import Unavailable
 from app.core.machine_memory import memory_bytes, share_of
-from app.core.redis.memory_headroom import Headroom
+from app.core.redis.memory_headroom import MemoryHeadroom
 
 
 def test_machine_without_limits_has_its_own_memory(tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ def test_embedded_redis_is_told_its_share_and_never_evicts(tmp_path: Path) -> No
 
 async def test_nothing_new_is_taken_before_redis_is_full(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.core.redis.memory_headroom._LOOK_SECONDS", 0)
-    room = Headroom(redis)
+    room = MemoryHeadroom(redis)
     await room.check()
     used = int((await redis.info("memory"))["used_memory"])
     try:
@@ -59,7 +59,7 @@ async def test_nothing_new_is_taken_before_redis_is_full(redis: Redis, monkeypat
 
 
 async def test_who_asks_at_once_looks_once(redis: Redis) -> None:
-    room = Headroom(redis)
+    room = MemoryHeadroom(redis)
     before = int((await redis.info("commandstats")).get("cmdstat_info", {"calls": 0})["calls"])
     await asyncio.gather(*(room.check() for _ in range(20)))
     assert int((await redis.info("commandstats"))["cmdstat_info"]["calls"]) - before <= 2

@@ -17,12 +17,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from app.core.errors import Refused
 from app.core.eventlog.cursor import Cursor, parse
-from app.core.eventlog.log import Entry
+from app.core.eventlog.log import LogEntry
 from app.core.jobs.models import Job
 from app.core.jobs.progress import progress
-from app.core.jobs.service import Claim, Order
+from app.core.jobs.service import Claim, JobRequest
 from app.core.json_model import compact
-from app.core.projects.service import Manuscript, ParsedChapter
+from app.core.projects.service import ParsedChapter, UploadedManuscript
 from app.core.redis import keys
 from app.core.vocabulary import NARRATION, PARSING
 from tests import reducer
@@ -55,7 +55,7 @@ class Delivery(RuleBasedStateMachine):
         self.units: dict[str, int] = {}
         self.late: list[Claim] = []
         self.readers: list[Reader] = []
-        self.history: list[Entry] = []
+        self.history: list[LogEntry] = []
         self.losses = Losses()
         self.noted: Cursor | None = None
         self.failed = False
@@ -208,7 +208,7 @@ class Delivery(RuleBasedStateMachine):
     # How.
 
     async def _create_project(self) -> None:
-        manuscript = Manuscript(b"Hello, world.", "txt", "Hello", "en")
+        manuscript = UploadedManuscript(b"Hello, world.", "txt", "Hello", "en")
         project, job = await self.world.projects.create(self.user, manuscript)
         self.projects.append(project.id)
         self.open[job.id] = job
@@ -216,7 +216,7 @@ class Delivery(RuleBasedStateMachine):
 
     async def _start_job(self, pick: int) -> None:
         project, chapter = pick_of(self.chapters, pick)
-        job, new = await self.world.jobs.create(self.user, Order(NARRATION, project, "en", chapter))
+        job, new = await self.world.jobs.create(self.user, JobRequest(NARRATION, project, "en", chapter))
         assert new == (job.id not in self.open)
         self.open[job.id] = job
         await self._learn()

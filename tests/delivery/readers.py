@@ -10,7 +10,7 @@ import httpx
 from httpx_sse import aconnect_sse
 
 from app.core.eventlog.cursor import Cursor, parse
-from app.core.eventlog.log import Entry
+from app.core.eventlog.log import LogEntry
 from tests import reducer
 from tests.delivery.world import World
 
@@ -158,10 +158,10 @@ class Reader:
     def picture(self) -> dict[str, reducer.Job]:
         return reducer.picture(self.jobs, self.scope)
 
-    def wants(self, entry: Entry) -> bool:
+    def wants(self, entry: LogEntry) -> bool:
         return self.narrow in {None, entry.project}
 
-    def was_told(self, entry: Entry) -> bool:
+    def was_told(self, entry: LogEntry) -> bool:
         """Whether it heard of the event, or got a snapshot in its place."""
         return entry.id in self.seen or any(before < entry.id <= after for before, after in self.resets)
 

@@ -25,7 +25,7 @@ from app.core.settings import Settings
 from app.core.storage.object_store import Storage
 from tests import redis_servers
 from tests.stack import environment, free_port
-from tests.support import PATIENCE_SECONDS, NoHands, until
+from tests.support import PATIENCE_SECONDS, NoDispatcher, until
 
 T = TypeVar("T")
 
@@ -58,7 +58,7 @@ class World:
     async def _open(self) -> None:
         self.redis: Redis = connect(self.settings.redis)
         self.log = EventLog(self.redis, self.settings)
-        self.jobs = Jobs(self.redis, self.log, self.settings, NoHands())
+        self.jobs = Jobs(self.redis, self.log, self.settings, NoDispatcher())
         self.projects = Projects(self.redis, Storage.of(self.settings), self.jobs, self.settings)
         self.http = httpx.AsyncClient(trust_env=False, timeout=40, limits=httpx.Limits(max_connections=None))
         await until(self._redis_answers)

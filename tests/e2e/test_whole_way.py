@@ -14,7 +14,7 @@ import httpx
 import pytest
 from httpx_sse import ServerSentEvent
 
-from app.core.eventlog.worker_capacity import Capacity
+from app.core.eventlog.worker_capacity import WorkerCapacity
 from app.core.jobs.progress import STAGES
 from app.core.redis.client import connect
 from app.core.settings import Settings
@@ -141,7 +141,7 @@ async def test_all_processes_know_of_the_same_number_of_places(stack: Stack) -> 
     """Each worker is started by itself; what a user may have at once is what all of them do at once."""
     settings = Settings(data_dir=stack.folder)
     async with connect(settings.redis) as redis:
-        capacity = Capacity(redis, settings)
+        capacity = WorkerCapacity(redis, settings)
 
         async def whole() -> bool:
             return await capacity.refresh() == settings.worker_processes * settings.worker_threads

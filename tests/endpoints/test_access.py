@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from app.auth.bearer_tokens import Tokens
 from app.auth.cookies import SESSION
-from app.auth.disabled_users import Access
+from app.auth.disabled_users import DisabledUsers
 from app.auth.sessions import Sessions
 from app.core.jobs.service import Jobs
 from app.core.projects.service import audio_record
@@ -133,7 +133,7 @@ class Credentials:
 
     def __init__(self, redis: Redis, settings: Settings, alice: Client) -> None:
         self._sessions = Sessions(redis, settings)
-        self._access = Access(redis)
+        self._access = DisabledUsers(redis)
         self._tokens = Tokens(settings.signing_key())
         self._alice = alice
 

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.core.jobs.service import Jobs, Order
+from app.core.jobs.service import JobRequest, Jobs
 from app.core.projects import books
 from app.core.projects.service import Projects, audio_record
 from app.core.storage import paths
@@ -27,7 +27,7 @@ async def voice(jobs: Jobs, project: dict[str, Any], *numbers: int, edition: str
     """Lets chapters have audio."""
     for number in numbers:
         chapter = project["chapters"][number]["id"]
-        job, _ = await jobs.create("alice", Order(NARRATION, project["id"], "en", chapter))
+        job, _ = await jobs.create("alice", JobRequest(NARRATION, project["id"], "en", chapter))
         claim = await jobs.claim("alice", job.id, "start")
         name = f"{project['id']}-{chapter}-{edition * 20}"
         await jobs.complete(claim, {"audioUrl": "", "durationSeconds": 1}, audio_record("alice", chapter, name, 1, "d"))

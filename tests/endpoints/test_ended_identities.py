@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 
 from app.auth.accounts import Accounts
 from app.auth.bearer_tokens import Tokens
-from app.auth.disabled_users import Access
+from app.auth.disabled_users import DisabledUsers
 from app.auth.keyring import Keyring
 from app.auth.sessions import Sessions
 from app.auth.user_ids import outsider_id
@@ -164,7 +164,7 @@ async def test_removal_that_was_cut_off_leaves_nobody_in_and_is_given_again(
         patch.setattr(Storage, "delete_all", away)
         with pytest.raises(Exception, match=r"away|reached"):
             await users.remove(settings, "alice")
-    assert await Access(redis).disabled("alice")
+    assert await DisabledUsers(redis).disabled("alice")
     await users.remove(settings, "alice")
-    assert not await Access(redis).disabled("alice")
+    assert not await DisabledUsers(redis).disabled("alice")
     assert await users.all_accounts(settings) == []

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
-from app.auth.disabled_users import Access
+from app.auth.disabled_users import DisabledUsers
 from app.auth.oidc import Provider
 from app.auth.sealed_box import seal, unseal
 from app.auth.signin_throttle import BEGUN
@@ -132,7 +132,7 @@ async def test_what_the_provider_refuses_is_no_sign_in(site: str, provider: Prov
 async def test_disabled_person_is_not_let_in_by_the_provider(
     oidc: Settings, site: str, provider: ProviderProcess, redis: Redis
 ) -> None:
-    await Access(redis).disable(outsider_id(oidc.oidc_issuer, "carol"))
+    await DisabledUsers(redis).disable(outsider_id(oidc.oidc_issuer, "carol"))
     async with browser(site) as carol:
         back = await carol.go("/auth/oidc/login", f"{site}/auth/oidc/callback")
         people = {"Accept": "text/html"}

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from app.core.projects.models import Chapter, Project, ways_of
+from app.core.projects.models import Chapter, Project, voice_settings_digest
 from app.core.projects.service import audio_record
 from app.core.redis.client import fields
 from app.core.storage.object_store import Storage
@@ -27,7 +27,7 @@ async def project(alice: Client, worker: HandWorker, redis: Redis, storage: Stor
     found = await alice.project(created["id"])
     chapter = found["chapters"][0]
     id, name = found["id"], f"{found['id']}-{chapter['id']}-{'0' * 20}"
-    ways = ways_of(Project.model_validate(found), Chapter.model_validate(chapter))
+    ways = voice_settings_digest(Project.model_validate(found), Chapter.model_validate(chapter))
     _, text, digest = await worker.projects.text("alice", id, chapter["id"])
     segments = [
         {"index": 0, "start": 0, "end": 0, "text": "Chapter 1", "flags": []},

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 
 from app.core.errors import Unavailable
 from app.core.jobs.service import Jobs
-from app.core.keyed_semaphore import Slots
+from app.core.keyed_semaphore import KeyedSemaphore
 from app.core.projects.service import Projects
 from app.core.settings import Settings
 from app.http.json_stream import in_parts
@@ -88,7 +88,7 @@ async def test_answer_whose_rest_cannot_be_made_is_cut_off_without_a_traceback(
     async def receive() -> MutableMapping[str, Any]:
         return await asyncio.Event().wait() and {}
 
-    response = await in_parts(parts(), {}, Slots(1, waiting=0).of("alice"))
+    response = await in_parts(parts(), {}, KeyedSemaphore(1, waiting=0).of("alice"))
     await response({"type": "http", "asgi": {"spec_version": "2.4"}}, receive, send)
     assert [message for message in sent if message.get("more_body") is False] == (
         [{"type": "http.response.body", "body": b"", "more_body": False}] if whole else []

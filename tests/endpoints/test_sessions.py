@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
 from app.auth.accounts import Accounts
-from app.auth.disabled_users import Access
+from app.auth.disabled_users import DisabledUsers
 from app.auth.sessions import Sessions
 from app.cli import users
 from app.core.redis import keys
@@ -195,7 +195,7 @@ async def test_message_that_was_missed_is_made_good_when_the_connection_is(
 
 
 async def test_sign_in_that_races_with_disablement_does_not_survive_it(redis: Redis, settings: Settings) -> None:
-    sessions, access = Sessions(redis, settings), Access(redis)
+    sessions, access = Sessions(redis, settings), DisabledUsers(redis)
     token = await sessions.start("alice")
     await access.revoke("alice")
     async with serve(settings) as address, httpx.AsyncClient(base_url=address, trust_env=False) as http:

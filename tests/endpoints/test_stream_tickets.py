@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
 from app.auth.bearer_tokens import Tokens
-from app.auth.disabled_users import Access
+from app.auth.disabled_users import DisabledUsers
 from app.auth.sessions import Sessions
 from app.core.redis import keys
 from app.core.settings import Settings
@@ -109,7 +109,7 @@ async def test_ticket_of_a_sign_in_that_is_over_is_refused(
 
 async def test_ticket_of_a_disabled_user_is_refused(alice: Client, elsewhere: httpx.AsyncClient, redis: Redis) -> None:
     token = await ticket(alice.http)
-    await Access(redis).disable("alice")
+    await DisabledUsers(redis).disable("alice")
     assert await refused(elsewhere, token) == "signed_out"
 
 

@@ -15,15 +15,15 @@ import av
 import httpx
 import pytest
 
-from app.core.projects.counted_files import UserFiles
-from app.core.projects.quotas import Usage
+from app.core.projects.counted_files import CountedFiles
+from app.core.projects.quotas import Quotas
 from app.core.storage import paths
 from app.core.storage.object_store import Storage
 from tests.faults.rig import Worker
 from tests.faults.scene import USER, Scene, check_progress, paragraphs, staged
 from tests.support import until
 from workers.book import aac_part, m4b
-from workers.book.book_storage import ProjectShelf
+from workers.book.book_storage import ProjectBookStorage
 
 CHAPTERS = 4
 _QUEUE = "book-assembly"
@@ -133,10 +133,12 @@ class Library:
         """Parts of so many seconds are kept for each chapter, as if a book had been made of such."""
         settings, chapters = self.scene.rig.settings, await self.chapters()
         async with self.scene.rig.client as redis:
-            files = UserFiles(Storage(settings.storage), Usage(redis, settings))
-            await self._keep_long_parts(ProjectShelf(files, USER, self.id, f"{self.id}-", "m4b"), chapters, seconds)
+            files = CountedFiles(Storage(settings.storage), Quotas(redis, settings))
+            await self._keep_long_parts(
+                ProjectBookStorage(files, USER, self.id, f"{self.id}-", "m4b"), chapters, seconds
+            )
 
-    async def _keep_long_parts(self, shelf: ProjectShelf, chapters: list[dict[str, Any]], seconds: float) -> None:
+    async def _keep_long_parts(self, shelf: ProjectBookStorage, chapters: list[dict[str, Any]], seconds: float) -> None:
         with tempfile.TemporaryDirectory() as name:
             short, long = Path(name, "short.m4a"), Path(name, "long.m4a")
             _run(aac_part.encode(self._sound(chapters[-1]), short))

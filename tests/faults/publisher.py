@@ -14,14 +14,14 @@ from app.core.errors import Refused
 from app.core.eventlog.log import EventLog
 from app.core.ids import new_id
 from app.core.jobs.progress import progress
-from app.core.jobs.service import Claim, Jobs, Order
+from app.core.jobs.service import Claim, JobRequest, Jobs
 from app.core.projects.models import Project
 from app.core.redis import keys
 from app.core.redis.client import fields
 from app.core.settings import Settings
 from app.core.timestamps import now
 from app.core.vocabulary import NARRATION
-from tests.support import NoHands
+from tests.support import NoDispatcher
 
 
 async def make_project(redis: Redis, user: str) -> str:
@@ -64,7 +64,7 @@ class Publisher:
 
     def __init__(self, redis: Redis, settings: Settings) -> None:
         self._redis = redis
-        self._jobs = Jobs(redis, EventLog(redis, settings), settings, NoHands())
+        self._jobs = Jobs(redis, EventLog(redis, settings), settings, NoDispatcher())
         self._work: list[_Work] = []
         self.steps = 0
         self.unknown = 0
@@ -93,7 +93,7 @@ class Publisher:
 
     async def _step(self, work: _Work) -> None:
         if not work.job:
-            job, _ = await self._jobs.create(work.user, Order(NARRATION, work.project, "en", chapter=new_id()))
+            job, _ = await self._jobs.create(work.user, JobRequest(NARRATION, work.project, "en", chapter=new_id()))
             work.job = job.id
         elif work.claim is None:
             work.claim = await self._jobs.claim(work.user, work.job, "start")

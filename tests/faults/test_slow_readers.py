@@ -13,12 +13,12 @@ from redis.asyncio import Redis
 from app.core.eventlog.log import EventLog
 from app.core.ids import new_id
 from app.core.jobs.progress import progress
-from app.core.jobs.service import Jobs, Order
+from app.core.jobs.service import JobRequest, Jobs
 from app.core.vocabulary import NARRATION
 from tests.faults.publisher import make_project
 from tests.faults.readers import Crowd, SseReader, Stalled, Told, logged, narrow_socket
 from tests.faults.rig import Rig, Web, connections_to, memory_kb
-from tests.support import NoHands, until
+from tests.support import NoDispatcher, until
 
 USER = "alice"
 STALLED = 20
@@ -34,7 +34,7 @@ SEND_TIMEOUT = 2
 
 async def narrate(jobs: Jobs, project: str) -> None:
     """One job with 100 events of up to 1 KB."""
-    job, _ = await jobs.create(USER, Order(NARRATION, project, "en", chapter=new_id()))
+    job, _ = await jobs.create(USER, JobRequest(NARRATION, project, "en", chapter=new_id()))
     claim = await jobs.claim(USER, job.id, "start")
     for done in range(1, REPORTS + 1):
         told = progress(NARRATION, "synthesis", "en", done=done, total=REPORTS).model_copy(update={"message": MESSAGE})
@@ -44,7 +44,7 @@ async def narrate(jobs: Jobs, project: str) -> None:
 
 async def narrate_much(rig: Rig, redis: Redis, meanwhile: Callable[[], None] = lambda: None) -> None:
     """10 000 events for one user, as fast as it goes; `meanwhile` is called a hundred times."""
-    jobs = Jobs(redis, EventLog(redis, rig.settings), rig.settings, NoHands())
+    jobs = Jobs(redis, EventLog(redis, rig.settings), rig.settings, NoDispatcher())
     project = await make_project(redis, USER)
     for _ in range(EVENTS // (REPORTS + 3) // JOBS_AT_ONCE):
         for ended in asyncio.as_completed([narrate(jobs, project) for _ in range(JOBS_AT_ONCE)]):

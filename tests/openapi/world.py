@@ -24,7 +24,7 @@ from app.core.storage import paths
 from app.core.storage.object_store import Storage
 from tests.auth.issuers import listening
 from tests.conftest import serve, signed_in
-from tests.support import Client, HandWorker, NoHands
+from tests.support import Client, HandWorker, NoDispatcher
 
 _VOICES = {"engine": "espeak", "voices": {"en": [{"id": "en-us", "name": "English"}]}}
 _PLENTY = {"max_changes_per_minute": 10**6, "max_uploads_per_minute": 10**6, "max_projects": 10**6, "admins": "alice"}
@@ -52,7 +52,7 @@ async def _provider(request: Request) -> Response:
 
 async def _furnish(settings: Settings, alice: Client) -> Names:
     redis, store = connect(settings.redis), Storage.of(settings)
-    jobs = Jobs(redis, EventLog(redis, settings), settings, NoHands())
+    jobs = Jobs(redis, EventLog(redis, settings), settings, NoDispatcher())
     worker = HandWorker(jobs, Projects(redis, store, jobs, settings))
     await redis.set(keys.VOICES, compact(_VOICES))
     for _ in range(2):

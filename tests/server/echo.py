@@ -17,7 +17,7 @@ import uvloop
 from starlette.types import Message, Receive, Scope, Send
 
 from app.server.connections import ConnectionLimits
-from app.server.uvicorn_protocol import Protocol, ProtocolFactory
+from app.server.uvicorn_protocol import ProtocolFactory, StrictHttpProtocol
 
 _SECONDS = 20.0
 
@@ -152,7 +152,7 @@ def wait(condition: Any, seconds: float = _SECONDS) -> bool:
 def serving(echo: Echo, limits: ConnectionLimits | None = None, **options: Any) -> Iterator[Echo]:
     """The application on a server in a thread of its own; `options` are uvicorn's."""
 
-    class Counting(Protocol):
+    class Counting(StrictHttpProtocol):
         def data_received(self, data: bytes) -> None:
             super().data_received(data)
             echo.received += len(data)

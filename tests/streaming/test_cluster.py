@@ -21,7 +21,7 @@ from app.core.settings import Settings
 from app.core.storage.object_store import Storage
 from tests.cluster import running_cluster
 from tests.conftest import serve, signed_in
-from tests.support import Client, HandWorker, NoHands, Stream
+from tests.support import Client, HandWorker, NoDispatcher, Stream
 
 USERS = [f"user-{number}" for number in range(12)]
 
@@ -51,7 +51,7 @@ def clustered(settings: Settings, ports: list[int]) -> Settings:
 async def worker(clustered: Settings) -> AsyncIterator[HandWorker]:
     redis = connect(clustered.redis)
     await prepare(redis)
-    jobs = Jobs(redis, EventLog(redis, clustered), clustered, NoHands())
+    jobs = Jobs(redis, EventLog(redis, clustered), clustered, NoDispatcher())
     yield HandWorker(jobs, Projects(redis, Storage.of(clustered), jobs, clustered))
     await redis.aclose()
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from app.core.eventlog.cursor import Cursor
-from app.core.eventlog.log import Entry
-from app.streaming.feed import Feed, Write, in_writes
+from app.core.eventlog.log import LogEntry
+from app.streaming.feed import Feed, FeedChunk, in_writes
 
 
 class Follower:
@@ -16,10 +16,10 @@ class Follower:
         self.live = True
         self._feed = feed
         self._cursor = feed.top
-        self.writes: list[Write] = []
+        self.writes: list[FeedChunk] = []
         self.behind = 0
 
-    def follow(self, writes: Sequence[Write], now: float) -> None:
+    def follow(self, writes: Sequence[FeedChunk], now: float) -> None:
         self.writes += writes
         self._cursor = writes[-1].entries[-1].id
 
@@ -27,21 +27,21 @@ class Follower:
         self.live = self._cursor == self._feed.top
         self.behind += 1
 
-    def look(self) -> None:
+    def on_timer(self) -> None:
         pass
 
 
-def pushed(seq: int, size: int = 2) -> tuple[Cursor, Entry]:
-    return Entry.from_push(b"7-%d audio:progress p j thin\n%b" % (seq, b"x" * size))
+def pushed(seq: int, size: int = 2) -> tuple[Cursor, LogEntry]:
+    return LogEntry.from_push(b"7-%d audio:progress p j thin\n%b" % (seq, b"x" * size))
 
 
-def entry(seq: int, size: int = 2) -> Entry:
+def entry(seq: int, size: int = 2) -> LogEntry:
     return pushed(seq, size)[1]
 
 
 def followed(top: int) -> tuple[Feed, Follower]:
     feed = Feed(256)
-    feed.stands_at(Cursor(7, top))
+    feed.sync_to(Cursor(7, top))
     follower = Follower(feed)
     feed.followers.add(follower)
     return feed, follower
@@ -86,7 +86,7 @@ async def test_gap_in_the_pushes_sends_its_followers_to_the_log() -> None:
 
 async def test_log_that_begins_anew_sends_its_followers_to_it() -> None:
     feed, follower = followed(4)
-    feed.push(*Entry.from_push(b"8-1 audio:progress p j full\n{}"))
+    feed.push(*LogEntry.from_push(b"8-1 audio:progress p j full\n{}"))
     feed.deliver()
     assert (follower.live, follower.writes) == (False, [])
     assert feed.after(Cursor(7, 4)) is None
@@ -97,7 +97,7 @@ async def test_what_is_held_is_dropped_where_the_log_is_read_further() -> None:
     feed.push(*pushed(5))
     feed.deliver()
     # A reader that heard of 6 from another process comes before the push does.
-    feed.stands_at(Cursor(7, 6))
+    feed.sync_to(Cursor(7, 6))
     assert not follower.live
     feed.push(*pushed(6))
     feed.push(*pushed(7))
@@ -108,16 +108,16 @@ async def test_what_is_held_is_dropped_where_the_log_is_read_further() -> None:
 
 async def test_places_before_the_first_event_leave_nobody_behind() -> None:
     feed, follower = followed(0)
-    feed.stands_at(Cursor(9, 0))
+    feed.sync_to(Cursor(9, 0))
     assert (follower.live, follower.behind) == (True, 0)
-    feed.push(*Entry.from_push(b"9-1 audio:progress p j full\n{}"))
+    feed.push(*LogEntry.from_push(b"9-1 audio:progress p j full\n{}"))
     feed.deliver()
     assert len(follower.writes) == 1
 
 
 async def test_log_that_is_read_further_than_was_pushed_sends_the_others_to_the_log() -> None:
     feed, follower = followed(4)
-    feed.stands_at(Cursor(7, 6))
+    feed.sync_to(Cursor(7, 6))
     assert follower.behind == 1
     feed.push(*pushed(6))
     feed.deliver()

@@ -17,14 +17,14 @@ from redis.asyncio import Redis
 from app.auth.bearer_tokens import Tokens
 from app.core.eventlog.log import EventLog
 from app.core.ids import new_id
-from app.core.jobs.service import Jobs, Order
+from app.core.jobs.service import JobRequest, Jobs
 from app.core.settings import Settings
 from app.core.vocabulary import NARRATION
 from tests.faults.publisher import make_project
 from tests.faults.rig import Rig, rigged
 from tests.npm import node_modules
 from tests.programs import program
-from tests.support import Client, NoHands, data, until
+from tests.support import Client, NoDispatcher, data, until
 
 USER = "alice"
 NASTY = [
@@ -56,7 +56,7 @@ for (const type of ['ready', 'reset', 'audio:progress', 'audio:complete', 'audio
 
 async def fail_with(jobs: Jobs, project: str, text: str) -> None:
     """A narration that ends with `text` as its reason."""
-    job, _ = await jobs.create(USER, Order(NARRATION, project, "en", chapter=new_id()))
+    job, _ = await jobs.create(USER, JobRequest(NARRATION, project, "en", chapter=new_id()))
     await jobs.fail(await jobs.claim(USER, job.id, "start"), "tts_failed", text)
 
 
@@ -218,7 +218,7 @@ async def rig() -> AsyncIterator[Rig]:
 async def test_eventsource_of_npm_comes_back_by_itself_for_exactly_the_rest(node_client: Path, rig: Rig) -> None:
     web = await rig.web()
     async with rig.client as redis, node(node_client, web.address, rig.token(USER)) as heard:
-        jobs = Jobs(redis, EventLog(redis, rig.settings), rig.settings, NoHands())
+        jobs = Jobs(redis, EventLog(redis, rig.settings), rig.settings, NoDispatcher())
         await say(jobs, redis, NASTY[:2])
         await until(lambda: len(heard()) == 7)
         web.kill()

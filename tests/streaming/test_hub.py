@@ -10,11 +10,11 @@ import pytest
 from redis.asyncio import Redis
 
 from app.core.eventlog.cursor import Cursor
-from app.core.eventlog.log import Entry, EventLog, Page
+from app.core.eventlog.log import EventLog, LogEntry, Page
 from app.core.jobs.service import Jobs
 from app.core.redis import keys
 from app.core.settings import Settings
-from app.streaming.feed import Write
+from app.streaming.feed import FeedChunk
 from app.streaming.hub import Hub
 from tests.streaming.test_foreign_clients import USER, say
 from tests.support import Client, until
@@ -117,16 +117,16 @@ class Slow:
     def __init__(self, seconds: float) -> None:
         self.live = True
         self.seconds = seconds
-        self.told: list[list[Entry]] = []
+        self.told: list[list[LogEntry]] = []
 
-    def follow(self, writes: Sequence[Write], now: float) -> None:
+    def follow(self, writes: Sequence[FeedChunk], now: float) -> None:
         self.told.append([entry for write in writes for entry in write.entries])
         time.sleep(self.seconds)
 
     def fell_behind(self) -> None:
         raise AssertionError("it was told of everything")
 
-    def look(self) -> None: ...
+    def on_timer(self) -> None: ...
 
 
 @pytest.mark.parametrize(("seconds", "joined"), [(0.02, True), (0.0, False)])

@@ -20,7 +20,7 @@ from tests.faults.rig import rigged
 from tests.npm import node_modules, python_packages
 from tests.programs import program
 from tests.streaming.test_foreign_clients import NASTY, USER, printing, said, say
-from tests.support import NoHands, until
+from tests.support import NoDispatcher, until
 
 PROGRAMS = Path(__file__).parent / "clients"
 TEXTS = NASTY[:6]
@@ -113,7 +113,7 @@ async def _all_hear(folder: Path) -> dict[str, Heard]:
             heard[name].lines = await stack.enter_async_context(printing(*told, cwd=programs))
         there = [one for one in heard.values() if one.absent is None]  # and goes along
         redis = await stack.enter_async_context(rig.client)
-        jobs = Jobs(redis, EventLog(redis, rig.settings), rig.settings, NoHands())
+        jobs = Jobs(redis, EventLog(redis, rig.settings), rig.settings, NoDispatcher())
 
         async def all_have(count: int, *types: str) -> None:
             # Who does not get that far fails in a test of its own, and is not waited for again.

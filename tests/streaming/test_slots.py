@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from app.core.errors import TooMany
 from app.core.redis import keys
 from app.core.settings import Settings
-from app.streaming.slots import Places
+from app.streaming.slots import StreamSlots
 from tests.faults.rig import rigged
 from tests.support import until
 
@@ -21,9 +21,9 @@ KEY = keys.streams("alice")
 
 
 @asynccontextmanager
-async def process(redis: Redis, settings: Settings, most: int = 3) -> AsyncIterator[Places]:
+async def process(redis: Redis, settings: Settings, most: int = 3) -> AsyncIterator[StreamSlots]:
     """One web process' places, which Redis knows."""
-    places = Places(redis, settings.model_copy(update={"max_streams_per_user": most}))
+    places = StreamSlots(redis, settings.model_copy(update={"max_streams_per_user": most}))
     async with places.running():
         await places.beat()
         yield places
@@ -35,17 +35,17 @@ async def numbers(redis: Redis) -> list[int]:
 
 async def test_places_of_all_processes_count_together(redis: Redis, settings: Settings) -> None:
     async with process(redis, settings) as one, process(redis, settings) as other, AsyncExitStack() as held:
-        await held.enter_async_context(one.place("alice"))
-        await held.enter_async_context(one.place("alice"))
-        async with other.place("alice"):
+        await held.enter_async_context(one.slot("alice"))
+        await held.enter_async_context(one.slot("alice"))
+        async with other.slot("alice"):
             for places in (one, other):
                 with pytest.raises(TooMany) as caught:
-                    await held.enter_async_context(places.place("alice"))
+                    await held.enter_async_context(places.slot("alice"))
                 assert (caught.value.code, caught.value.retry_after) == ("too_many_streams", 5)
-            async with one.place("bob"):
+            async with one.slot("bob"):
                 pass
         await until(lambda: _is(redis, [2]))
-        await held.enter_async_context(other.place("alice"))
+        await held.enter_async_context(other.slot("alice"))
     assert await numbers(redis) == []
     assert await redis.exists(keys.WEBS) == 0
 
@@ -55,10 +55,10 @@ async def test_hundred_at_once_get_as_many_places_as_there_are(redis: Redis, set
         leave = asyncio.Event()
         refused = 0
 
-        async def come(places: Places) -> None:
+        async def come(places: StreamSlots) -> None:
             nonlocal refused
             try:
-                async with places.place("alice"):
+                async with places.slot("alice"):
                     await leave.wait()
             except TooMany:
                 refused += 1
@@ -80,16 +80,16 @@ async def test_places_of_a_killed_process_are_free_after_a_minute_of_its_silence
     await redis.zadd(keys.WEBS, {"killed": now + 60_000})
     async with process(redis, settings) as places:
         with pytest.raises(TooMany):
-            async with places.place("alice"):
+            async with places.slot("alice"):
                 pass
         # A minute later.
         await redis.zadd(keys.WEBS, {"killed": now - 1})
-        async with places.place("alice"):
+        async with places.slot("alice"):
             assert await redis.hexists(KEY, "killed") == 0
 
 
 async def test_process_that_was_taken_for_dead_counts_again_when_it_wakes(redis: Redis, settings: Settings) -> None:
-    async with process(redis, settings) as frozen, process(redis, settings) as other, frozen.place("alice"):
+    async with process(redis, settings) as frozen, process(redis, settings) as other, frozen.slot("alice"):
         before = await numbers(redis)
         # It was silent, and somebody came to the limit meanwhile.
         await redis.delete(KEY, keys.WEBS)
@@ -101,7 +101,7 @@ async def test_process_that_was_taken_for_dead_counts_again_when_it_wakes(redis:
 async def test_places_given_back_while_redis_was_away_are_free_when_it_is_back() -> None:
     async with rigged() as rig, rig.client as redis, process(redis, rig.settings) as places:
         with capture_logs() as told:
-            async with places.place("alice"):
+            async with places.slot("alice"):
                 assert await numbers(redis) == [1]
                 rig.redis.kill()
             await until(lambda: any(one["event"] == "places_unwritten" for one in told))
@@ -114,7 +114,7 @@ async def test_streams_cost_redis_one_call_each_and_their_ends_one_together(redi
     async with process(redis, settings) as places, AsyncExitStack() as held:
         await redis.config_resetstat()
         for number in range(300):
-            await held.enter_async_context(places.place(f"user{number}"))
+            await held.enter_async_context(places.slot(f"user{number}"))
         assert (await redis.info("commandstats"))["cmdstat_evalsha"]["calls"] <= 301
         before = (await redis.info("stats"))["total_reads_processed"]
         await held.aclose()

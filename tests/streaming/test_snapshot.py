@@ -14,13 +14,13 @@ from redis.exceptions import ConnectionError
 
 from app.core.eventlog.log import EventLog
 from app.core.jobs.models import Job
-from app.core.jobs.service import Jobs, Order
+from app.core.jobs.service import JobRequest, Jobs
 from app.core.packed_ids import PackedIds
-from app.core.projects.service import Manuscript, Projects
+from app.core.projects.service import Projects, UploadedManuscript
 from app.core.redis import keys
 from app.core.vocabulary import NARRATION
 from app.streaming.snapshot import Snapshot, Snapshots
-from app.streaming.snapshot_writer import Resetting
+from app.streaming.snapshot_writer import SnapshotWriter
 from tests import reducer
 from tests.support import Client, HandWorker, until
 
@@ -31,10 +31,10 @@ CHAPTERS = 120  # more than two parts
 @pytest.fixture
 async def project(projects: Projects, jobs: Jobs, worker: HandWorker) -> str:
     """The id of a project whose chapters all have a job."""
-    made, parsing = await projects.create(USER, Manuscript(b"Text.", "txt", "A book", "en"))
+    made, parsing = await projects.create(USER, UploadedManuscript(b"Text.", "txt", "A book", "en"))
     await worker.parse(USER, parsing.json_dict(), CHAPTERS)
     for chapter in await projects.chapters(USER, made.id):
-        await jobs.create(USER, Order(NARRATION, made.id, "en", chapter.id))
+        await jobs.create(USER, JobRequest(NARRATION, made.id, "en", chapter.id))
     return made.id
 
 
@@ -129,7 +129,7 @@ async def test_part_that_redis_did_not_give_is_asked_for_again(
     monkeypatch.setattr(Jobs, "find_all", failing)
     written: list[bytes] = []
     async with snapshots.reading(USER) as snapshot:
-        assert await Resetting(written.append).run(snapshot) == snapshot.cursor
+        assert await SnapshotWriter(written.append).run(snapshot) == snapshot.cursor
     # Chunks of a response; what stands in them is one event.
     body = b"".join(chunk.partition(b"\r\n")[2][:-2] for chunk in written)
     [data] = [line for line in body.split(b"\r\n") if line.startswith(b"data: ")]
@@ -145,7 +145,7 @@ async def test_client_that_does_not_read_is_written_no_more_than_a_part(project:
             written.append(chunk)
             resetting.pause()
 
-        resetting = Resetting(write)
+        resetting = SnapshotWriter(write)
         task = asyncio.create_task(resetting.run(snapshot))
         for taken in range(1, 4):
             await until(lambda taken=taken: len(written) == taken)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from app.streaming.timer_wheel import TICK, Wheel
+from app.streaming.timer_wheel import TICK, TimerWheel
 from tests.support import until
 
 
@@ -15,16 +15,16 @@ class Hand:
         self.slot = 0
         self.looked: list[float] = []
 
-    def look(self) -> None:
+    def on_timer(self) -> None:
         self.looked.append(asyncio.get_running_loop().time())
 
 
 async def test_each_is_looked_at_by_its_moment_and_once() -> None:
-    wheel, now = Wheel(), asyncio.get_running_loop().time()
+    wheel, now = TimerWheel(), asyncio.get_running_loop().time()
     moments = [0.0, 0.15, 0.3, 0.3, 0.55]
     hands = [Hand() for _ in moments]
     for hand, moment in zip(hands, moments, strict=True):
-        wheel.put(hand, now + moment)
+        wheel.schedule(hand, now + moment)
     await until(lambda: all(hand.looked for hand in hands))
     for hand, moment in zip(hands, moments, strict=True):
         [looked] = hand.looked
@@ -32,20 +32,20 @@ async def test_each_is_looked_at_by_its_moment_and_once() -> None:
 
 
 async def test_moment_that_is_put_off_or_taken_away_does_not_come() -> None:
-    wheel, now = Wheel(), asyncio.get_running_loop().time()
+    wheel, now = TimerWheel(), asyncio.get_running_loop().time()
     put_off, taken_away, last = Hand(), Hand(), Hand()
     for hand in (put_off, taken_away):
-        wheel.put(hand, now + 0.2)
-    wheel.put(put_off, now + 60)
+        wheel.schedule(hand, now + 0.2)
+    wheel.schedule(put_off, now + 60)
     wheel.remove(taken_away)
-    wheel.put(last, now + 0.4)
+    wheel.schedule(last, now + 0.4)
     await until(lambda: last.looked)
     assert put_off.looked == taken_away.looked == []
 
 
 async def test_wheel_with_nobody_on_it_stands_still_and_turns_again() -> None:
-    wheel, loop = Wheel(), asyncio.get_running_loop()
+    wheel, loop = TimerWheel(), asyncio.get_running_loop()
     for _ in range(2):
         hand = Hand()
-        wheel.put(hand, loop.time())
+        wheel.schedule(hand, loop.time())
         await until(lambda hand=hand: hand.looked)

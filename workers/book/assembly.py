@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
-from app.core.aio import end
+from app.core.aio import cancel_and_wait
 from app.core.errors import JobError
 from app.core.storage.filenames import safe
 from app.core.vocabulary import BookFormat, Language
 from workers.book import aac_part, m4b
-from workers.book.book_storage import Shelf
+from workers.book.book_storage import BookStorage
 from workers.core.blocking import in_threads
-from workers.core.report import Pace, Report
-from workers.core.scratch import workplace
+from workers.core.report import Pace, ProgressCallback
+from workers.core.scratch import scratch_dir
 
 _AT_ONCE = 2
 _STEP_BYTES = 4 << 20
@@ -48,14 +48,14 @@ class Edition:
     tracks: Sequence[Track]
 
 
-async def assemble(edition: Edition, shelf: Shelf, report: Report) -> int:
+async def assemble(edition: Edition, shelf: BookStorage, report: ProgressCallback) -> int:
     """Puts the book together, and has `shelf` save it; its size in bytes.
 
     Reports `chapters` in seconds of sound, `join` and `upload` in bytes (a zip's `join` in seconds). What was encoded
     for an earlier book is taken from the shelf. All that it writes elsewhere is gone when this returns.
     Raises JobError (`bad_chapter_audio`), NotFound where a chapter's audio is gone, Unavailable, OSError.
     """
-    with workplace() as folder:
+    with scratch_dir() as folder:
         book = folder / f"book.{edition.format}"
         if edition.format == "m4b":
             await _m4b(edition, shelf, report, folder, book)
@@ -65,7 +65,7 @@ async def assemble(edition: Edition, shelf: Shelf, report: Report) -> int:
         return book.stat().st_size
 
 
-async def _m4b(edition: Edition, shelf: Shelf, report: Report, folder: Path, book: Path) -> None:
+async def _m4b(edition: Edition, shelf: BookStorage, report: ProgressCallback, folder: Path, book: Path) -> None:
     parts = await _Encoding(edition.tracks, shelf, report, folder).parts()
     cover = folder / "cover"
     has_cover = bool(edition.cover_type) and await shelf.fetch_cover(cover)
@@ -81,7 +81,7 @@ async def _m4b(edition: Edition, shelf: Shelf, report: Report, folder: Path, boo
 class _Encoding:
     """The parts of a book: two at once are encoded, those that were kept are fetched."""
 
-    def __init__(self, tracks: Sequence[Track], shelf: Shelf, report: Report, folder: Path) -> None:
+    def __init__(self, tracks: Sequence[Track], shelf: BookStorage, report: ProgressCallback, folder: Path) -> None:
         self._tracks = tracks
         self._shelf = shelf
         self._report = report
@@ -99,7 +99,7 @@ class _Encoding:
         try:
             await asyncio.gather(*working)
         finally:
-            await end(*working)
+            await cancel_and_wait(*working)
         return [self._path(number) for number in range(len(self._tracks))]
 
     async def _some(self, waiting: Iterator[int]) -> None:
@@ -142,7 +142,7 @@ class _Encoding:
         return self._folder / f"{number}.m4a"
 
 
-async def _zip(edition: Edition, shelf: Shelf, report: Report, folder: Path, book: Path) -> None:
+async def _zip(edition: Edition, shelf: BookStorage, report: ProgressCallback, folder: Path, book: Path) -> None:
     """The form that audiobookshelf reads: `Author/Title/NN - Chapter.mp3`, with the cover beside them."""
     place = "/".join(
         (safe(edition.author, _UNKNOWN[edition.language]), safe(edition.title, _UNTITLED[edition.language]))

@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Protocol
 
 from app.core.errors import NotFound
-from app.core.projects.counted_files import UserFiles
+from app.core.projects.counted_files import CountedFiles
 from app.core.storage import paths
 from app.core.vocabulary import BookFormat
 from workers.book.aac_part import BIT_RATE, EDITION, RATE
-from workers.core.report import Report
+from workers.core.report import ProgressCallback
 
 _LOOK_SECONDS = 0.3
 _NAME_CHARACTERS = 40
 
 
-class Shelf(Protocol):
+class BookStorage(Protocol):
     """What a book is made from. `sound` is the name of a chapter's audio. All raise Unavailable."""
 
     async def fetch_sound(self, sound: str, target: Path) -> None:
@@ -37,15 +37,15 @@ class Shelf(Protocol):
         """Copies the cover to `target`; False where there is none."""
         ...
 
-    async def save(self, book: Path, report: Report) -> None:
+    async def save(self, book: Path, report: ProgressCallback) -> None:
         """Stores the book; reports `upload` by its bytes."""
         ...
 
 
-class ProjectShelf:
+class ProjectBookStorage:
     """The shelf of one project, for the book called `name`."""
 
-    def __init__(self, files: UserFiles, user: str, project: str, name: str, format: BookFormat) -> None:
+    def __init__(self, files: CountedFiles, user: str, project: str, name: str, format: BookFormat) -> None:
         self._store = files.store
         self._files = files
         self._user = user
@@ -75,7 +75,7 @@ class ProjectShelf:
             return False
         return True
 
-    async def save(self, book: Path, report: Report) -> None:
+    async def save(self, book: Path, report: ProgressCallback) -> None:
         size = (await asyncio.to_thread(book.stat)).st_size
         await report("upload", 0, size)
         with book.open("rb", buffering=0) as file:

@@ -16,7 +16,7 @@ class Pace(NamedTuple):
     kept: bool = False
 
 
-class Report(Protocol):
+class ProgressCallback(Protocol):
     """Awaited as `report(stage, done, total)`. What it raises ends the work: so a job is cancelled."""
 
     async def __call__(self, stage: str, done: int, total: int, pace: Pace | None = None) -> None:

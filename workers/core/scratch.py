@@ -18,7 +18,7 @@ _LOCK = ".at-work"
 
 
 @contextmanager
-def workplace() -> Iterator[Path]:
+def scratch_dir() -> Iterator[Path]:
     """A folder for as long as the context is open. A lock that ends with the process says that somebody is at it."""
     with tempfile.TemporaryDirectory(prefix=_PREFIX) as name:
         folder = Path(name)

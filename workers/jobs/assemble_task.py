@@ -10,13 +10,13 @@ from app.core.jobs.service import Claim
 from app.core.projects import books
 from app.core.storage import paths
 from workers.book.assembly import Edition, Track, assemble
-from workers.book.book_storage import ProjectShelf
-from workers.core.report import Report
+from workers.book.book_storage import ProjectBookStorage
+from workers.core.report import ProgressCallback
 from workers.jobs.tasks import Made
 from workers.runtime.context import Runtime
 
 
-async def assemble_book(runtime: Runtime, claim: Claim, report: Report) -> Made:
+async def assemble_book(runtime: Runtime, claim: Claim, report: ProgressCallback) -> Made:
     """From the audio of a project's chapters to a book; one of the same contents that is there already is taken."""
     user, id, format = claim.user, claim.job.project_id, claim.job.format or "m4b"
     project, record = await runtime.projects.with_record(user, id)
@@ -35,7 +35,7 @@ async def assemble_book(runtime: Runtime, claim: Claim, report: Report) -> Made:
             for one in there
         ]
         edition = Edition(format, project.title, project.author, project.language, project.cover_type, tracks)
-        shelf = ProjectShelf(runtime.projects.files, user, id, name, format)
+        shelf = ProjectBookStorage(runtime.projects.files, user, id, name, format)
         size = await assemble(edition, shelf, report)
     result = books.result_of(name, format, size, chapters)
     return Made(result, books.record(user, id, format, result))

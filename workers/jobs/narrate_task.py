@@ -10,23 +10,23 @@ from app.core.errors import NotFound
 from app.core.jobs.service import Claim
 from app.core.json_model import compact
 from app.core.projects.estimate import estimate
-from app.core.projects.models import Chapter, Project, audio_url, ways_of
+from app.core.projects.models import Chapter, Project, audio_url, voice_settings_digest
 from app.core.projects.service import audio_record
 from app.core.settings import Settings
 from app.core.storage import paths
 from workers.audio.encode import Cover, Encoding
 from workers.audio.leveller import Level
-from workers.core.report import Report
+from workers.core.report import ProgressCallback
 from workers.jobs.tasks import Made
 from workers.pipeline.narration import Script, Sound, digest, narrate
 from workers.runtime.context import Runtime
 from workers.speech.pauses import Pauses
-from workers.speech.segment_cache import ProjectSegments
+from workers.speech.segment_cache import ProjectSegmentCache
 
 _ARTIST = "SmartVoice"
 
 
-async def narrate_chapter(runtime: Runtime, claim: Claim, report: Report) -> Made:
+async def narrate_chapter(runtime: Runtime, claim: Claim, report: ProgressCallback) -> Made:
     """From a chapter's text to its audio."""
     user, id, chapter_id = claim.user, claim.job.project_id, claim.job.chapter_id or ""
     project = await runtime.projects.get(user, id)
@@ -58,11 +58,11 @@ async def narrate_chapter(runtime: Runtime, claim: Claim, report: Report) -> Mad
 
     # Before anything is voiced, which may cost money.
     await runtime.projects.usage.check(user, _expected_bytes(chapter, project, runtime.settings))
-    kept = ProjectSegments(runtime.storage, user, id, runtime.projects.usage)
+    kept = ProjectSegmentCache(runtime.storage, user, id, runtime.projects.usage)
     seconds = round(await narrate(script, runtime.engine, kept, save, report), 3)
     return Made(
         {"audioUrl": audio_url(name), "durationSeconds": seconds},
-        audio_record(user, chapter_id, name, seconds, text_digest, ways_of(project, chapter)),
+        audio_record(user, chapter_id, name, seconds, text_digest, voice_settings_digest(project, chapter)),
     )
 
 

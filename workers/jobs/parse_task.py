@@ -9,8 +9,8 @@ from app.core.manuscripts.text import language_of
 from app.core.projects.service import ParsedChapter
 from app.core.storage import paths
 from app.core.vocabulary import Language
-from workers.core.report import Report
-from workers.core.scratch import workplace
+from workers.core.report import ProgressCallback
+from workers.core.scratch import scratch_dir
 from workers.jobs.tasks import Made
 from workers.manuscript import cover
 from workers.pipeline.parsing import Parsed, parse
@@ -20,12 +20,12 @@ _LOOK = 2000  # characters of a chapter that show a book's language
 _LOOK_CHAPTERS = 20
 
 
-async def parse_manuscript(runtime: Runtime, claim: Claim, report: Report) -> Made:
+async def parse_manuscript(runtime: Runtime, claim: Claim, report: ProgressCallback) -> Made:
     """From the manuscript as it was uploaded to the project's chapters."""
     user, id = claim.user, claim.job.project_id
     project = await runtime.projects.get(user, id)
     settings = runtime.settings
-    with workplace() as folder:
+    with scratch_dir() as folder:
         source = folder / "manuscript"
         await runtime.storage.fetch(paths.manuscript_path(user, id), source)
         parsed = await parse(

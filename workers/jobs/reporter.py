@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from app.core.aio import end
+from app.core.aio import cancel_and_wait
 from app.core.jobs.progress import progress
 from app.core.jobs.service import Claim, Jobs
 from app.core.telemetry.metrics import STAGE_SECONDS, labelled
 from workers.core.report import Pace
-from workers.runtime.fair_scheduler import Slot
+from workers.runtime.fair_scheduler import JobSlot
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Reporter:
     What comes too soon after the last report waits for its time, and is overtaken by what comes later.
     """
 
-    def __init__(self, jobs: Jobs, claim: Claim, per_second: float, slot: Slot | None = None) -> None:
+    def __init__(self, jobs: Jobs, claim: Claim, per_second: float, slot: JobSlot | None = None) -> None:
         """`slot`: where the job may have to let others go first, after each report."""
         self._slot = slot
         self._jobs = jobs
@@ -80,7 +80,7 @@ class Reporter:
         if error is None:
             self._stage_ends()
         if self._timer is not None:
-            await end(self._timer)
+            await cancel_and_wait(self._timer)
             self._timer = None
 
     def _stage_ends(self) -> None:

@@ -17,11 +17,11 @@ from app.core.errors import JobError, Problem, Refused, Unavailable
 from app.core.jobs.service import Claim
 from app.core.telemetry import tracing
 from app.core.telemetry.metrics import JOB_SECONDS, JOBS_ACTIVE, labelled
-from workers.core.report import Report
+from workers.core.report import ProgressCallback
 from workers.jobs.reporter import Reporter
 from workers.runtime.context import Runtime
-from workers.runtime.fair_scheduler import GaveWay, current_slot
-from workers.runtime.lease import while_ours
+from workers.runtime.fair_scheduler import Preempted, current_slot
+from workers.runtime.lease import run_with_lease
 
 logger = structlog.get_logger()
 
@@ -36,7 +36,7 @@ class Made(NamedTuple):
     records: dict[str, dict[str, str]]
 
 
-Task = Callable[[Runtime, Claim, Report], Coroutine[Any, Any, Made]]
+Task = Callable[[Runtime, Claim, ProgressCallback], Coroutine[Any, Any, Made]]
 
 
 async def carry_out(runtime: Runtime, user: str, job: str, first: str, task: Task) -> None:
@@ -71,16 +71,16 @@ async def _carry_out(runtime: Runtime, claim: Claim, task: Task) -> None:
     except Refused as refused:
         _tell("left_alone", reason=refused.reason)
         await _tidy(runtime, claim)
-    except GaveWay:
+    except Preempted:
         _tell("handed_back", reason="gave_way")
-        await _hand_back(runtime, claim)
+        await _release(runtime, claim)
     except asyncio.CancelledError:
         _tell("handed_back", reason="leaving")
-        await _hand_back(runtime, claim)
+        await _release(runtime, claim)
         raise
     except RedisError as error:
         _tell("handed_back", logging.WARNING, reason=str(error))
-        await _hand_back_in_time(runtime, claim)
+        await _release_in_time(runtime, claim)
 
 
 def _tell(outcome: str, level: int = logging.INFO, **more: Any) -> None:
@@ -92,7 +92,7 @@ def _tell(outcome: str, level: int = logging.INFO, **more: Any) -> None:
 async def _attempt(runtime: Runtime, claim: Claim, task: Task) -> None:
     try:
         made = await _made(runtime, claim, task)
-    except (Refused, RedisError, GaveWay):
+    except (Refused, RedisError, Preempted):
         raise
     except JobError as raised:
         error = raised
@@ -121,7 +121,7 @@ async def _made(runtime: Runtime, claim: Claim, task: Task) -> Made:
     slot = current_slot()
     async with Reporter(runtime.jobs, claim, settings.progress_per_second, slot) as reporter:
         work = task(runtime, claim, reporter)
-        return await while_ours(
+        return await run_with_lease(
             runtime.jobs,
             claim,
             work,
@@ -145,17 +145,17 @@ async def _give_up(runtime: Runtime, claim: Claim, error: JobError) -> None:
     await runtime.jobs.retry(claim, pause)
 
 
-async def _hand_back(runtime: Runtime, claim: Claim) -> None:
+async def _release(runtime: Runtime, claim: Claim) -> None:
     """Lets another worker go on with the job at once; where that cannot be told, its lease runs out."""
     with suppress(Refused, RedisError, OSError):
-        await runtime.jobs.hand_back(claim)
+        await runtime.jobs.release(claim)
 
 
-async def _hand_back_in_time(runtime: Runtime, claim: Claim) -> None:
+async def _release_in_time(runtime: Runtime, claim: Claim) -> None:
     """Hands the job back as soon as Redis can be told; by then another worker may have it."""
     while True:
         try:
-            await runtime.jobs.hand_back(claim)
+            await runtime.jobs.release(claim)
             return
         except Refused:
             return

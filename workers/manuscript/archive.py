@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from app.core.manuscripts.archive import Bounds, Entry, inflate, inspect, nested, too_large
+from app.core.manuscripts.archive import ArchiveEntry, Bounds, inflate, inspect, nested, too_large
 from app.core.manuscripts.markup import HEAD_BYTES, check_prolog
 from workers.core.cancellation import Check, unchecked
 
@@ -45,7 +45,7 @@ def copy_safely(source: Path, target: Path, format: str, bounds: Bounds, check: 
                         kept.write(piece)
 
 
-def _checked(file: BinaryIO, entry: Entry, is_read: bool) -> Iterator[bytes]:
+def _checked(file: BinaryIO, entry: ArchiveEntry, is_read: bool) -> Iterator[bytes]:
     """The pieces of an entry, after a look at its beginning."""
     pieces = inflate(file, entry)
     head = b""

@@ -23,7 +23,7 @@ _LANG = re.compile(r"<lang>([^<]*)</lang>")
 _COVER = re.compile(r"<coverpage>.*?href=[\"']#([^\"']+)[\"']", re.DOTALL)
 
 
-class Said(NamedTuple):
+class DocumentMetadata(NamedTuple):
     """What a document says of itself; empty where it does not."""
 
     title: str = ""
@@ -32,42 +32,42 @@ class Said(NamedTuple):
     cover: bytes = b""
 
 
-def said(path: Path, format: str) -> Said:
+def said(path: Path, format: str) -> DocumentMetadata:
     """What the file at `path` says; nothing where its format has no place for it, or the place cannot be read.
 
     Raises Unprocessable (`unsafe_xml`).
     """
     if format == "rtf":
         title, author = rtf.said(path.read_bytes())
-        return Said("" if _JUNK.fullmatch(title) else title, author)
+        return DocumentMetadata("" if _JUNK.fullmatch(title) else title, author)
     if format == "fb2":
         return _fictionbook(path.read_text("utf-8", errors="replace"))
-    return _office(path, _PARTS[format]) if format in _PARTS else Said()
+    return _office(path, _PARTS[format]) if format in _PARTS else DocumentMetadata()
 
 
-def _office(path: Path, part: str) -> Said:
+def _office(path: Path, part: str) -> DocumentMetadata:
     try:
         with zipfile.ZipFile(path) as archive:
             if archive.getinfo(part).file_size > _LARGEST:
-                return Said()
+                return DocumentMetadata()
             root = xml.parse(archive.read(part))
     except (KeyError, ValueError):
-        return Said()
+        return DocumentMetadata()
     found: dict[str, str] = {}
     for element in root.iter():
         name = str(element.tag).rpartition("}")[2]
         found.setdefault(name, " ".join(scrubbed(element.text or "").split())[:MAX_TITLE])
     title = found.get("title", "")
     author = found.get("initial-creator") or found.get("creator", "")
-    return Said("" if _JUNK.fullmatch(title) else title, author, found.get("language", ""))
+    return DocumentMetadata("" if _JUNK.fullmatch(title) else title, author, found.get("language", ""))
 
 
-def _fictionbook(text: str) -> Said:
+def _fictionbook(text: str) -> DocumentMetadata:
     description = _DESCRIPTION.search(text)
     if not description:
-        return Said()
+        return DocumentMetadata()
     author, language, cover = (pattern.search(description[0]) for pattern in (_NAME, _LANG, _COVER))
-    return Said(
+    return DocumentMetadata(
         author=" ".join(_TAG.sub(" ", author[1]).split())[:MAX_TITLE] if author else "",
         language=language[1].strip()[:MAX_TITLE] if language else "",
         cover=_binary(text, cover[1]) if cover else b"",

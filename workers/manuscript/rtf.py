@@ -57,7 +57,7 @@ _BODY = 9  # the outline level of what is no heading
 _SYMBOL_FONTS = range(0xF000, 0xF100)
 
 
-class Said(NamedTuple):
+class RtfMetadata(NamedTuple):
     """What a document says of itself; empty where it does not."""
 
     title: str
@@ -84,11 +84,13 @@ def read(content: bytes) -> str:
     return reader.page.html()
 
 
-def said(content: bytes) -> Said:
+def said(content: bytes) -> RtfMetadata:
     """Title and author."""
     reader = _Reader()
     reader.feed(content[:_HEAD_BYTES])
-    return Said(*(" ".join(scrubbed(reader.told.get(name, "")).split())[:MAX_TITLE] for name in ("title", "author")))
+    return RtfMetadata(
+        *(" ".join(scrubbed(reader.told.get(name, "")).split())[:MAX_TITLE] for name in ("title", "author"))
+    )
 
 
 _HEAD_BYTES = 1024 * 1024

@@ -15,7 +15,7 @@ from typing import BinaryIO
 from app.core.errors import JobError
 from workers.core.shutdown import give_way
 from workers.sandbox.exit_status import Cause, Exit
-from workers.sandbox.limits import Access, Limits
+from workers.sandbox.limits import FileAccess, Limits
 from workers.sandbox.process import PIPE, start
 
 _COMPLAINT = 300  # bytes
@@ -30,7 +30,7 @@ class Program:
     command: Sequence[str]
     seconds: float
     limits: Limits
-    access: Access = field(default_factory=Access)
+    access: FileAccess = field(default_factory=FileAccess)
 
 
 async def run(program: Program, folder: Path, output: Path) -> None:

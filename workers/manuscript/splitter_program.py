@@ -3,8 +3,8 @@
 There are texts of a few hundred kilobytes that keep a Markdown parser busy for hours, and no thread can be ended. So
 this runs where the system bounds time and memory (`workers.manuscript.sandboxed`), and imports as little as it can.
 
-`TEXT` is the manuscript as `workers.manuscript.safe_copy` copied it, `ORDER` a file with an `Order` as JSON. It prints
-a `Found` or a `Refusal` as JSON.
+`TEXT` is the manuscript as `workers.manuscript.safe_copy` copied it, `ORDER` a file with a `SplitRequest` as JSON. It
+prints a `Found` or a `Refusal` as JSON.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ COVER = "cover"
 _WIDEST_CHARACTER = 4  # bytes, in any encoding
 
 
-class Order(TypedDict):
+class SplitRequest(TypedDict):
     """`format`: that of the manuscript. `title`: the book's, unless it tells its own."""
 
     format: str
@@ -104,7 +104,7 @@ def _print(text: Path, order: Path) -> None:
     json.dump(found, sys.stdout)
 
 
-def manuscript_of(text: Path, order: Order) -> tuple[Manuscript, str]:
+def manuscript_of(text: Path, order: SplitRequest) -> tuple[Manuscript, str]:
     """The manuscript, and what its cover is called. Raises JobError, Unprocessable."""
     format, title, cover = order["format"], order["title"], ""
     if format == "epub":
@@ -123,7 +123,7 @@ def manuscript_of(text: Path, order: Order) -> tuple[Manuscript, str]:
     return manuscript, cover
 
 
-def _of_markup(text: Path, order: Order) -> tuple[Manuscript, str]:
+def _of_markup(text: Path, order: SplitRequest) -> tuple[Manuscript, str]:
     document = markup.read(scrubbed(_html(text, order["format"])))
     said = metadata.said(text, order["format"])
     document.title, document.author = document.title or said.title, document.author or said.author
@@ -147,13 +147,13 @@ def _html(text: Path, format: str) -> str:
             return text.read_text("utf-8", errors="replace")
 
 
-def _decoded(text: Path, order: Order) -> str:
+def _decoded(text: Path, order: SplitRequest) -> str:
     if text.stat().st_size > order["max_characters"] * _WIDEST_CHARACTER:
         raise _too_many_characters(order)
     return decode(text.read_bytes())
 
 
-def _check(manuscript: Manuscript, order: Order) -> None:
+def _check(manuscript: Manuscript, order: SplitRequest) -> None:
     if not any(char.isalnum() for chapter in manuscript.chapters for char in chapter.text):
         raise JobError("empty_text", "There is no text in it that could be read aloud.")
     if len(manuscript.chapters) > order["max_chapters"]:
@@ -162,7 +162,7 @@ def _check(manuscript: Manuscript, order: Order) -> None:
         raise _too_many_characters(order)
 
 
-def _too_many_characters(order: Order) -> JobError:
+def _too_many_characters(order: SplitRequest) -> JobError:
     return JobError("too_many_characters", f"The manuscript has more than {order['max_characters']} characters.")
 
 

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from app.core.aio import end
+from app.core.aio import cancel_and_wait
 from app.core.errors import JobError
 from app.core.manuscripts.text import language_of
 from app.core.telemetry import tracing
@@ -22,13 +22,13 @@ from workers.audio.leveller import Piece
 from workers.audio.pcm import Pcm
 from workers.audio.recording import Recording
 from workers.core.blocking import in_thread
-from workers.core.report import Pace, Report
-from workers.core.scratch import workplace
+from workers.core.report import Pace, ProgressCallback
+from workers.core.scratch import scratch_dir
 from workers.speech.completeness import Take, heard, report_of
 from workers.speech.duration_check import check_duration
 from workers.speech.engine import Engine
 from workers.speech.script import Script, Sound, Utterance, utterances
-from workers.speech.segment_cache import Kept, Spoken, name_of
+from workers.speech.segment_cache import SegmentCache, Spoken, name_of
 from workers.speech.segments import segments
 
 __all__ = ["Save", "Script", "Sound", "digest", "narrate"]
@@ -42,7 +42,7 @@ Save = Callable[[Path, dict[str, Any]], Awaitable[None]]
 """Takes the finished file, and the report on it (see `workers.speech.completeness`)."""
 
 
-async def narrate(script: Script, engine: Engine, kept: Kept, save: Save, report: Report) -> float:
+async def narrate(script: Script, engine: Engine, kept: SegmentCache, save: Save, report: ProgressCallback) -> float:
     """Speaks `script`, hands the mp3 file and the report on it to `save`, and returns its length in seconds.
 
     Segments that are `kept` are not spoken again, the others are kept as soon as they are. The file is gone when this
@@ -56,7 +56,7 @@ async def narrate(script: Script, engine: Engine, kept: Kept, save: Save, report
     total = sum(utterance.cost for utterance in planned)
     await report("synthesis", 0, len(planned))
     takes: list[Take] = []
-    with workplace() as folder:
+    with scratch_dir() as folder:
         path = folder / "chapter.mp3"
         sound = script.sound
         recording = Recording(path, script.tags, sound.encoding, sound.level, script.cover)
@@ -84,7 +84,7 @@ def digest(script: Script, engine: Engine) -> str:
 
 
 async def _sounds(
-    planned: Sequence[Utterance], engine: Engine, kept: Kept
+    planned: Sequence[Utterance], engine: Engine, kept: SegmentCache
 ) -> AsyncGenerator[tuple[Utterance, Pcm | None]]:
     """Each utterance with its sound, in order; as many are on their way as the engine voices at once."""
     coming: deque[tuple[Utterance, asyncio.Task[Pcm | None]]] = deque()
@@ -102,10 +102,10 @@ async def _sounds(
             coming.popleft()
             yield utterance, pcm
     finally:
-        await end(*(task for _, task in coming))
+        await cancel_and_wait(*(task for _, task in coming))
 
 
-async def _sound(utterance: Utterance, engine: Engine, kept: Kept) -> Pcm | None:
+async def _sound(utterance: Utterance, engine: Engine, kept: SegmentCache) -> Pcm | None:
     if utterance.said is None:
         return None
     if utterance.kept and (pcm := await kept.get(utterance.name)):
@@ -146,7 +146,7 @@ async def _voiced(said: Spoken, engine: Engine) -> Pcm:
     return Pcm(b"".join(pcm.samples for pcm in sounds), sounds[0].sample_rate)
 
 
-async def _prepared(script: Script, engine: Engine, kept: Kept) -> list[Utterance]:
+async def _prepared(script: Script, engine: Engine, kept: SegmentCache) -> list[Utterance]:
     """What is to be said, by which voice, and what of it need not be voiced: it is kept, or will be by then."""
     # In a thread: it is work, and an engine may have to ask which voices there are.
     found = await in_thread(partial(utterances, script, engine))

@@ -11,15 +11,15 @@ from pathlib import Path
 from app.core.errors import JobError
 from app.core.manuscripts.archive import Bounds
 from app.core.vocabulary import Language
-from workers.core.report import Report
-from workers.core.scratch import workplace
+from workers.core.report import ProgressCallback
+from workers.core.scratch import scratch_dir
 from workers.manuscript import cover, splitter_program
 from workers.manuscript.model import Chapter
 from workers.manuscript.plain_chapters import LONGEST_CHAPTER
 from workers.manuscript.safe_copy import BOUNDS, copy_for_reading
 from workers.manuscript.sandboxed import Program, produced, run
 from workers.sandbox import python_modules
-from workers.sandbox.limits import Access, Limits
+from workers.sandbox.limits import FileAccess, Limits
 
 __all__ = ["Chapter", "Parsed", "parse"]
 
@@ -60,7 +60,7 @@ async def parse(
     format: str,
     title: str,
     language: Language,
-    report: Report,
+    report: ProgressCallback,
     *,
     max_chapters: int = MAX_CHAPTERS,
     max_characters: int = MAX_CHARACTERS,
@@ -76,7 +76,7 @@ async def parse(
     `too_many_characters`.
     """
     await report("read", 0, 0)
-    with workplace() as folder:
+    with scratch_dir() as folder:
         # In the folder that the program works in: it sees no other.
         text = folder / "text"
         await report("convert", 0, 0)
@@ -85,7 +85,7 @@ async def parse(
         else:
             await copy_for_reading(source, text, format, bounds=bounds)
         await report("split", 0, 0)
-        order = splitter_program.Order(
+        order = splitter_program.SplitRequest(
             format=format,
             title=title.strip() or _UNTITLED[language],
             max_chapters=max_chapters,
@@ -106,13 +106,15 @@ async def parse(
     )
 
 
-async def _split(text: Path, order: splitter_program.Order, folder: Path, timeout: float) -> splitter_program.Found:
+async def _split(
+    text: Path, order: splitter_program.SplitRequest, folder: Path, timeout: float
+) -> splitter_program.Found:
     asked, output = folder / "order.json", folder / "chapters.json"
     asked.write_text(json.dumps(order))
     limits = Limits(
         _ADDRESSES, cpu_seconds=int(timeout) + 1, output=_LARGEST_OUTPUT, exhausted=[splitter_program.OUT_OF_MEMORY]
     )
-    access = Access(read=python_modules.readable(), write=[folder])
+    access = FileAccess(read=python_modules.readable(), write=[folder])
     command = python_modules.command(splitter_program.__name__, text.name, asked.name)
     program = Program(command, timeout, limits, access)
     await run(program, folder, output)

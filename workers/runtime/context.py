@@ -11,14 +11,14 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from app.core.aio import end
+from app.core.aio import cancel_and_wait
 from app.core.errors import JobError
 from app.core.eventlog.log import EventLog
-from app.core.eventlog.worker_capacity import Capacity
+from app.core.eventlog.worker_capacity import WorkerCapacity
 from app.core.jobs.broker import WorkQueue
 from app.core.jobs.service import Jobs
 from app.core.json_model import compact
-from app.core.projects.deletion import Deletion
+from app.core.projects.deletion import ProjectDeletion
 from app.core.projects.service import Projects
 from app.core.redis import keys
 from app.core.redis.client import connect, fault_of, prepare
@@ -28,8 +28,8 @@ from app.core.storage.object_store import Storage
 from app.core.telemetry import tracing
 from workers.core.scratch import clear_away
 from workers.engines.registry import engine_of
-from workers.runtime.metrics_server import scraped
-from workers.runtime.orphaned_files import Leftovers
+from workers.runtime.metrics_server import metrics_server
+from workers.runtime.orphaned_files import OrphanedFiles
 from workers.runtime.reaper import reap_for_ever
 from workers.runtime.sweeper import sweep_for_ever
 from workers.speech.engine import Engine, Voice
@@ -47,7 +47,7 @@ class Runtime:
     storage: Storage
     jobs: Jobs
     projects: Projects
-    deletion: Deletion
+    deletion: ProjectDeletion
     queue: WorkQueue
     engine: Engine
 
@@ -67,23 +67,25 @@ async def opened(settings: Settings, fault: Callable[[], str] = str) -> AsyncIte
     await prepare(redis)
     storage = Storage.of(settings)
     queue = WorkQueue(settings.queue)
-    capacity = Capacity(redis, settings, settings.worker_threads)
+    capacity = WorkerCapacity(redis, settings, settings.worker_threads)
     jobs = Jobs(redis, EventLog(redis, settings, capacity), settings, queue)
     projects = Projects(redis, storage, jobs, settings)
-    deletion = Deletion(redis, storage, jobs, settings)
+    deletion = ProjectDeletion(redis, storage, jobs, settings)
     runtime = Runtime(settings, redis, storage, jobs, projects, deletion, queue, engine_of(settings))
     tasks = [
         asyncio.create_task(_tell_voices(runtime)),
         asyncio.create_task(reap_for_ever(jobs, queue, settings.lease_seconds)),
-        asyncio.create_task(sweep_for_ever(redis, deletion, storage, Leftovers(redis, storage, projects), settings)),
+        asyncio.create_task(
+            sweep_for_ever(redis, deletion, storage, OrphanedFiles(redis, storage, projects), settings)
+        ),
     ]
     try:
         # Here, not when the broker is set up: Dramatiq forks in between.
         with tracing.running("smartvoice-worker"):
-            async with capacity.running(), exposed(settings, "worker", examine), scraped(settings, redis):
+            async with capacity.running(), exposed(settings, "worker", examine), metrics_server(settings, redis):
                 yield runtime
     finally:
-        await end(*tasks)
+        await cancel_and_wait(*tasks)
         # What a worker that was killed beside this one left: nobody may start here for a long time.
         await asyncio.to_thread(clear_away)
         await runtime.engine.aclose()

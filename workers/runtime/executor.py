@@ -18,7 +18,7 @@ import dramatiq
 from dramatiq.asyncio import get_event_loop_thread
 from structlog.contextvars import bind_contextvars
 
-from app.core.aio import end
+from app.core.aio import cancel_and_wait
 from app.core.vocabulary import NARRATION
 from workers.runtime.fair_scheduler import Scheduler, set_slot
 
@@ -33,7 +33,7 @@ _GUESTS: dict[str, int] = {NARRATION: 8}
 _GUESTS_OTHERWISE = 2
 
 
-class Told(NamedTuple):
+class MessageCallbacks(NamedTuple):
     """Who is told of messages.
 
     Args:
@@ -45,22 +45,22 @@ class Told(NamedTuple):
         waiting: asked how many messages of a queue nobody has fetched.
     """
 
-    ended: Callable[[dramatiq.MessageProxy], None]
-    unbegun: Callable[[dramatiq.MessageProxy], None]
+    on_ended: Callable[[dramatiq.MessageProxy], None]
+    on_not_started: Callable[[dramatiq.MessageProxy], None]
     returned: Callable[[dramatiq.MessageProxy], None]
     invite: Callable[[str, Sequence[dramatiq.MessageProxy]], None]
     waiting: Callable[[str], Awaitable[int]]
 
 
-class Desk:
+class Executor:
     """Where messages are put, each of which becomes a task. It belongs to the loop.
 
-    `at_once`: how many messages of each queue are done at once; `workers.runtime.fair_scheduler` has the exception.
+    `max_in_flight`: how many messages of each queue at once; `fair_scheduler` has the exception.
     """
 
-    def __init__(self, broker: dramatiq.Broker, at_once: int, told: Told) -> None:
+    def __init__(self, broker: dramatiq.Broker, at_once: int, told: MessageCallbacks) -> None:
         self._broker = broker
-        self._at_once = at_once
+        self._max_in_flight = at_once
         self._told = told
         self._tasks: dict[asyncio.Task[None], dramatiq.MessageProxy] = {}
         self._begun: list[dramatiq.MessageProxy] = []
@@ -79,7 +79,7 @@ class Desk:
     def put(self, message: dramatiq.MessageProxy) -> None:
         """Has `message` processed, now or when one of its queue has ended."""
         if self._closed:
-            self._told.unbegun(message)
+            self._told.on_not_started(message)
         elif self._is_full(message.queue_name):
             self._waiting[message.queue_name].append(message)
         else:
@@ -89,10 +89,10 @@ class Desk:
         """Begins nothing more, cancels what has begun, and waits at most `patience` seconds for its end."""
         self._closed = True
         if self._inviting is not None:
-            await end(self._inviting)
+            await cancel_and_wait(self._inviting)
         for waiting in self._waiting.values():
             while waiting:
-                self._told.unbegun(waiting.popleft())
+                self._told.on_not_started(waiting.popleft())
         for task in self._tasks:
             task.cancel()
         if self._tasks:
@@ -100,7 +100,7 @@ class Desk:
 
     def _scheduler(self, queue: str) -> Scheduler:
         if queue not in self._schedulers:
-            self._schedulers[queue] = Scheduler(self._at_once, _GUESTS.get(queue, _GUESTS_OTHERWISE))
+            self._schedulers[queue] = Scheduler(self._max_in_flight, _GUESTS.get(queue, _GUESTS_OTHERWISE))
         return self._schedulers[queue]
 
     def _is_full(self, queue: str) -> bool:
@@ -118,11 +118,11 @@ class Desk:
         message = self._tasks.pop(task)
         self._busy[message.queue_name] -= 1
         if task.cancelled():  # before its actor was called
-            self._told.unbegun(message)
+            self._told.on_not_started(message)
         elif isinstance(task.exception(), _NoPlace):
             self._told.returned(message)
         else:
-            self._told.ended(message)
+            self._told.on_ended(message)
         waiting = self._waiting[message.queue_name]
         if waiting and not self._closed:
             self._begin(waiting.popleft())

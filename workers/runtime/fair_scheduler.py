@@ -21,11 +21,11 @@ PATIENCE_SECONDS = 2.0
 _HAND_BACK_SECONDS = 5.0
 
 
-class GaveWay(Exception):
+class Preempted(Exception):
     """The job is to be handed back to the queue: more users wait than this worker can keep jobs for."""
 
 
-class Slot:
+class JobSlot:
     """A job's right to go on, as its `user`'s. Given by `Scheduler.acquire`."""
 
     def __init__(self, scheduler: Scheduler, user: str, now: float) -> None:
@@ -66,7 +66,7 @@ class Slot:
         """Returns when the job has a place. Raises GaveWay."""
         await self._go.wait()
         if self._handed_back:
-            raise GaveWay
+            raise Preempted
 
     def go(self, now: float) -> None:
         """It gets a place."""
@@ -108,8 +108,8 @@ class Scheduler:
         self.guests = guests
         self._slice = slice_seconds
         self._patience = patience
-        self._running: list[Slot] = []
-        self._waiting: list[Slot] = []
+        self._running: list[JobSlot] = []
+        self._waiting: list[JobSlot] = []
 
     @property
     def is_busy(self) -> bool:
@@ -119,12 +119,12 @@ class Scheduler:
     def now(self) -> float:
         return asyncio.get_running_loop().time()
 
-    async def acquire(self, user: str) -> Slot | None:
+    async def acquire(self, user: str) -> JobSlot | None:
         """A slot with a place, once there is one; None where the worker has none for this user soon: another may.
 
         What is acquired is to be released.
         """
-        slot = Slot(self, user, self.now())
+        slot = JobSlot(self, user, self.now())
         self._waiting.append(slot)
         self._grant()
         try:
@@ -138,14 +138,14 @@ class Scheduler:
             raise
         return slot
 
-    def release(self, slot: Slot) -> None:
+    def release(self, slot: JobSlot) -> None:
         """The job has ended."""
         for slots in (self._running, self._waiting):
             if slot in slots:
                 slots.remove(slot)
         self._grant()
 
-    def must_yield(self, slot: Slot) -> bool:
+    def must_yield(self, slot: JobSlot) -> bool:
         """Whether `slot` is to give its place up: to a user with fewer, or because more go on than there are places."""
         users = self._users()
         mine, ran = users[slot.user], self.now() - slot.since
@@ -155,7 +155,7 @@ class Scheduler:
                 return True
         return len(self._running) > self.places and ran >= self._slice and mine == max(users.values())
 
-    def park(self, slot: Slot) -> None:
+    def park(self, slot: JobSlot) -> None:
         """Takes the place of `slot` for another."""
         self._running.remove(slot)
         slot.stop(self.now())
@@ -183,19 +183,19 @@ class Scheduler:
             # Of equals the first has waited longest.
             self._begin(min(self._waiting, key=lambda slot: users[slot.user]))
 
-    def _begin(self, slot: Slot) -> None:
+    def _begin(self, slot: JobSlot) -> None:
         self._waiting.remove(slot)
         self._running.append(slot)
         slot.go(self.now())
 
-    async def _soon(self, slot: Slot) -> None:
+    async def _soon(self, slot: JobSlot) -> None:
         try:
             async with asyncio.timeout(self._patience):
                 await slot.wait()
         except TimeoutError:
             pass
 
-    def _insist(self, slot: Slot) -> bool:
+    def _insist(self, slot: JobSlot) -> bool:
         """Has `slot` begin without a place where others have more than its user; whether it did."""
         users = self._users()
         if len(self._running) >= self.places + self.guests or users[slot.user] >= max(users.values(), default=0):
@@ -204,14 +204,14 @@ class Scheduler:
         return True
 
 
-_slot: ContextVar[Slot | None] = ContextVar("slot", default=None)
+_slot: ContextVar[JobSlot | None] = ContextVar("slot", default=None)
 
 
-def current_slot() -> Slot | None:
+def current_slot() -> JobSlot | None:
     """The slot of the job that this task works at; None where nobody shares the worker with it."""
     return _slot.get()
 
 
-def set_slot(slot: Slot) -> None:
+def set_slot(slot: JobSlot) -> None:
     """Makes `slot` that of this task and of those that it starts."""
     _slot.set(slot)

@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 import structlog
 from redis.exceptions import RedisError
 
-from app.core.aio import end
+from app.core.aio import cancel_and_wait
 from app.core.errors import JobError, Refused
 from app.core.jobs.service import Claim, Jobs
-from workers.runtime.fair_scheduler import Slot
+from workers.runtime.fair_scheduler import JobSlot
 
 logger = structlog.get_logger()
 
@@ -21,14 +21,14 @@ T = TypeVar("T")
 _LOOK_SECONDS = 1.0
 
 
-async def while_ours(
+async def run_with_lease(
     jobs: Jobs,
     claim: Claim,
     work: Coroutine[Any, Any, T],
     *,
     lease: float,
     longest: float,
-    slot: Slot | None = None,
+    slot: JobSlot | None = None,
 ) -> T:
     """What `work` returns. It is ended, wherever it waits, within a second or two of the job being cancelled.
 
@@ -74,10 +74,10 @@ async def while_ours(
     finally:
         for timer in timers:
             timer.cancel()
-        await end(*tasks)
+        await cancel_and_wait(*tasks)
 
 
-async def _keep(jobs: Jobs, claim: Claim, pause: float, slot: Slot | None) -> None:
+async def _keep(jobs: Jobs, claim: Claim, pause: float, slot: JobSlot | None) -> None:
     """Renews the lease at once and again and again; returns when there is no longer one to renew."""
     kept = True
     while kept:

@@ -12,11 +12,11 @@ from redis.asyncio import Redis
 from app.core.hostnames import host_of, is_loopback
 from app.core.settings import Settings
 from app.core.status.exposition import answer, gathered
-from app.core.status.system_metrics import facts
+from app.core.status.system_metrics import system_metrics
 
 
 @asynccontextmanager
-async def scraped(settings: Settings, redis: Redis) -> AsyncIterator[None]:
+async def metrics_server(settings: Settings, redis: Redis) -> AsyncIterator[None]:
     """Answers on `worker_metrics_port` of `host` while the context is open.
 
     Each worker process of the machine does; the system chooses one for each request, and each tells of all.
@@ -29,7 +29,11 @@ async def scraped(settings: Settings, redis: Redis) -> AsyncIterator[None]:
         peer = str((writer.get_extra_info("peername") or [""])[0])
 
         async def tell(head: bytes) -> bytes | None:
-            return await gathered(settings, await facts(settings, redis)) if _may_see(settings, head, peer) else None
+            return (
+                await gathered(settings, await system_metrics(settings, redis))
+                if _may_see(settings, head, peer)
+                else None
+            )
 
         await answer(reader, writer, tell)
 

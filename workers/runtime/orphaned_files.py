@@ -33,7 +33,7 @@ _ORPHAN_AFTER = timedelta(days=1)
 _CHAPTERS_EACH = 200
 
 
-class Leftovers:
+class OrphanedFiles:
     """Sweeps the projects of all users, and counts anew what each has."""
 
     def __init__(self, redis: Redis, store: Storage, projects: Projects) -> None:

@@ -17,12 +17,12 @@ from dramatiq.middleware import Middleware
 from redis.exceptions import RedisError
 
 from app.core.jobs.broker import waiting_messages
-from workers.runtime.executor import Desk, Told, on_loop
+from workers.runtime.executor import Executor, MessageCallbacks, on_loop
 
 logger = logging.getLogger(__name__)
 
 
-class Delivered(Middleware):
+class RabbitmqConsumerMiddleware(Middleware):
     """Stands after Dramatiq's `AsyncIO`, whose loop it is. Middleware that looks at single messages is told of none.
 
     `at_once`: how many messages of each queue are processed at once; `patience`: seconds for which a worker that leaves
@@ -32,12 +32,12 @@ class Delivered(Middleware):
     def __init__(self, at_once: int, patience: float = 4.0) -> None:
         self._at_once = at_once
         self._patience = patience
-        self._door: _Door | None = None
+        self._door: _WorkQueueAdapter | None = None
 
     def before_worker_boot(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
         thread = get_event_loop_thread()
         assert thread is not None, "AsyncIO comes first"
-        self._door = _Door(thread.loop, worker, self._at_once)
+        self._door = _WorkQueueAdapter(thread.loop, worker, self._at_once)
         worker.work_queue = self._door  # type: ignore[assignment] # as much of a queue as Dramatiq asks of it
         worker.worker_threads = 0
         worker.queue_prefetch = self._at_once
@@ -53,7 +53,7 @@ class Delivered(Middleware):
             self._door.close()
 
 
-class _Door:
+class _WorkQueueAdapter:
     """What a worker takes for its queue of messages: it has what consumers put there go to a desk, and what that does
     not begin any more come back."""
 
@@ -61,8 +61,8 @@ class _Door:
         self._loop = loop
         self._worker = worker
         self._left: SimpleQueue[dramatiq.MessageProxy] = SimpleQueue()
-        told = Told(self._tell, self._left.put, self._return, self._invite, self._count)
-        self.desk = Desk(worker.broker, at_once, told)
+        told = MessageCallbacks(self._tell, self._left.put, self._return, self._invite, self._count)
+        self.desk = Executor(worker.broker, at_once, told)
         # Its own thread, for a client that blocks and has a connection for each.
         self._asking = ThreadPoolExecutor(1, "queue-length")
         self._acknowledged: set[str] = set()

@@ -25,42 +25,46 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError
 
-from app.core.aio import end
-from app.core.jobs.broker import ACTORS, AwaitedBroker
+from app.core.aio import cancel_and_wait
+from app.core.jobs.broker import ACTORS, AsyncRedisBroker
 from app.core.redis import keys
 from app.core.redis.multiplexed import ask_all
-from app.core.redis.pubsub import Subscriptions
+from app.core.redis.pubsub import Listener, Subscriptions
 from app.core.vocabulary import Queue
-from workers.runtime.executor import Desk, Told, on_loop
+from workers.runtime.executor import Executor, MessageCallbacks, on_loop
 
 logger = structlog.get_logger()
 
 _FIRST_PAUSE = 0.1
-_LONGEST_PAUSE = 3.0
+_MAX_PAUSE = 3.0
 """Each look is also the sign of life that others wait for (see `app.core.jobs.broker`)."""
-_DEAF_PAUSE = 0.25
+_UNSUBSCRIBED_PAUSE = 0.25
 _MAINTENANCE_SECONDS = 1.0
 _LEAVING_SECONDS = 1.0
 _SILENT_SECONDS = 15.0
 _AGAIN_SECONDS = (0.1, 0.5)
 
 
-class Fetched(Middleware):
+class RedisConsumerMiddleware(Middleware):
     """Stands after Dramatiq's `AsyncIO`, whose loop it is. Middleware that looks at single messages is told of none.
 
     `at_once`: how many messages of each queue are processed at once; `patience`: seconds for which a worker that leaves
     waits for actors to hand back what they are at.
     """
 
-    def __init__(self, broker: AwaitedBroker, at_once: int, patience: float = 4.0) -> None:
+    def __init__(self, broker: AsyncRedisBroker, at_once: int, patience: float = 4.0) -> None:
         # Each cut is to be seen: nobody else knows of what was on its way.
         broker.redis.set_retry(Retry(NoBackoff(), 0))
         self._broker = broker
         self._patience = patience
-        told = Told(self._tell_ended, self._tell_unbegun, self._tell_unbegun, self._invite, broker.waiting)
-        self._desk = Desk(broker, at_once, told)
-        self._bell = Doorbell(broker.url)
-        self._intakes = {queue: Intake(broker, queue, at_once, self._bell, self._desk.put) for queue in ACTORS}
+        callbacks = MessageCallbacks(
+            self._on_ended, self._on_not_started, self._on_not_started, self._invite, broker.waiting
+        )
+        self._executor = Executor(broker, at_once, callbacks)
+        self._notifier = QueueNotifier(broker.url)
+        self._consumers = {
+            queue: QueueConsumer(broker, queue, at_once, self._notifier, self._executor.put) for queue in ACTORS
+        }
         self._tasks: list[asyncio.Task[None]] = []
 
     def before_worker_boot(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
@@ -76,69 +80,69 @@ class Fetched(Middleware):
 
     def fault(self) -> str:
         """Why no jobs are taken, in words; nothing where they are, or would be if there were room."""
-        silent = [intake.queue for intake in self._intakes.values() if intake.silent_seconds > _SILENT_SECONDS]
+        silent = [consumer.queue for consumer in self._consumers.values() if consumer.silent_seconds > _SILENT_SECONDS]
         return f"it asks for no jobs of {', '.join(silent)}" if self._tasks and silent else ""
 
     async def _open(self) -> None:
-        self._bell.open()
-        self._desk.open()
-        self._tasks = [asyncio.create_task(intake.run()) for intake in self._intakes.values()]
+        self._notifier.open()
+        self._executor.open()
+        self._tasks = [asyncio.create_task(consumer.run()) for consumer in self._consumers.values()]
 
     async def _close(self) -> None:
         leaving, self._tasks = self._tasks, []
-        await end(*leaving)
-        await self._desk.close(self._patience)
-        closing = [asyncio.create_task(intake.close()) for intake in self._intakes.values()]
+        await cancel_and_wait(*leaving)
+        await self._executor.close(self._patience)
+        closing = [asyncio.create_task(consumer.close()) for consumer in self._consumers.values()]
         await asyncio.wait(closing, timeout=_LEAVING_SECONDS)
-        await end(*closing)
-        await self._bell.aclose()
+        await cancel_and_wait(*closing)
+        await self._notifier.aclose()
         await self._broker.aclose()
 
-    def _tell_ended(self, message: dramatiq.MessageProxy) -> None:
-        self._intakes[_queue_of(message)].tell("nack" if message.failed else "ack", message)
+    def _on_ended(self, message: dramatiq.MessageProxy) -> None:
+        self._consumers[_queue_of(message)].tell("nack" if message.failed else "ack", message)
 
-    def _tell_unbegun(self, message: dramatiq.MessageProxy) -> None:
-        self._intakes[_queue_of(message)].tell("requeue", message)
+    def _on_not_started(self, message: dramatiq.MessageProxy) -> None:
+        self._consumers[_queue_of(message)].tell("requeue", message)
 
     def _invite(self, queue: str, begun: Sequence[dramatiq.MessageProxy]) -> None:
-        next(intake for name, intake in self._intakes.items() if name == queue).invite()
+        next(consumer for name, consumer in self._consumers.items() if name == queue).invite()
 
 
-class Intake:
+class QueueConsumer:
     """Brings the messages of one queue; what has ended it tells as it asks for more, in one write."""
 
     def __init__(
         self,
-        broker: AwaitedBroker,
+        broker: AsyncRedisBroker,
         queue: Queue,
         at_once: int,
-        bell: Doorbell,
+        notifier: QueueNotifier,
         put: Callable[[dramatiq.MessageProxy], None],
     ) -> None:
         self._broker = broker
         self.queue = queue
         self._asked = time.monotonic()
         self._at_once = at_once
-        self._bell = bell
+        self._notifier = notifier
         self._put = put
         self._held: set[str] = set()
-        self._told: deque[tuple[str, str]] = deque()
+        self._outcomes: deque[tuple[str, str]] = deque()
         # Whether there may be messages that were fetched and did not arrive.
-        self._doubtful = False
-        self._rung = self._invited = False
+        self._needs_reconcile = False
+        self._notified = self._extra_wanted = False
         self._waiter: asyncio.Future[None] | None = None
         self._pause = _FIRST_PAUSE
         self._maintained = 0.0
-        bell.hang(queue, self.ring)
+        notifier.on_enqueue(queue, self.notify)
 
     @property
     def silent_seconds(self) -> float:
         """How long ago the broker last answered. It is asked every three seconds, also where there is no room."""
         return time.monotonic() - self._asked
 
-    def ring(self) -> None:
+    def notify(self) -> None:
         """Has it look now."""
-        self._rung = True
+        self._notified = True
         if self._waiter is not None:
             _wake(self._waiter)
 
@@ -146,13 +150,13 @@ class Intake:
         """That a message has ended (`ack`, `nack`) or is given back (`requeue`), and makes room for another."""
         id = message.options["redis_message_id"]
         self._held.discard(id)
-        self._told.append((how, id))
-        self.ring()
+        self._outcomes.append((how, id))
+        self.notify()
 
     def invite(self) -> None:
         """Has it fetch one more than may be processed at once."""
-        self._invited = True
-        self.ring()
+        self._extra_wanted = True
+        self.notify()
 
     async def run(self) -> None:
         """Looks for messages until it is cancelled."""
@@ -171,64 +175,64 @@ class Intake:
                 await asyncio.sleep(random.uniform(*_AGAIN_SECONDS))
             except Exception:
                 # Whatever it was: a worker that goes on, but fetches no more of a queue, would be seen by nobody.
-                logger.exception("intake_broke", queue=self.queue)
+                logger.exception("consumer_failed", queue=self.queue)
                 await asyncio.sleep(random.uniform(*_AGAIN_SECONDS))
 
     async def close(self) -> None:
         """Tells what has ended since, and gives back what nobody took. What cannot be told any more is found out by
         others, who see no sign of life."""
-        self._doubtful = True
+        self._needs_reconcile = True
         try:
             # What came without a ring, because this worker would look for it, is theirs as well.
-            await self._exchange(0, ring=True)
+            await self._exchange(0, notify=True)
         except (RedisError, OSError) as error:
             logger.warning("queue_lost", queue=self.queue, error=str(error))
 
     async def _look(self) -> None:
         """One look for messages, and a pause, should nobody ring."""
-        rang, self._rung = self._rung, False
-        invited, self._invited = self._invited, False
-        room = max(self._at_once - len(self._held), int(invited))
+        notified, self._notified = self._notified, False
+        extra_wanted, self._extra_wanted = self._extra_wanted, False
+        room = max(self._at_once - len(self._held), int(extra_wanted))
         # A ring may be for others; a look that is due is a sign of life.
-        found = await self._exchange(room) if room or self._told or not rang else []
+        found = await self._exchange(room) if room or self._outcomes or not notified else []
         if found:
             self._pause = _FIRST_PAUSE
         for data in found:
             self._take(data)
         await self._rest()
 
-    async def _exchange(self, room: int, *, ring: bool = False) -> list[bytes]:
+    async def _exchange(self, room: int, *, notify: bool = False) -> list[bytes]:
         """Tells what has ended, and returns what is fetched: at most `room` messages. Raises RedisError, OSError.
 
-        `ring`: wakes the others, as something given back does.
+        `notify`: wakes other workers, as a message that is requeued does.
         """
-        if self._doubtful:
-            await self._settle()
+        if self._needs_reconcile:
+            await self._requeue_unacknowledged()
         now = asyncio.get_running_loop().time()
         maintain = now > self._maintained + _MAINTENANCE_SECONDS
-        telling = list(self._told)
+        telling = list(self._outcomes)
         commands = [self._broker.command(how, self.queue, id) for how, id in telling]
-        if ring or any(how == "requeue" for how, _ in telling):
-            commands.append(("PUBLISH", keys.BELL, self.queue))
+        if notify or any(how == "requeue" for how, _ in telling):
+            commands.append(("PUBLISH", keys.ENQUEUED, self.queue))
         commands.append(self._broker.command("fetch", self.queue, room, maintain=maintain))
-        self._told.clear()
+        self._outcomes.clear()
         try:
             *_, fetched = await ask_all(self._broker.redis, commands)
         except BaseException:
-            self._doubtful = True
-            self._told.extendleft(reversed(telling))
+            self._needs_reconcile = True
+            self._outcomes.extendleft(reversed(telling))
             raise
         self._asked = time.monotonic()
         if maintain:
             self._maintained = now
         return fetched  # type: ignore[no-any-return] # as the script has it
 
-    async def _settle(self) -> None:
+    async def _requeue_unacknowledged(self) -> None:
         """Gives back what was fetched for this worker and did not arrive. Raises RedisError, OSError."""
-        known = self._held | {id for _, id in self._told}
+        known = self._held | {id for _, id in self._outcomes}
         fetched = await self._broker.fetched(self.queue)
-        self._told.extend(("requeue", id) for id in fetched if id not in known)
-        self._doubtful = False
+        self._outcomes.extend(("requeue", id) for id in fetched if id not in known)
+        self._needs_reconcile = False
 
     def _take(self, data: bytes | None) -> None:
         if data is None:
@@ -244,12 +248,14 @@ class Intake:
 
     async def _rest(self) -> None:
         """Returns when somebody rings, or after a pause that is longer from time to time."""
-        if self._rung:
+        if self._notified:
             return
         loop = asyncio.get_running_loop()
         self._waiter = loop.create_future()
-        timer = loop.call_later(self._pause if self._bell.hears else _DEAF_PAUSE, _wake, self._waiter)
-        self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+        timer = loop.call_later(
+            self._pause if self._notifier.is_subscribed else _UNSUBSCRIBED_PAUSE, _wake, self._waiter
+        )
+        self._pause = min(2 * self._pause, _MAX_PAUSE)
         try:
             await self._waiter
         finally:
@@ -257,43 +263,40 @@ class Intake:
             self._waiter = None
 
 
-class Doorbell:
-    """Hears who enqueues something."""
+class QueueNotifier(Listener):
+    """Calls back when somebody enqueues."""
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._ropes: dict[bytes, Callable[[], None]] = {}
+        self._callbacks: dict[bytes, Callable[[], None]] = {}
         self._subscriptions: Subscriptions | None = None
 
     @property
-    def hears(self) -> bool:
-        return self._subscriptions is not None and self._subscriptions.is_connected(keys.BELL)
+    def is_subscribed(self) -> bool:
+        return self._subscriptions is not None and self._subscriptions.is_connected(keys.ENQUEUED)
 
-    def hang(self, queue: Queue, ring: Callable[[], None]) -> None:
-        """Has `ring` called when `queue` was put into, and when that may not have been heard."""
-        self._ropes[queue.encode()] = ring
+    def on_enqueue(self, queue: Queue, callback: Callable[[], None]) -> None:
+        """Has `notify` called when `queue` was put into, and when that may not have been heard."""
+        self._callbacks[queue.encode()] = callback
 
     def open(self) -> None:
         """Listens from now on, over connections that are made anew for ever."""
         self._subscriptions = Subscriptions(self._url, self)
-        self._subscriptions.subscribe(keys.BELL)
+        self._subscriptions.subscribe(keys.ENQUEUED)
 
     async def aclose(self) -> None:
         if self._subscriptions is not None:
             await self._subscriptions.stop()
 
-    def heard(self, channel: bytes, message: bytes) -> None:
-        """As `app.core.redis.pubsub` tells it."""
-        if ring := self._ropes.get(message):
-            ring()
+    def on_message(self, channel: bytes, message: bytes) -> None:
+        """Call what waits for the queue that the message names."""
+        if callback := self._callbacks.get(message):
+            callback()
 
-    def confirmed(self, channel: bytes) -> None:
-        """What was rung before may have been missed."""
-        for ring in self._ropes.values():
-            ring()
-
-    def turned(self) -> None:
-        """Nothing waits for that."""
+    def on_subscribed(self, channel: bytes) -> None:
+        """Call all: a notification from before may have been missed."""
+        for callback in self._callbacks.values():
+            callback()
 
 
 def _wake(waiter: asyncio.Future[None]) -> None:

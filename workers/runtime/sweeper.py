@@ -14,12 +14,12 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from app.core.errors import Unavailable
-from app.core.projects.deletion import Deletion
+from app.core.projects.deletion import ProjectDeletion
 from app.core.redis import keys
 from app.core.settings import Settings
 from app.core.storage.object_store import File, Storage
 from app.core.storage.paths import SEGMENTS, user_of
-from workers.runtime.orphaned_files import Leftovers, Sizes
+from workers.runtime.orphaned_files import OrphanedFiles, Sizes
 
 logger = structlog.get_logger()
 
@@ -31,7 +31,7 @@ _BATCH = 500
 
 
 async def sweep_for_ever(
-    redis: Redis, deletion: Deletion, store: Storage, leftovers: Leftovers, settings: Settings
+    redis: Redis, deletion: ProjectDeletion, store: Storage, leftovers: OrphanedFiles, settings: Settings
 ) -> None:
     """Looks after deleted projects every few seconds, in every worker, and in one of them each hour after files."""
     while True:

@@ -44,7 +44,7 @@ _PR_SET_PDEATHSIG = 1
 _MOST_FILES = 4096
 
 
-class Order:
+class LaunchArguments:
     """The words of the command line."""
 
     def __init__(self, words: list[str]) -> None:
@@ -66,13 +66,13 @@ class Order:
 def run() -> None:
     """What the command line asks for."""
     try:
-        become(Order(sys.argv[1:]))
+        become(LaunchArguments(sys.argv[1:]))
     except OSError as error:
         print(f"sandbox: {error}", file=sys.stderr, flush=True)
         os._exit(CANNOT_EXECUTE)
 
 
-def become(order: Order) -> None:
+def become(order: LaunchArguments) -> None:
     """Puts the layers around this process and executes the command in it. Raises OSError."""
     _try(os.setsid)
     os.closerange(3, _MOST_FILES)
@@ -94,7 +94,7 @@ def _set_signals() -> None:
         kernel.set_signal(number, ignored=True)
 
 
-def _bound(order: Order) -> None:
+def _bound(order: LaunchArguments) -> None:
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_FSIZE, order.number("output"))
     _limit(resource.RLIMIT_NOFILE, order.number("open_files"))
@@ -115,7 +115,7 @@ def _limit(kind: int, soft: int, hard: int | None = None) -> bool:
     return True
 
 
-def _enclose(order: Order) -> list[str]:
+def _enclose(order: LaunchArguments) -> list[str]:
     """Puts all layers around this process; the names of those that hold."""
     folder, without, command = order.all("folder")[0], order.all("without"), order.command[0]
     read = [*SYSTEM, command, os.path.realpath(command), *order.all("read")]

@@ -31,7 +31,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Access:
+class FileAccess:
     """Files and folders, with all that is in them, that a program may use beside the system's own libraries.
 
     Args:

@@ -20,7 +20,7 @@ from resource import RUSAGE_SELF, getrusage
 from typing import BinaryIO
 
 from workers.sandbox.exit_status import Cause, Exit, Usage, exit_of
-from workers.sandbox.limits import Access, Limits
+from workers.sandbox.limits import FileAccess, Limits
 
 __all__ = ["DEVNULL", "PIPE", "Process", "launch", "start"]
 
@@ -136,7 +136,7 @@ async def start(
     *,
     limits: Limits,
     folder: Path,
-    access: Access | None = None,
+    access: FileAccess | None = None,
     environment: Mapping[str, str] | None = None,
     stdin: int = DEVNULL,
     stdout: Output = DEVNULL,
@@ -148,7 +148,7 @@ async def start(
     it has a user id of its own; what it may do there, `access` says. Call this on the thread of the event loop.
     Raises OSError where nothing could be started; a command that cannot be executed is exit status 125.
     """
-    words = launch(command, limits, folder, access or Access(), environment or {})
+    words = launch(command, limits, folder, access or FileAccess(), environment or {})
     with ExitStack() as given, ExitStack() as kept:
         ends = _Ends(given, kept)
         theirs_in, ours_in = await ends.input(stdin)
@@ -236,7 +236,7 @@ def _handed(number: int, theirs: int) -> tuple[int, int, int] | tuple[int, int, 
 
 
 def launch(
-    command: Sequence[str], limits: Limits, folder: Path, access: Access, environment: Mapping[str, str]
+    command: Sequence[str], limits: Limits, folder: Path, access: FileAccess, environment: Mapping[str, str]
 ) -> list[str]:
     """The command line that has `workers.sandbox.launcher` become `command`, as a child of this process."""
     words = [f"parent={os.getpid()}", f"folder={folder}"]

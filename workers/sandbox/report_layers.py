@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from workers.sandbox import kernel, python_modules
-from workers.sandbox.limits import Access, Limits
+from workers.sandbox.limits import FileAccess, Limits
 from workers.sandbox.process import launch
 
 _SECONDS = 30.0
@@ -43,7 +43,7 @@ class Broken(Exception):
     """A program does not run in the sandbox; the message says what it printed."""
 
 
-def layers_of(command: list[str], access: Access) -> list[str]:
+def layers_of(command: list[str], access: FileAccess) -> list[str]:
     """The layers in which `command` runs. Raises Broken where it does not."""
     with tempfile.TemporaryDirectory() as folder:
         line = launch(command, _LIMITS, Path(folder), access, {})
@@ -73,7 +73,9 @@ def advice(layers: set[str], *, root: bool) -> list[str]:
 def main() -> int:
     """Prints what was found; the exit status."""
     try:
-        found = layers_of(python_modules.command("workers.sandbox.python_modules"), Access(python_modules.readable()))
+        found = layers_of(
+            python_modules.command("workers.sandbox.python_modules"), FileAccess(python_modules.readable())
+        )
     except (Broken, OSError, subprocess.TimeoutExpired) as error:
         print(f"programs do not run in it ({error})")
         return 1

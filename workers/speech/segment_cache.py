@@ -10,7 +10,7 @@ from functools import partial
 from typing import NamedTuple, Protocol
 
 from app.core.errors import NotFound
-from app.core.projects.quotas import Usage
+from app.core.projects.quotas import Quotas
 from app.core.storage.object_store import Storage
 from app.core.storage.paths import segment_path
 from workers.audio.flac import packed, unpacked
@@ -23,7 +23,7 @@ _LOOKUPS_AT_ONCE = 16
 _EDITION = 1
 
 
-class Kept(Protocol):
+class SegmentCache(Protocol):
     """A place for the sound of segments, by name."""
 
     async def known(self, names: Iterable[str]) -> set[str]:
@@ -54,10 +54,10 @@ def name_of(spoken: Spoken, engine: Engine) -> str:
     return hashlib.sha256(json.dumps(parts, ensure_ascii=True).encode()).hexdigest()[:_NAME_CHARACTERS]
 
 
-class ProjectSegments:
+class ProjectSegmentCache:
     """The kept segments of one project: they are its own, and go with it."""
 
-    def __init__(self, store: Storage, user: str, project: str, usage: Usage) -> None:
+    def __init__(self, store: Storage, user: str, project: str, usage: Quotas) -> None:
         self._store = store
         self._user, self._project = user, project
         self._usage = usage

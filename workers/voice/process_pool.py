@@ -28,7 +28,7 @@ import structlog
 from app.core.errors import JobError
 from app.core.telemetry.metrics import VOICE_DEATHS, labelled
 from workers.audio.pcm import Pcm
-from workers.core.scratch import workplace
+from workers.core.scratch import scratch_dir
 from workers.speech.engine import Voice, choose_voice
 from workers.speech.segments import segments
 from workers.voice.voice_process import VoiceDied, VoiceProcess, VoiceProgram
@@ -342,7 +342,7 @@ class _Pool:
     def _folder(self) -> Path:
         """An empty one, in which they are started; it goes with this pool, or is cleared away by another worker."""
         if self._place is None:
-            self._place = self._open.enter_context(workplace())
+            self._place = self._open.enter_context(scratch_dir())
         return self._place
 
     def _put_back(self, process: VoiceProcess) -> None:

@@ -20,7 +20,7 @@ from app.core.errors import JobError
 from app.core.settings import Settings
 from workers.sandbox import python_modules
 from workers.sandbox.exit_status import Cause, Usage, exit_of
-from workers.sandbox.limits import Access, Limits
+from workers.sandbox.limits import FileAccess, Limits
 from workers.sandbox.process import launch
 from workers.voice import voice_program
 from workers.voice.voice_program import ERROR, HEADER, JSON, SOUND
@@ -227,7 +227,7 @@ def _started(program: VoiceProgram, folder: Path) -> subprocess.Popen[bytes]:
         readable = (*python_modules.standard(), Path(voice_program.__file__).parent)
     else:
         files, readable = python_modules.command(voice_program.__name__), python_modules.readable()
-    access = Access(read=(*readable, *program.readable))
+    access = FileAccess(read=(*readable, *program.readable))
     popen = subprocess.Popen(
         launch(files, _limits(program), folder, access, program.environment),
         stdin=subprocess.PIPE,

@@ -15,7 +15,7 @@ from redis.asyncio import Redis, RedisCluster
 
 from app.core.errors import Refused
 from app.core.eventlog.cursor import Cursor
-from app.core.eventlog.worker_capacity import Capacity
+from app.core.eventlog.worker_capacity import WorkerCapacity
 from app.core.redis import keys
 from app.core.redis.multiplexed import ask, ask_all
 from app.core.settings import Settings
@@ -45,7 +45,7 @@ _FRAME = b"id: %b\r\nevent: %b\r\ndata: %b\r\n\r\n"
 _TYPE = re.compile(r"[a-z]+:[a-z]+")
 
 
-class Entry(NamedTuple):
+class LogEntry(NamedTuple):
     """One event as it stands in the log.
 
     `line` is `<id> <type> <project> <job> <kind>`, looked into only where that matters: most events are passed on
@@ -57,7 +57,7 @@ class Entry(NamedTuple):
     frame: bytes
 
     @classmethod
-    def from_push(cls, message: bytes) -> tuple[Cursor, Entry]:
+    def from_push(cls, message: bytes) -> tuple[Cursor, LogEntry]:
         """What the appending script publishes, `<line>\n<data>`, with its id."""
         line, _, data = message.partition(b"\n")
         id, type, _ = line.split(b" ", 2)
@@ -98,7 +98,7 @@ class Event(NamedTuple):
     thin: bool = False
 
 
-class Write(NamedTuple):
+class JobWrite(NamedTuple):
     """What one call of the appending script does to one job, which is of `queue`.
 
     Args:
@@ -138,7 +138,7 @@ class Page(NamedTuple):
     """Entries past a cursor, oldest first. `whole`: nothing between cursor and entries is missing. `top`: where the log
     ends; None where there may be more of it than the page holds."""
 
-    entries: list[Entry]
+    entries: list[LogEntry]
     whole: bool
     top: Cursor | None
 
@@ -146,11 +146,11 @@ class Page(NamedTuple):
 class EventLog:
     """Reads and writes the logs of all users in one Redis."""
 
-    def __init__(self, redis: Redis, settings: Settings, capacity: Capacity | None = None) -> None:
+    def __init__(self, redis: Redis, settings: Settings, capacity: WorkerCapacity | None = None) -> None:
         """`capacity`: what tells how many jobs of a user are with the workers at once; else the settings do."""
         self._redis = redis
         self._settings = settings
-        self._capacity = capacity or Capacity(redis, settings)
+        self._capacity = capacity or WorkerCapacity(redis, settings)
         self._append = redis.register_script(_APPEND)
         self._report = redis.register_script(_REPORT)
         # What names each write, so that one which is sent again is known.
@@ -162,7 +162,7 @@ class EventLog:
         self._fallen = redis.register_script(_FALLEN)
         self._publish = "SPUBLISH" if isinstance(redis, RedisCluster) else "PUBLISH"
 
-    async def append(self, write: Write) -> Appended:
+    async def append(self, write: JobWrite) -> Appended:
         """Appends the events of `write` and all that changes with them, in one step.
 
         Raises ValueError for an event that is too large or would break its framing; Refused with the reason `gone` (job
@@ -185,7 +185,7 @@ class EventLog:
         return Appended(value.decode(), go=tuple(id.decode() for id in go))
 
     @property
-    def capacity(self) -> Capacity:
+    def capacity(self) -> WorkerCapacity:
         """How many jobs of each queue may be with the workers at once."""
         return self._capacity
 
@@ -229,7 +229,7 @@ class EventLog:
         if not _is_type(event.type) or "\n" in event.data or "\r" in event.data:
             raise ValueError(f"an event of type {event.type!r} would break its framing: write it as JSON on one line")
 
-    def _report_arguments(self, write: Write) -> list[str | int]:
+    def _report_arguments(self, write: JobWrite) -> list[str | int]:
         [event] = write.events
         return [
             write.attempt,
@@ -243,7 +243,7 @@ class EventLog:
             *_flat(write.fields),
         ]
 
-    def _append_arguments(self, write: Write) -> list[str | int]:
+    def _append_arguments(self, write: JobWrite) -> list[str | int]:
         events = [item for event in write.events for item in (event.type, _kind(event), event.data)]
         return [
             write.guard,
@@ -276,12 +276,12 @@ class EventLog:
         return keys.channel(user), self._publish, self._log_length, self._log_ttl
 
 
-def _report_keys(write: Write) -> list[str]:
+def _report_keys(write: JobWrite) -> list[str]:
     user = write.user
     return [keys.log(user), keys.job(user, write.job), keys.open_jobs(user), keys.user(user)]
 
 
-def _append_keys(write: Write) -> list[str]:
+def _append_keys(write: JobWrite) -> list[str]:
     user, project = write.user, write.project
     return [
         *_report_keys(write),
@@ -303,10 +303,10 @@ def _kind(event: Event) -> str:
     return "thin" if event.thin else "full"
 
 
-def _entry(id: bytes, fields: Sequence[bytes] | Mapping[bytes, bytes]) -> Entry:
+def _entry(id: bytes, fields: Sequence[bytes] | Mapping[bytes, bytes]) -> LogEntry:
     """An entry as the log holds it: its head under `h`, its data under `d` (see `append.lua`)."""
     head, data = fields.values() if isinstance(fields, Mapping) else (fields[1], fields[3])
-    return Entry(b"%b %b" % (id, head), _FRAME % (id, head.partition(b" ")[0], data))
+    return LogEntry(b"%b %b" % (id, head), _FRAME % (id, head.partition(b" ")[0], data))
 
 
 def cursor_of(id: bytes) -> Cursor:
@@ -327,7 +327,7 @@ def _sized(items: list[str]) -> list[str | int]:
     return [len(items), *items]
 
 
-def _whole(after: Cursor, entries: list[Entry], top: Cursor, before: int) -> bool:
+def _whole(after: Cursor, entries: list[LogEntry], top: Cursor, before: int) -> bool:
     """Whether nothing is missing between `after` and `entries`, of a log whose predecessor had the epoch `before`."""
     if after.seq == 0 and before and after.epoch <= before:
         # A place before a log's first event, but of that earlier log, whose events are gone.

@@ -11,7 +11,7 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from app.core.aio import end
+from app.core.aio import cancel_and_wait
 from app.core.ids import new_id
 from app.core.redis import keys
 from app.core.settings import Settings
@@ -25,7 +25,7 @@ _LIFETIME_MS = 12_000
 _START_SECONDS = 1.0
 
 
-class Capacity:
+class WorkerCapacity:
     """What one process knows of the places of all workers.
 
     Args:
@@ -64,7 +64,7 @@ class Capacity:
         try:
             yield
         finally:
-            await end(task)
+            await cancel_and_wait(task)
             if self._announced:
                 with suppress(RedisError, OSError):
                     await self._redis.zrem(keys.WORKERS, self._announced)

@@ -47,14 +47,14 @@ def message(queue: Queue, user: str, job: str) -> dramatiq.Message[None]:
 class Sender(Protocol):
     """What puts messages into the broker."""
 
-    async def send(self, queue: Queue, user: str, job: str, *, ring: bool) -> None:
-        """`ring`: whether who waits for messages is woken. Raises RedisError, OSError, BrokerConnectionError."""
+    async def send(self, queue: Queue, user: str, job: str, *, notify: bool) -> None:
+        """`notify`: whether waiting workers are woken. Raises RedisError, OSError, BrokerConnectionError."""
         ...
 
     async def aclose(self) -> None: ...
 
 
-class AwaitedBroker(RedisBroker):
+class AsyncRedisBroker(RedisBroker):
     """Dramatiq's broker with a client that does not block. It is asked in the words of Dramatiq's own script."""
 
     def __init__(self, url: str) -> None:
@@ -88,14 +88,13 @@ class AwaitedBroker(RedisBroker):
         """Gives the server the script, which it may have lost. Raises RedisError."""
         await self.redis.script_load(self.scripts["dispatch"].script)
 
-    async def send(self, queue: Queue, user: str, job: str, *, ring: bool) -> None:
+    async def send(self, queue: Queue, user: str, job: str, *, notify: bool) -> None:
         sent = message(queue, user, job)
         id = sent.message_id
         sent.options["redis_message_id"] = id
-        # Nothing hangs on the bell: who does not hear it looks by itself, a little later. Both go out together, in this
-        # order.
-        bell = [("PUBLISH", keys.BELL, queue)] if ring else []
-        commands = [self.command("enqueue", queue, id, sent.encode()), *bell]
+        # A worker that misses the notification finds the message a little later. Both are sent together, in this order.
+        notification = [("PUBLISH", keys.ENQUEUED, queue)] if notify else []
+        commands = [self.command("enqueue", queue, id, sent.encode()), *notification]
         try:
             await ask_all(self.redis, commands)
         except (NoScriptError, ConnectionError):
@@ -113,7 +112,7 @@ class _RabbitmqSender:
     def __init__(self, url: str) -> None:
         self._broker = rabbitmq_broker(url)
 
-    async def send(self, queue: Queue, user: str, job: str, *, ring: bool) -> None:
+    async def send(self, queue: Queue, user: str, job: str, *, notify: bool) -> None:
         # RabbitMQ brings messages by itself.
         await asyncio.to_thread(self._broker.enqueue, message(queue, user, job))
 
@@ -157,13 +156,13 @@ class WorkQueue:
     """The web side's end of the queue. A job that could not be enqueued is not lost: the reaper finds it."""
 
     def __init__(self, url: str) -> None:
-        self._sender: Sender = _RabbitmqSender(url) if is_rabbitmq(url) else AwaitedBroker(url)
+        self._sender: Sender = _RabbitmqSender(url) if is_rabbitmq(url) else AsyncRedisBroker(url)
 
-    async def enqueue(self, queue: Queue, user: str, job: str, *, ring: bool = True) -> None:
-        """Hands one job to the workers (see `app.core.jobs.service.Hands`). Where the broker is away it is logged, and
-        the reaper does it later."""
+    async def enqueue(self, queue: Queue, user: str, job: str, *, notify: bool = True) -> None:
+        """Hand one job to the workers (see `JobDispatcher`). Without a broker this is logged, and the reaper does it
+        later."""
         try:
-            await self._sender.send(queue, user, job, ring=ring)
+            await self._sender.send(queue, user, job, notify=notify)
         except (RedisError, OSError, BrokerConnectionError) as error:
             logger.warning("enqueue_failed", queue=queue, job=job, error=str(error))
 

@@ -11,11 +11,11 @@ from typing import Any, Protocol
 from redis.asyncio import Redis
 
 from app.core.errors import NotFound, Refused, TooMany
-from app.core.eventlog.log import LEASE, LINE, EventLog, Write
+from app.core.eventlog.log import LEASE, LINE, EventLog, JobWrite
 from app.core.jobs import transitions
 from app.core.jobs.models import Job
 from app.core.jobs.progress import Progress
-from app.core.jobs.transitions import PREFIX, Claim, Order
+from app.core.jobs.transitions import PREFIX, Claim, JobRequest
 from app.core.redis import keys
 from app.core.redis.client import decoded, names
 from app.core.settings import Settings
@@ -23,20 +23,20 @@ from app.core.telemetry import tracing
 from app.core.telemetry.metrics import JOB_FAILURES, JOB_WAIT, JOBS, labelled, moment_of
 from app.core.vocabulary import LANGUAGES, Language, Queue
 
-__all__ = ["PREFIX", "Claim", "Jobs", "Order"]
+__all__ = ["PREFIX", "Claim", "JobRequest", "Jobs"]
 
 _OVERDUE = LEASE + LINE + files("app.core.jobs").joinpath("lua/overdue.lua").read_text()
 _RENEW = files("app.core.jobs").joinpath("lua/renew.lua").read_text()
 _MOST_OVERDUE = 100
 
 
-class Hands(Protocol):
+class JobDispatcher(Protocol):
     """Where jobs are handed to the workers: `app.core.jobs.broker.WorkQueue`."""
 
-    async def enqueue(self, queue: Queue, user: str, job: str, *, ring: bool = True) -> None:
+    async def enqueue(self, queue: Queue, user: str, job: str, *, notify: bool = True) -> None:
         """Tells the workers of a job; what they are not told of, the reaper finds.
 
-        `ring`: wakes them; else a worker of that queue, who asks for it, is about to look by itself.
+        `notify`: wakes them; without it a worker of that queue is about to look by itself.
         """
         ...
 
@@ -44,11 +44,11 @@ class Hands(Protocol):
 class Jobs:
     """The jobs of all users in one Redis. Times are Redis' own."""
 
-    def __init__(self, redis: Redis, log: EventLog, settings: Settings, hands: Hands) -> None:
+    def __init__(self, redis: Redis, log: EventLog, settings: Settings, dispatcher: JobDispatcher) -> None:
         self._redis = redis
         self._log = log
         self._settings = settings
-        self._hands = hands
+        self._dispatcher = dispatcher
         self._looked = 0.0
         self._overdue = redis.register_script(_OVERDUE)
         self._renew = redis.register_script(_RENEW)
@@ -58,7 +58,7 @@ class Jobs:
         """Where what happens is told."""
         return self._log
 
-    async def create(self, user: str, order: Order) -> tuple[Job, bool]:
+    async def create(self, user: str, order: JobRequest) -> tuple[Job, bool]:
         """A waiting job, and whether it is new: while one is open for the same thing that one is returned, as is one
         that has the order's `id`, open or not.
 
@@ -82,10 +82,10 @@ class Jobs:
             return await self.get(user, order.queue, done.existing), False
         labelled(JOBS, job.queue, "created").inc()
         for id in done.go:
-            await self._hands.enqueue(job.queue, user, id)
+            await self._dispatcher.enqueue(job.queue, user, id)
         return job.model_copy(update={"version": done.version}), True
 
-    async def create_all(self, user: str, orders: Sequence[Order]) -> list[tuple[Job, bool]]:
+    async def create_all(self, user: str, orders: Sequence[JobRequest]) -> list[tuple[Job, bool]]:
         """`create` for each, in order."""
         return [await self.create(user, order) for order in orders]
 
@@ -205,12 +205,12 @@ class Jobs:
         await self._log.append(transitions.put_back(claim, last, "retrying", pause, claim.failures + 1))
         labelled(JOBS, claim.job.queue, "retried").inc()
 
-    async def hand_back(self, claim: Claim) -> None:
+    async def release(self, claim: Claim) -> None:
         """Leaves the job to the next worker, at once. Raises Refused: `gone`, `final`, `stale`."""
         last = await self._progress_of(claim)
         await self._log.append(transitions.put_back(claim, last, "queued", 0, claim.failures))
         labelled(JOBS, claim.job.queue, "handed_back").inc()
-        await self._hands.enqueue(claim.job.queue, claim.user, claim.job.id)
+        await self._dispatcher.enqueue(claim.job.queue, claim.user, claim.job.id)
 
     async def overdue(self) -> list[tuple[str, Job]]:
         """Open jobs that nobody began or whose worker fell silent, each put off once more, to be enqueued anew."""
@@ -224,15 +224,15 @@ class Jobs:
             labelled(JOBS, job.queue, "requeued").inc()
         return late
 
-    async def _end(self, write: Write, claim: Claim | None = None) -> None:
-        """Writes a job's end, and hands out those of its user that wait in line for it.
+    async def _end(self, write: JobWrite, claim: Claim | None = None) -> None:
+        """Writes a job's end, and dispatcher out those of its user that wait in line for it.
 
         A worker whose own job (`claim`) has ended looks for the next, so it need not wake all for one more.
         """
         done = await self._log.append(write)
         looks = claim is not None and len(done.go) == 1
         for job in done.go:
-            await self._hands.enqueue(write.queue, write.user, job, ring=not looks)
+            await self._dispatcher.enqueue(write.queue, write.user, job, notify=not looks)
 
     async def _progress_of(self, claim: Claim) -> Progress:
         found = await self.find(claim.user, claim.job.id)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.core.eventlog.log import Event, Guard, Write
+from app.core.eventlog.log import Event, Guard, JobWrite
 from app.core.ids import new_id
 from app.core.jobs.models import ErrorDetail, Job
 from app.core.jobs.progress import Progress, progress, resting
@@ -24,7 +24,7 @@ _DETAIL_CHARACTERS = 500
 
 
 @dataclass(frozen=True)
-class Order:
+class JobRequest:
     """What a job is asked to do: its queue, its project, for an audio job its chapter, for a
     book its format, and the language it speaks.
 
@@ -58,7 +58,7 @@ class Claim:
     trace: str = ""
 
 
-def fresh(order: Order) -> Job:
+def fresh(order: JobRequest) -> Job:
     """A job that has just been asked for."""
     at = now()
     return Job(
@@ -76,7 +76,7 @@ def fresh(order: Order) -> Job:
     )
 
 
-def created(user: str, job: Job, language: Language, grace: float, trace: str = "") -> Write:
+def created(user: str, job: Job, language: Language, grace: float, trace: str = "") -> JobWrite:
     """The job is there; after `grace` seconds without a worker the reaper looks after it.
 
     Every attempt at it belongs to `trace`: that stands in the record, as a message that gets lost would not keep it.
@@ -86,14 +86,14 @@ def created(user: str, job: Job, language: Language, grace: float, trace: str = 
     return _write(user, job, "new", "0", [event], fields, grace)
 
 
-def cancelled(user: str, job: Job) -> Write:
+def cancelled(user: str, job: Job) -> JobWrite:
     """Whoever is at the job is refused from now on."""
     at = now()
     event = Event(f"{PREFIX[job.queue]}:cancelled", compact(_data(job, job.attempt, at)))
     return _write(user, job, "command", "", [event], {"state": "cancelled", "updatedAt": at}, ends=True)
 
 
-def claimed(claim: Claim, lease: float) -> Write:
+def claimed(claim: Claim, lease: float) -> JobWrite:
     """A worker takes the job as it saw it, for `lease` seconds."""
     job, at = claim.job, now()
     told = _json(progress(job.queue, claim.stage, claim.language))
@@ -109,7 +109,7 @@ def claimed(claim: Claim, lease: float) -> Write:
     return _write(claim.user, job, "claim", _seen(job), [event], fields, lease)
 
 
-def reported(claim: Claim, progress: Progress, lease: float, *, thin: bool, kept: bool = False) -> Write:
+def reported(claim: Claim, progress: Progress, lease: float, *, thin: bool, kept: bool = False) -> JobWrite:
     """How far the job is; `thin`: within a stage; `kept`: further than before, whoever goes on with it."""
     at, told = now(), _json(progress)
     event = _progressed(claim.job, told, claim.attempt, at, thin=thin)
@@ -117,7 +117,7 @@ def reported(claim: Claim, progress: Progress, lease: float, *, thin: bool, kept
     return _held(claim, [event], fields, lease)
 
 
-def completed(claim: Claim, result: Mapping[str, Any], records: Mapping[str, Mapping[str, str]]) -> Write:
+def completed(claim: Claim, result: Mapping[str, Any], records: Mapping[str, Mapping[str, str]]) -> JobWrite:
     """Stage `done`, then the terminal event with `result`; `records` change in the same step."""
     job, at = claim.job, now()
     told = _json(progress(job.queue, "done", claim.language))
@@ -129,19 +129,19 @@ def completed(claim: Claim, result: Mapping[str, Any], records: Mapping[str, Map
     return _held(claim, events, fields, ends=True, records=records)
 
 
-def failed(claim: Claim, code: str, message: str) -> Write:
+def failed(claim: Claim, code: str, message: str) -> JobWrite:
     """The job cannot be done."""
     fields, event = _failure(claim.job, claim.attempt, code, message)
     return _held(claim, [event], fields, ends=True)
 
 
-def given_up(claim: Claim, code: str, message: str) -> Write:
+def given_up(claim: Claim, code: str, message: str) -> JobWrite:
     """The job fails before `claim` has taken it."""
     fields, event = _failure(claim.job, claim.job.attempt, code, message)
     return _write(claim.user, claim.job, "claim", _seen(claim.job), [event], fields, ends=True)
 
 
-def put_back(claim: Claim, last: Progress, stage: str, pause: float, failures: int) -> Write:
+def put_back(claim: Claim, last: Progress, stage: str, pause: float, failures: int) -> JobWrite:
     """The job waits again, at `stage`, for `pause` seconds at least, and is as far as it was `last`."""
     at = now()
     told = _json(resting(last, claim.job.queue, stage, claim.language, pause))
@@ -205,7 +205,7 @@ def _held(
     *,
     ends: bool = False,
     records: Mapping[str, Mapping[str, str]] | None = None,
-) -> Write:
+) -> JobWrite:
     """A write of the worker that holds the job."""
     return _write(
         claim.user, claim.job, "report", str(claim.attempt), events, fields, grace, ends=ends, records=records
@@ -223,8 +223,8 @@ def _write(
     *,
     ends: bool = False,
     records: Mapping[str, Mapping[str, str]] | None = None,
-) -> Write:
-    return Write(
+) -> JobWrite:
+    return JobWrite(
         user=user,
         project=job.project_id,
         job=job.id,

@@ -46,7 +46,7 @@ class Bounds(NamedTuple):
     inflated: int
 
 
-class Entry(NamedTuple):
+class ArchiveEntry(NamedTuple):
     """What the directory says of one entry; `packed` and `size` in bytes, `mode` as Unix has it."""
 
     name: str
@@ -67,7 +67,7 @@ class Entry(NamedTuple):
         return self.name.startswith(_EMBEDDED)
 
 
-def inspect(file: BinaryIO, format: str, bounds: Bounds) -> list[Entry]:
+def inspect(file: BinaryIO, format: str, bounds: Bounds) -> list[ArchiveEntry]:
     """The entries of an archive that may be read as `format` (a key of `NEEDED`), by what its directory says.
 
     Raises TooLarge (`too_many_entries`, `inflated_too_large`), Unprocessable (`bad_archive`, `encrypted`,
@@ -88,7 +88,7 @@ def inspect(file: BinaryIO, format: str, bounds: Bounds) -> list[Entry]:
     return entries
 
 
-def inflate(file: BinaryIO, entry: Entry) -> Iterator[bytes]:
+def inflate(file: BinaryIO, entry: ArchiveEntry) -> Iterator[bytes]:
     """The content of an entry, in pieces of at most 64 KiB. Raises Unprocessable (`bad_archive`) where it is not what
     the directory says, as soon as it is more."""
     _seek_content(file, entry)
@@ -119,14 +119,14 @@ def too_large(largest: int) -> TooLarge:
     )
 
 
-def _directory(file: BinaryIO, most: int) -> list[Entry]:
+def _directory(file: BinaryIO, most: int) -> list[ArchiveEntry]:
     count, size, offset = _end(file)
     # What the archive says of itself is believed only where it speaks against it.
     if count > most or size > most * _LONGEST_ROW:
         raise _too_many(most)
     file.seek(offset)
     rows = file.read(size)
-    entries: list[Entry] = []
+    entries: list[ArchiveEntry] = []
     at = 0
     while at < len(rows):
         if len(entries) == most:
@@ -153,7 +153,7 @@ def _end(file: BinaryIO) -> tuple[int, int, int]:
     return count, size, offset
 
 
-def _entry(rows: bytes, at: int) -> tuple[Entry, int]:
+def _entry(rows: bytes, at: int) -> tuple[ArchiveEntry, int]:
     """The entry at `at`, and where the next one begins."""
     if at + _ROW.size > len(rows):
         raise broken("its directory is cut off")
@@ -168,10 +168,10 @@ def _entry(rows: bytes, at: int) -> tuple[Entry, int]:
         text = spelled.decode("utf-8")
     except UnicodeDecodeError:
         text = spelled.decode("cp437")
-    return Entry(text, flags, method, crc, packed, size, row[15] >> 16, row[16]), end
+    return ArchiveEntry(text, flags, method, crc, packed, size, row[15] >> 16, row[16]), end
 
 
-def _check(entry: Entry) -> None:
+def _check(entry: ArchiveEntry) -> None:
     if entry.flags & _SECRET:
         raise _encrypted()
     if not entry.name or _UNSAFE.search(entry.name) or entry.mode & 0xF000 not in _KINDS:
@@ -184,7 +184,7 @@ def _check(entry: Entry) -> None:
         raise TooLarge("The file is nearly empty, and inflates without end.", code="inflated_too_large")
 
 
-def _seek_content(file: BinaryIO, entry: Entry) -> None:
+def _seek_content(file: BinaryIO, entry: ArchiveEntry) -> None:
     file.seek(entry.offset)
     head = file.read(_LOCAL.size)
     if len(head) < _LOCAL.size:
@@ -195,7 +195,7 @@ def _seek_content(file: BinaryIO, entry: Entry) -> None:
     file.seek(name + extra, os.SEEK_CUR)
 
 
-def _unpacked(file: BinaryIO, entry: Entry) -> Iterator[bytes]:
+def _unpacked(file: BinaryIO, entry: ArchiveEntry) -> Iterator[bytes]:
     if entry.method == _STORED:
         yield from _pieces(file, entry.packed)
         return

@@ -19,7 +19,7 @@ from app.core.settings import Settings
 _CHANGE_CHAPTER = files("app.core.projects").joinpath("lua/change_chapter.lua").read_text()
 
 
-class Chapters:
+class ChapterStore:
     """Changes to single chapters of all users in one Redis."""
 
     def __init__(self, redis: Redis, settings: Settings) -> None:

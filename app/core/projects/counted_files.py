@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import BinaryIO
 
 from app.core.errors import NotFound
-from app.core.projects.quotas import Usage
+from app.core.projects.quotas import Quotas
 from app.core.storage import paths
 from app.core.storage.object_store import File, Storage
 
 
-class UserFiles:
+class CountedFiles:
     """The files of all users in one storage."""
 
-    def __init__(self, store: Storage, usage: Usage) -> None:
+    def __init__(self, store: Storage, usage: Quotas) -> None:
         self.store = store
         self.usage = usage
 

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from app.core.errors import NotFound
 from app.core.jobs.service import Jobs
-from app.core.projects.quotas import Usage
+from app.core.projects.quotas import Quotas
 from app.core.redis import keys
 from app.core.redis.client import names
 from app.core.settings import Settings
@@ -41,7 +41,7 @@ _MOST_DUE = 100
 _MOST_REMEMBERED = 1000  # deleted projects of a user; of the others nobody knows that they ever were
 
 
-class Deletion:
+class ProjectDeletion:
     """Deletes projects of all users."""
 
     def __init__(self, redis: Redis, store: Storage, jobs: Jobs, settings: Settings) -> None:
@@ -51,7 +51,7 @@ class Deletion:
         self._settings = settings
         self._list = redis.register_script(_LIST)
         self._begin = redis.register_script(_BEGIN)
-        self._usage = Usage(redis, settings)
+        self._usage = Quotas(redis, settings)
 
     async def delete(self, user: str, project: str) -> None:
         """Deletes a project with its jobs and files. Raises Unavailable, RedisError: a sweep then does the rest."""

@@ -96,11 +96,11 @@ class Chapter(Model):
         )._beside(project, record.get("audioWays"))
 
     def _beside(self, project: Project | None, made: str | None) -> Self:
-        changed = bool(project and made and self.audio_url and made != ways_of(project, self))
+        changed = bool(project and made and self.audio_url and made != voice_settings_digest(project, self))
         return self.model_copy(update={"outdated": True}) if changed else self
 
 
-def ways_of(project: Project, chapter: Chapter) -> str:
+def voice_settings_digest(project: Project, chapter: Chapter) -> str:
     """A digest of all that was chosen for how a chapter is read: audio that was made in another way is outdated."""
     ways = [
         chapter.voice or project.voice,

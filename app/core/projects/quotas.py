@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from app.core.aio import end
+from app.core.aio import cancel_and_wait
 from app.core.errors import TooMany
 from app.core.ids import new_id
 from app.core.redis import keys
@@ -28,7 +28,7 @@ _LEASE = 30.0
 class Used(NamedTuple):
     """What a user has; `bytes` of manuscripts, texts, audio and books, `segment_bytes` of sound that is kept.
 
-    `changes`: how often it has changed, for `Usage.recount`.
+    `changes`: how often it has changed, for `Quotas.recount`.
     """
 
     projects: int
@@ -38,7 +38,7 @@ class Used(NamedTuple):
     changes: int
 
 
-class Usage:
+class Quotas:
     """The usage of all users in one Redis."""
 
     def __init__(self, redis: Redis, settings: Settings) -> None:
@@ -48,7 +48,9 @@ class Usage:
         self._most_segments = settings.max_segment_bytes_per_user
 
     @asynccontextmanager
-    async def room(self, user: str, *, projects: int = 0, chapters: int = 0, bytes: int = 0) -> AsyncIterator[Room]:
+    async def room(
+        self, user: str, *, projects: int = 0, chapters: int = 0, bytes: int = 0
+    ) -> AsyncIterator[Reservation]:
         """Room for so much more, which is given back with the context unless it was settled.
 
         Raises TooMany (`too_many_projects`, `too_many_chapters_in_all`, `storage_full`), RedisError.
@@ -58,12 +60,12 @@ class Usage:
         answer = (await self.run(user, "", "reserve", id, *more, int(_LEASE * 1000), *self.most)).decode()
         if answer != "ok":
             raise _refusal(answer)
-        room = Room(self, user, id)
+        room = Reservation(self, user, id)
         renewing = asyncio.create_task(self._renew(user, id))
         try:
             yield room
         finally:
-            await end(renewing)
+            await cancel_and_wait(renewing)
             if not room.settled:
                 with suppress(RedisError, OSError):
                     await asyncio.shield(self.run(user, "", "release", id))
@@ -111,10 +113,10 @@ class Usage:
                 await self.run(user, "", "renew", id, int(_LEASE * 1000))
 
 
-class Room:
+class Reservation:
     """What is reserved, until it is settled. All raise RedisError."""
 
-    def __init__(self, usage: Usage, user: str, id: str) -> None:
+    def __init__(self, usage: Quotas, user: str, id: str) -> None:
         self._usage = usage
         self._user = user
         self._id = id

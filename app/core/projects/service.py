@@ -16,14 +16,14 @@ from redis.exceptions import RedisError
 from app.core.errors import Conflict, NotFound, Refused, TooMany, Unavailable
 from app.core.ids import new_id
 from app.core.jobs.models import Job
-from app.core.jobs.service import Claim, Jobs, Order
+from app.core.jobs.service import Claim, JobRequest, Jobs
 from app.core.json_model import compact
 from app.core.projects import split_merge
-from app.core.projects.chapter_limits import Chapters
-from app.core.projects.counted_files import UserFiles, size_of
-from app.core.projects.deletion import Deletion
+from app.core.projects.chapter_limits import ChapterStore
+from app.core.projects.counted_files import CountedFiles, size_of
+from app.core.projects.deletion import ProjectDeletion
 from app.core.projects.models import Chapter, Project
-from app.core.projects.quotas import Usage
+from app.core.projects.quotas import Quotas
 from app.core.projects.text_lengths import MAX_AUTHOR, MAX_TITLE, shortened
 from app.core.redis import keys
 from app.core.redis.client import decoded, fields, names
@@ -39,7 +39,7 @@ _SAYABLE = {"title", "language"}
 _LONGEST = {"title": MAX_TITLE, "author": MAX_AUTHOR}
 
 
-class Manuscript(NamedTuple):
+class UploadedManuscript(NamedTuple):
     """A manuscript as it was handed in: its bytes or an open file, format (`txt`, …), and what was said of it.
 
     `unsaid`: which of `title` and `language` were not, so that the manuscript's own take their place.
@@ -69,14 +69,14 @@ class Projects:
         self._store = store
         self._jobs = jobs
         self._settings = settings
-        self.usage = Usage(redis, settings)
-        self.files = UserFiles(store, self.usage)
-        self._deletion = Deletion(redis, store, jobs, settings)
-        self._changing = Chapters(redis, settings)
-        self._rearranging = split_merge.Rearranging(redis, jobs.log, settings)
+        self.usage = Quotas(redis, settings)
+        self.files = CountedFiles(store, self.usage)
+        self._deletion = ProjectDeletion(redis, store, jobs, settings)
+        self._changing = ChapterStore(redis, settings)
+        self._rearranging = split_merge.SplitMerge(redis, jobs.log, settings)
         self._add_chapters = redis.register_script(_ADD_CHAPTERS)
 
-    async def create(self, user: str, manuscript: Manuscript) -> tuple[Project, Job]:
+    async def create(self, user: str, manuscript: UploadedManuscript) -> tuple[Project, Job]:
         """Stores a manuscript and starts its parsing.
 
         Raises TooMany (`too_many_projects`, `storage_full`, `too_many_jobs`), Unavailable; RedisError.
@@ -96,7 +96,7 @@ class Projects:
     async def _begin(self, user: str, project: Project) -> Job:
         """The parse job comes last: a snapshot whose cursor is past the job's event has the job."""
         try:
-            job, _ = await self._jobs.create(user, Order(PARSING, project.id, project.language))
+            job, _ = await self._jobs.create(user, JobRequest(PARSING, project.id, project.language))
         except (TooMany, RedisError, OSError):
             # Nothing half-made stays, as far as Redis can be told.
             with suppress(RedisError, OSError):
@@ -187,7 +187,7 @@ class Projects:
     async def change_chapter(
         self, user: str, project: str, chapter: str, changes: Mapping[str, str], *, text: str | None = None
     ) -> Chapter:
-        """Sets fields (`title`, `voice`, `speed`) of a chapter, its text, or both. Raises what `Chapters` does."""
+        """Sets fields (`title`, `voice`, `speed`) of a chapter, its text, or both. Raises what `ChapterStore` does."""
         before = await self._chapter(user, project, chapter)
         changes = dict(changes)
         if text is not None:
@@ -373,7 +373,7 @@ def _digest(text: str) -> str:
     return keys.digest(text)[:20]
 
 
-def _fresh(manuscript: Manuscript) -> Project:
+def _fresh(manuscript: UploadedManuscript) -> Project:
     at = now()
     return Project(
         id=new_id(),

@@ -36,7 +36,7 @@ class Halves(NamedTuple):
     second: str
 
 
-class Rearranging:
+class SplitMerge:
     """Writes what `halves` and `together` made."""
 
     def __init__(self, redis: Redis, log: EventLog, settings: Settings) -> None:

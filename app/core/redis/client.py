@@ -23,7 +23,7 @@ from redis.exceptions import (
 from app.core.errors import Problem, Unavailable
 from app.core.redis import cluster, keys, sentinel
 from app.core.redis.cluster import Cluster, is_cluster
-from app.core.redis.multiplexed import PipedRedis
+from app.core.redis.multiplexed import MultiplexedRedis
 from app.core.redis.sentinel import is_sentinel
 
 _CONNECTIONS = 50
@@ -51,7 +51,7 @@ def connect(url: str, *, patient: bool = False) -> Redis:
         return sentinel.client(url, _CONNECTIONS, 5, **options, **keepalive)
     # Whoever comes while all connections are at work waits for one; redis-py's usual pool refuses instead.
     pool = BlockingConnectionPool.from_url(url, max_connections=_CONNECTIONS, timeout=5, **options, **keepalive)
-    return PipedRedis.from_pool(pool)
+    return MultiplexedRedis.from_pool(pool)
 
 
 async def prepare(redis: Redis | Cluster) -> None:

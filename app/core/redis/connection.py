@@ -20,8 +20,8 @@ _MORE = object()
 _FIRST = 4  # commands
 
 
-class Link(asyncio.Protocol):
-    """One connection. What comes in one reading of the socket is taken reply by reply, then `turned` is called."""
+class RedisConnection(asyncio.Protocol):
+    """One connection. Each reply of one read is passed to `on_reply`, then `on_batch_end` is called."""
 
     def __init__(self) -> None:
         self.error: BaseException | None = None
@@ -54,14 +54,14 @@ class Link(asyncio.Protocol):
     def send(self, *command: Any) -> None:
         """Sends a command; what is sent in one turn of the loop goes out together, in two writes at most."""
         if not self._turn:
-            self._turn = self._loop.call_soon(self._turns)
+            self._turn = self._loop.call_soon(self._end_of_turn)
         self._unsent.append(hiredis.pack_command(command))
         # Of some commands the first few go at once: server and process are then at work at the same time.
         if len(self._unsent) == _FIRST and not self._begun:
             self._begun = True
             self._flush()
 
-    def _turns(self) -> None:
+    def _end_of_turn(self) -> None:
         self._turn, self._begun = None, False
         if self._unsent:
             self._flush()
@@ -81,14 +81,14 @@ class Link(asyncio.Protocol):
     def close(self) -> None:
         self.connection_lost(None)
 
-    def take(self, reply: Any) -> None:
+    def on_reply(self, reply: Any) -> None:
         """One reply, or something that was published."""
         raise NotImplementedError
 
-    def turned(self) -> None:
+    def on_batch_end(self) -> None:
         """What came together has been taken."""
 
-    def lost(self, error: BaseException) -> None:
+    def on_lost(self, error: BaseException) -> None:
         """The connection is gone."""
 
     def data_received(self, data: bytes) -> None:
@@ -96,10 +96,10 @@ class Link(asyncio.Protocol):
         try:
             reader.feed(data)
             while (reply := reader.gets()) is not _MORE:
-                self.take(reply)
+                self.on_reply(reply)
         except InvalidResponse as error:
             self.fail(error)
-        self.turned()
+        self.on_batch_end()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self.closed.done():
@@ -108,10 +108,10 @@ class Link(asyncio.Protocol):
         if self._opened is not None:
             self._opened._close()  # type: ignore[no-untyped-call] # as above
         self.error = self.error or ConnectionError(str(exc or "Redis closed the connection"))
-        self.lost(self.error)
+        self.on_lost(self.error)
 
 
-def lone(connection_class: Any, options: dict[str, Any]) -> AbstractConnection:
+def connect_without_retry(connection_class: Any, options: dict[str, Any]) -> AbstractConnection:
     """A connection that does not try again by itself: every cut must be seen."""
     connection = connection_class(**{**options, "retry": Retry(NoBackoff(), 0)})
     return cast(AbstractConnection, connection)

@@ -19,7 +19,7 @@ from pydantic_core import from_json
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from app.core.aio import end
+from app.core.aio import cancel_and_wait
 from app.core.errors import Conflict, Unprocessable
 from app.core.json_model import compact
 from app.core.redis import keys
@@ -31,7 +31,7 @@ _ANSWERS = files("app.core.redis").joinpath("lua/idempotency.lua").read_text()
 _DAY_MS = 86400 * 1000
 
 
-class Answered(NamedTuple):
+class StoredResponse(NamedTuple):
     """An answer: its status, its body, and its `Location` if it has one."""
 
     status: int
@@ -43,22 +43,22 @@ class Answered(NamedTuple):
         return head + b"\n" + zlib.compress(self.body, 1)
 
     @classmethod
-    def unpacked(cls, packed: bytes) -> Answered:
+    def unpacked(cls, packed: bytes) -> StoredResponse:
         head, _, body = packed.partition(b"\n")
         told = from_json(head)
         return cls(told["status"], zlib.decompress(body), told["location"])
 
 
-class Turn:
+class KeyHolder:
     """One request's turn under its key. `before`: what was answered to it before; None where it is to be done."""
 
-    def __init__(self, before: Answered | None) -> None:
+    def __init__(self, before: StoredResponse | None) -> None:
         self.before = before
-        self.answer: Answered | None = None
+        self.answer: StoredResponse | None = None
         """To be set when it is done."""
 
 
-class Answers:
+class IdempotentResponses:
     """The answers of all users in one Redis."""
 
     def __init__(self, redis: Redis, settings: Settings) -> None:
@@ -67,7 +67,7 @@ class Answers:
         self._most, self._room = settings.max_answers_per_user, settings.max_answer_bytes_per_user
 
     @asynccontextmanager
-    async def turn(self, user: str, key: str, asked: str) -> AsyncIterator[Turn]:
+    async def turn(self, user: str, key: str, asked: str) -> AsyncIterator[KeyHolder]:
         """The turn of the request that `asked` is a digest of; it is held while the context is open.
 
         Raises Unprocessable (`idempotency_mismatch`) where the key came with another request, Conflict
@@ -81,17 +81,17 @@ class Answers:
         if state == b"begun":
             raise Conflict("The first request is still being done.", code="idempotency_in_progress", retry_after=1)
         if state == b"answer":
-            yield Turn(Answered.unpacked(more[0]))
+            yield KeyHolder(StoredResponse.unpacked(more[0]))
             return
-        turn = Turn(None)
+        turn = KeyHolder(None)
         renewing = asyncio.create_task(self._renew(user, digest, holder))
         try:
             yield turn
         finally:
-            await end(renewing)
+            await cancel_and_wait(renewing)
             await self._end(user, digest, holder, turn.answer)
 
-    async def _end(self, user: str, digest: str, holder: str, answer: Answered | None) -> None:
+    async def _end(self, user: str, digest: str, holder: str, answer: StoredResponse | None) -> None:
         """Keeps the answer, or frees the key. Where Redis takes nothing the key is free when the lease is over."""
         try:
             if answer is None:

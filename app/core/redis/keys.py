@@ -39,7 +39,7 @@ CONTROL = "sv:control"
 QUEUE_NAMESPACE = "sv:queue"
 """Prefix of Dramatiq's own keys."""
 
-BELL = "sv:bell"
+ENQUEUED = "sv:bell"
 """Channel, on the broker's Redis: a message was put into the queue that is named."""
 
 
@@ -54,7 +54,7 @@ def log(user: str) -> str:
 
 
 def channel(user: str) -> str:
-    """Channel: each event of the log as it is appended (see `app.core.eventlog.log.Entry`)."""
+    """Channel: each event of the log as it is appended (see `app.core.eventlog.log.LogEntry`)."""
     return f"sv:{{u:{user}}}:events"
 
 

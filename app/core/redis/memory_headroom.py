@@ -16,7 +16,7 @@ _FULL = 0.9
 _LOOK_SECONDS = 1.0
 
 
-class Headroom:
+class MemoryHeadroom:
     """The memory of one Redis, looked at once a second at most. Of a Redis without `maxmemory` all is well."""
 
     def __init__(self, redis: Redis) -> None:

@@ -16,12 +16,12 @@ from redis.asyncio import Redis, RedisCluster
 from redis.commands.core import AsyncScript
 from redis.exceptions import ConnectionError, NoScriptError, TimeoutError
 
-from app.core.redis.connection import Link, lone
+from app.core.redis.connection import RedisConnection, connect_without_retry
 
 _TOGETHER = 50  # so neither this process nor Redis is busy with them for long
 
 
-class _Pipe(Link):
+class _MultiplexedConnection(RedisConnection):
     """Answers come in the order of the questions."""
 
     def __init__(self, patience: float) -> None:
@@ -45,7 +45,7 @@ class _Pipe(Link):
             self._watch = self._loop.call_later(self._patience, self._look)
         return answer
 
-    def take(self, reply: Any) -> None:
+    def on_reply(self, reply: Any) -> None:
         if isinstance(reply, PushNotification):
             return
         if not self._asked:
@@ -60,10 +60,10 @@ class _Pipe(Link):
         else:
             answer.set_result(reply)
 
-    def turned(self) -> None:
+    def on_batch_end(self) -> None:
         self._moved = self._loop.time()
 
-    def lost(self, error: BaseException) -> None:
+    def on_lost(self, error: BaseException) -> None:
         if self._watch is not None:
             self._watch.cancel()
         for answer in self._asked:
@@ -83,11 +83,11 @@ class _Pipe(Link):
             self._watch = self._loop.call_later(left, self._look)
 
 
-class PipedRedis(Redis):
+class MultiplexedRedis(Redis):
     """redis-py's client, but for how single commands travel. None of them may block."""
 
-    _pipe: _Pipe | None = None
-    _opening: asyncio.Task[_Pipe] | None = None
+    _pipe: _MultiplexedConnection | None = None
+    _opening: asyncio.Task[_MultiplexedConnection] | None = None
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         # `SCRIPT LOAD` and the like are two words for the server.
@@ -136,21 +136,21 @@ class PipedRedis(Redis):
             pipe = await self._open()
         return await pipe.ask(command)
 
-    async def _open(self) -> _Pipe:
+    async def _open(self) -> _MultiplexedConnection:
         """Whoever comes while it is being opened waits for the same one."""
         if self._opening is None:
             self._opening = asyncio.create_task(self._opened())
             self._opening.add_done_callback(self._is_open)
         return await asyncio.shield(self._opening)
 
-    async def _opened(self) -> _Pipe:
+    async def _opened(self) -> _MultiplexedConnection:
         pool: Any = self.connection_pool
-        pipe = _Pipe(pool.connection_kwargs["socket_timeout"])
-        await pipe.open(lone(pool.connection_class, pool.connection_kwargs))
+        pipe = _MultiplexedConnection(pool.connection_kwargs["socket_timeout"])
+        await pipe.open(connect_without_retry(pool.connection_class, pool.connection_kwargs))
         self._pipe = pipe
         return pipe
 
-    def _is_open(self, opening: asyncio.Task[_Pipe]) -> None:
+    def _is_open(self, opening: asyncio.Task[_MultiplexedConnection]) -> None:
         self._opening = None
         if not opening.cancelled():
             opening.exception()  # told to all who waited
@@ -159,7 +159,7 @@ class PipedRedis(Redis):
 class _Script(AsyncScript):
     """A Lua script that is asked for by its digest, and sent where the server does not know it."""
 
-    def __init__(self, redis: PipedRedis, script: str | bytes) -> None:
+    def __init__(self, redis: MultiplexedRedis, script: str | bytes) -> None:
         super().__init__(redis, script)
         self._redis = redis
 
@@ -173,14 +173,14 @@ class _Script(AsyncScript):
 
 async def ask(redis: Redis | RedisCluster, *command: Any) -> Any:
     """The answer to a command; where the connection is not one of ours, as redis-py has it. Raises RedisError."""
-    return await (redis.ask(*command) if isinstance(redis, PipedRedis) else redis.execute_command(*command))
+    return await (redis.ask(*command) if isinstance(redis, MultiplexedRedis) else redis.execute_command(*command))
 
 
 async def ask_all(redis: Redis, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
     """Answers to many commands, asked some hundreds at a time. Raises RedisError."""
     answers: list[Any] = []
     for part in (commands[at : at + _TOGETHER] for at in range(0, len(commands), _TOGETHER)):
-        if isinstance(redis, PipedRedis):
+        if isinstance(redis, MultiplexedRedis):
             answers += await redis.ask_all(part)
         else:
             async with redis.pipeline(transaction=False) as pipe:

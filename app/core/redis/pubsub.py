@@ -10,17 +10,17 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError, RedisError
 
-from app.core.aio import end
+from app.core.aio import cancel_and_wait
 from app.core.redis.client import connect, prepare
 from app.core.redis.cluster import Cluster
-from app.core.redis.connection import Link, lone
+from app.core.redis.connection import RedisConnection, connect_without_retry
 from app.core.telemetry.metrics import PUBSUB_LOST
 
 logger = structlog.get_logger()
@@ -29,17 +29,17 @@ _SILENCE_SECONDS = 10.0
 _IDLE_CHANNEL = "sv:hub"
 
 
-class Listener(Protocol):
-    """Who is told."""
+class Listener:
+    """What receives messages. A subclass overrides what it needs."""
 
-    def heard(self, channel: bytes, message: bytes) -> None:
-        """Something was published."""
+    def on_message(self, channel: bytes, message: bytes) -> None:
+        """Receive a message that was published."""
 
-    def confirmed(self, channel: bytes) -> None:
-        """A subscription holds from now on; what was published before may have been missed."""
+    def on_subscribed(self, channel: bytes) -> None:
+        """Note that a subscription holds from now on; messages before it may have been missed."""
 
-    def turned(self) -> None:
-        """What was heard together has all been told."""
+    def on_batch_end(self) -> None:
+        """Note that all messages that arrived together have been passed to `on_message`."""
 
 
 class Subscriber:
@@ -60,7 +60,7 @@ class Subscriber:
         self._listener = listener
         self._prefix = prefix
         self._lost = lost
-        self._link: _Heard | None = None
+        self._link: _PubSubConnection | None = None
         self._sent: set[str] = set()
 
     def subscribe(self, channel: str) -> None:
@@ -69,7 +69,7 @@ class Subscriber:
         if channel in self._sent:
             # Asked for on this connection already, so no answer will come. If the first one is still to come, it
             # will be told as well, as a gap.
-            self._listener.confirmed(channel.encode())
+            self._listener.on_subscribed(channel.encode())
         elif self._link is not None:
             self._sent.add(channel)
             self._link.send(self._prefix + "SUBSCRIBE", channel)
@@ -100,7 +100,7 @@ class Subscriber:
 
     async def _listen(self) -> None:
         """One connection's life."""
-        link = _Heard(self._listener, self.channels)
+        link = _PubSubConnection(self._listener, self.channels)
         try:
             await link.open(self._connection())
             # A connection is idle only where it has a channel, so it gets one of its own that nobody publishes on.
@@ -118,7 +118,7 @@ class Subscriber:
             self._link, self._sent = None, set()
             link.close()
 
-    async def _watch(self, link: _Heard) -> None:
+    async def _watch(self, link: _PubSubConnection) -> None:
         """Raises ConnectionError when the connection is lost, or silent though it was asked."""
         asked = False
         while True:
@@ -135,7 +135,7 @@ class Subscriber:
                 link.send("PING")
 
 
-class _Heard(Link):
+class _PubSubConnection(RedisConnection):
     """A connection that is published on."""
 
     def __init__(self, listener: Listener, wanted: Collection[str]) -> None:
@@ -144,7 +144,7 @@ class _Heard(Link):
         self._listener = listener
         self._wanted = wanted
 
-    def take(self, reply: Any) -> None:
+    def on_reply(self, reply: Any) -> None:
         self.heard = True
         if isinstance(reply, RedisError):
             self.fail(reply)
@@ -152,14 +152,14 @@ class _Heard(Link):
             return
         kind, channel = reply[0], reply[1]
         if kind in (b"message", b"smessage"):
-            self._listener.heard(channel, reply[2])
+            self._listener.on_message(channel, reply[2])
         elif kind in (b"subscribe", b"ssubscribe"):
-            self._listener.confirmed(channel)
+            self._listener.on_subscribed(channel)
         elif kind == b"sunsubscribe" and channel.decode() in self._wanted:
             self.fail(ConnectionError("a channel has moved to another server"))
 
-    def turned(self) -> None:
-        self._listener.turned()
+    def on_batch_end(self) -> None:
+        self._listener.on_batch_end()
 
 
 class Subscriptions:
@@ -199,7 +199,7 @@ class Subscriptions:
             self._of("")
 
     async def stop(self) -> None:
-        await end(*self._tasks.values())
+        await cancel_and_wait(*self._tasks.values())
         await self._redis.aclose()
 
     def _of(self, channel: str) -> Subscriber:
@@ -218,11 +218,11 @@ class Subscriptions:
     def _server(self, channel: str) -> tuple[str, Callable[[], AbstractConnection]]:
         if not isinstance(self._redis, Cluster):
             pool = self._redis.connection_pool
-            return "redis", lambda: lone(pool.connection_class, pool.connection_kwargs)
+            return "redis", lambda: connect_without_retry(pool.connection_class, pool.connection_kwargs)
         node = self._redis.get_node_from_key(channel)
         if node is None:
             raise ConnectionError(f"no server holds {channel}")
-        return node.name, lambda: lone(node.connection_class, node.connection_kwargs)
+        return node.name, lambda: connect_without_retry(node.connection_class, node.connection_kwargs)
 
     async def _reroute(self, lost: str) -> bool:
         """After a server was lost: channels that have moved are wanted where they are now.

@@ -20,7 +20,7 @@ Rate = Literal["changes", "uploads"]
 _RATE = files("app.core.redis").joinpath("lua/rate_limiter.lua").read_text()
 
 
-class Rates:
+class RateLimiter:
     """The rates of all users in one Redis."""
 
     def __init__(self, redis: Redis, settings: Settings) -> None:

@@ -12,7 +12,14 @@ from app.core.jobs.broker import ACTORS
 from app.core.json_model import Model
 from app.core.settings import Settings
 from app.core.status.exposition import SILENT, families_of
-from app.core.status.system_metrics import QUEUE_AGE, QUEUE_LENGTH, REDIS_CLIENTS, REDIS_MEMORY, REDIS_UP, facts
+from app.core.status.system_metrics import (
+    QUEUE_AGE,
+    QUEUE_LENGTH,
+    REDIS_CLIENTS,
+    REDIS_MEMORY,
+    REDIS_UP,
+    system_metrics,
+)
 from app.core.timestamps import now
 
 
@@ -69,7 +76,7 @@ class Status(Model):
 
 async def status_of(settings: Settings, redis: Redis) -> Status:
     """As it is just now; whatever does not answer is left out within a second or two."""
-    return _status(_Told([*await families_of(settings), *await facts(settings, redis)]))
+    return _status(_Told([*await families_of(settings), *await system_metrics(settings, redis)]))
 
 
 class _Told:

@@ -27,7 +27,7 @@ QUEUE_AGE = ("smartvoice_queue_oldest_seconds", "How long the oldest of them has
 NAMES = (REDIS_UP, REDIS_MEMORY, REDIS_LIMIT, REDIS_CLIENTS, QUEUE_LENGTH, QUEUE_AGE)
 
 
-async def facts(settings: Settings, redis: Redis) -> list[Metric]:
+async def system_metrics(settings: Settings, redis: Redis) -> list[Metric]:
     """As far as they can be told within a second or two."""
     return [*await _of_redis(redis), *await _of_queues(settings)]
 

@@ -44,8 +44,8 @@ class File(NamedTuple):
 class Storage:
     """One bucket or folder, by URL. What is not there is NotFound; a place that cannot be used is Unavailable."""
 
-    def __init__(self, url: str, access: bucket.Access | None = None) -> None:
-        self._store = _open(url, access or bucket.Access())
+    def __init__(self, url: str, access: bucket.BucketAccess | None = None) -> None:
+        self._store = _open(url, access or bucket.BucketAccess())
         self._folder = _folder(url)
 
     @classmethod
@@ -174,7 +174,7 @@ class Storage:
             pass
 
 
-def _open(url: str, access: bucket.Access) -> ObjectStore:
+def _open(url: str, access: bucket.BucketAccess) -> ObjectStore:
     if (folder := _folder(url)) is not None:
         return LocalStore(folder, automatic_cleanup=True, mkdir=True)
     return s3.open_bucket(url, access) if bucket.is_s3(url) else from_url(url)

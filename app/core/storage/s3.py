@@ -7,7 +7,7 @@ import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from app.core.bucket import REGIONS, Access
+from app.core.bucket import REGIONS, BucketAccess
 
 if TYPE_CHECKING:
     from obstore.store import S3Store
@@ -30,7 +30,7 @@ _ADVICE = {
 }
 
 
-def open_bucket(url: str, access: Access) -> S3Store:
+def open_bucket(url: str, access: BucketAccess) -> S3Store:
     """The bucket and prefix that `url` names, `s3://bucket/prefix`; nothing is asked of it yet."""
     from obstore.store import S3Store  # 8 MB, which commands that touch no files do without
 

@@ -145,8 +145,8 @@ REGISTRY.register(COUNTS)
 ProcessCollector(registry=REGISTRY)
 
 
-class Heard(Protocol):
-    """An event (`app.core.eventlog.log.Entry`)."""
+class Timestamped(Protocol):
+    """An event (`app.core.eventlog.log.LogEntry`)."""
 
     @property
     def id(self) -> Any: ...
@@ -163,7 +163,7 @@ class LagSampler:
         self._followed: object = None
         self._began = 0.0
 
-    def heard(self, event: Heard) -> None:
+    def heard(self, event: Timestamped) -> None:
         """An event has come. To be told of each."""
         now = time.time()
         if now < self._next:
@@ -173,7 +173,7 @@ class LagSampler:
         if found:
             self._followed, self._began = event.id, moment_of(rest.partition(b'"')[0].decode())
 
-    def written(self, events: Iterable[Heard]) -> None:
+    def written(self, events: Iterable[Timestamped]) -> None:
         """These were written to the connections of those who follow them. To be told once for all of these."""
         if self._followed is not None and any(event.id == self._followed for event in events):
             self._followed = None

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from app.core.errors import Refused
 from app.core.eventlog import cursor
 from app.core.eventlog.cursor import Cursor
-from app.core.eventlog.log import Entry, Event, EventLog, Write
+from app.core.eventlog.log import Event, EventLog, JobWrite, LogEntry
 from app.core.redis import keys
 from app.core.redis.client import decoded
 from app.core.settings import Settings
@@ -26,7 +26,7 @@ async def project(redis: Redis) -> None:
     await redis.hset(keys.project(USER, PROJECT), "id", PROJECT)
 
 
-def begin(job: str, owner: str = "c1", **more: object) -> Write:
+def begin(job: str, owner: str = "c1", **more: object) -> JobWrite:
     given: dict[str, object] = {
         "user": USER,
         "project": PROJECT,
@@ -38,14 +38,14 @@ def begin(job: str, owner: str = "c1", **more: object) -> Write:
         "events": [Event("audio:progress", '{"n":0}')],
         "fields": {"state": "active", "attempt": "0"},
     }
-    return Write(**{**given, **more})  # type: ignore[arg-type] # a dict cannot say which value is which
+    return JobWrite(**{**given, **more})  # type: ignore[arg-type] # a dict cannot say which value is which
 
 
-def step(job: str, attempt: str = "0", **more: object) -> Write:
+def step(job: str, attempt: str = "0", **more: object) -> JobWrite:
     return begin(job, "c1", **{"guard": "report", "attempt": attempt, "fields": {"state": "active"}, **more})
 
 
-async def entries(log: EventLog, after: Cursor = Cursor(0, 0)) -> list[Entry]:  # noqa: B008 # a tuple, never changed
+async def entries(log: EventLog, after: Cursor = Cursor(0, 0)) -> list[LogEntry]:  # noqa: B008 # a tuple, never changed
     return (await log.read(USER, after, 1000)).entries
 
 
@@ -64,7 +64,7 @@ async def test_hash_log_and_push_change_in_one_step(redis: Redis, log: EventLog)
         message = await listener.get_message(timeout=5, ignore_subscribe_messages=True)
     [entry] = await entries(log)
     assert message is not None
-    assert Entry.from_push(message["data"]) == (entry.id, entry)
+    assert LogEntry.from_push(message["data"]) == (entry.id, entry)
     assert str(entry.id) == done.version
     record = decoded(await redis.hgetall(keys.job(USER, "j1")))
     assert (record["version"], record["state"]) == (done.version, "active")

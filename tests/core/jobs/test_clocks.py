@@ -9,21 +9,21 @@ from types import SimpleNamespace
 import pytest
 from redis.asyncio import Redis
 
-from app.auth.signin_throttle import Charge, Rate, Throttle
+from app.auth.signin_throttle import AttemptRate, Charge, SignInThrottle
 from app.core.errors import Refused, TooMany
 from app.core.eventlog.log import EventLog
-from app.core.jobs.service import Jobs, Order
+from app.core.jobs.service import JobRequest, Jobs
 from app.core.redis import keys
 from app.core.redis.client import connect
-from app.core.redis.rate_limiter import Rates
+from app.core.redis.rate_limiter import RateLimiter
 from app.core.settings import Settings
 from app.core.vocabulary import NARRATION
-from app.streaming.slots import Places
+from app.streaming.slots import StreamSlots
 from tests import fake_clock
 from tests.fake_clock import HOUR
-from tests.support import NoHands, until
+from tests.support import NoDispatcher, until
 
-ORDER = Order(NARRATION, "p1", "en", "c1")
+ORDER = JobRequest(NARRATION, "p1", "en", "c1")
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def quick(settings: Settings, server: fake_clock.Redis) -> Settings:
 
 @pytest.fixture
 def jobs(redis: Redis, quick: Settings) -> Jobs:
-    return Jobs(redis, EventLog(redis, quick), quick, NoHands())
+    return Jobs(redis, EventLog(redis, quick), quick, NoDispatcher())
 
 
 async def jump(server: fake_clock.Redis, redis: Redis, seconds: int) -> None:
@@ -106,7 +106,7 @@ async def test_worker_that_renews_keeps_its_job_through_a_jump(
 ) -> None:
     # A lease that no busy machine lets lapse between two lines of this test.
     own = quick.model_copy(update={"lease_seconds": 60})
-    jobs = Jobs(redis, EventLog(redis, own), own, NoHands())
+    jobs = Jobs(redis, EventLog(redis, own), own, NoDispatcher())
     job, _ = await jobs.create("alice", ORDER)
     claim = await jobs.claim("alice", job.id, "start")
     assert await jobs.overdue() == []
@@ -135,8 +135,8 @@ async def test_jobs_in_line_stay_there_when_the_clock_is_set_back(
     server: fake_clock.Redis, redis: Redis, quick: Settings
 ) -> None:
     one = quick.model_copy(update={"narrations_per_user": 1})
-    jobs = Jobs(redis, EventLog(redis, one), one, NoHands())
-    await jobs.create_all("alice", [Order(NARRATION, "p1", "en", f"c{number}") for number in range(3)])
+    jobs = Jobs(redis, EventLog(redis, one), one, NoDispatcher())
+    await jobs.create_all("alice", [JobRequest(NARRATION, "p1", "en", f"c{number}") for number in range(3)])
     await jobs.overdue()
     await jump(server, redis, -HOUR)
     await until(jobs.overdue)
@@ -147,7 +147,7 @@ async def test_jobs_in_line_stay_there_when_the_clock_is_set_back(
 async def test_who_was_not_too_fast_is_not_refused_when_the_clock_jumps(
     server: fake_clock.Redis, redis: Redis, quick: Settings, seconds: int
 ) -> None:
-    rates = Rates(redis, quick)
+    rates = RateLimiter(redis, quick)
     await jump(server, redis, seconds)
     await rates.count("alice", "changes")
     for other in (0, seconds, 0):
@@ -158,8 +158,8 @@ async def test_who_was_not_too_fast_is_not_refused_when_the_clock_jumps(
 async def test_who_was_too_fast_waits_no_longer_when_the_clock_is_set_back(
     server: fake_clock.Redis, redis: Redis
 ) -> None:
-    throttle = Throttle(redis)
-    charge = Charge("name", "alice", Rate(5, 60))
+    throttle = SignInThrottle(redis)
+    charge = Charge("name", "alice", AttemptRate(5, 60))
     for _ in range(5):
         await throttle.charge([charge])
     await jump(server, redis, -HOUR)
@@ -172,12 +172,12 @@ async def test_who_was_too_fast_waits_no_longer_when_the_clock_is_set_back(
 async def test_web_process_that_was_lost_does_not_live_on_when_the_clock_is_set_back(
     server: fake_clock.Redis, redis: Redis, quick: Settings
 ) -> None:
-    async with Places(redis, quick).running():
+    async with StreamSlots(redis, quick).running():
         pass
     now, _ = await redis.time()
     await redis.zadd(keys.WEBS, {"lost": now * 1000 + 20_000})
     await jump(server, redis, -HOUR)
-    async with Places(redis, quick).running():
+    async with StreamSlots(redis, quick).running():
 
         async def forgotten() -> bool:
             return b"lost" not in await redis.zrange(keys.WEBS, 0, -1)

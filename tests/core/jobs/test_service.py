@@ -10,13 +10,13 @@ from redis.asyncio import Redis
 from app.core.errors import Refused
 from app.core.eventlog.log import EventLog
 from app.core.jobs.progress import progress
-from app.core.jobs.service import Claim, Jobs, Order
+from app.core.jobs.service import Claim, JobRequest, Jobs
 from app.core.redis import keys
 from app.core.settings import Settings
 from app.core.vocabulary import NARRATION
-from tests.support import NoHands, until
+from tests.support import NoDispatcher, until
 
-ORDER = Order(NARRATION, "p1", "en", "c1")
+ORDER = JobRequest(NARRATION, "p1", "en", "c1")
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ async def jobs(redis: Redis, settings: Settings) -> Jobs:
     """Jobs whose leases and waits are over in a moment."""
     await redis.hset(keys.project("alice", "p1"), "id", "p1")
     quick = settings.model_copy(update={"lease_seconds": 0.3, "requeue_seconds": 0.3})
-    return Jobs(redis, EventLog(redis, quick), quick, NoHands())
+    return Jobs(redis, EventLog(redis, quick), quick, NoDispatcher())
 
 
 async def test_job_that_nobody_began_is_found(jobs: Jobs) -> None:
@@ -67,7 +67,7 @@ async def _claimed_for_long(redis: Redis, settings: Settings) -> tuple[Jobs, Cla
     """A job with a lease of ten minutes."""
     await redis.hset(keys.project("alice", "p1"), "id", "p1")
     long = settings.model_copy(update={"lease_seconds": 600})
-    jobs = Jobs(redis, EventLog(redis, long), long, NoHands())
+    jobs = Jobs(redis, EventLog(redis, long), long, NoDispatcher())
     job, _ = await jobs.create("alice", ORDER)
     return jobs, await jobs.claim("alice", job.id, "start")
 

@@ -9,14 +9,14 @@ import zlib
 import pytest
 
 from app.core.errors import Problem
-from app.core.manuscripts.archive import Bounds, Entry, inflate, inspect
+from app.core.manuscripts.archive import ArchiveEntry, Bounds, inflate, inspect
 from tests import harmful_files
 from tests.harmful_files import MIB, Row, archive, docx, epub, odt
 
 BOUNDS = Bounds(entries=100, inflated=MIB)
 
 
-def listed(content: bytes, format: str = "epub", bounds: Bounds = BOUNDS) -> list[Entry]:
+def listed(content: bytes, format: str = "epub", bounds: Bounds = BOUNDS) -> list[ArchiveEntry]:
     return inspect(io.BytesIO(content), format, bounds)
 
 

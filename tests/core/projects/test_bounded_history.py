@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from redis.asyncio import Redis
 
-from app.auth.known_devices import Devices
+from app.auth.known_devices import KnownDevices
 from app.core.eventlog.log import EventLog
-from app.core.jobs.service import Jobs, Order
-from app.core.projects.service import Manuscript, Projects
+from app.core.jobs.service import JobRequest, Jobs
+from app.core.projects.service import Projects, UploadedManuscript
 from app.core.redis import keys
 from app.core.redis.client import names
 from app.core.settings import Settings
 from app.core.storage.object_store import Storage
 from app.core.vocabulary import NARRATION
-from tests.support import NoHands
+from tests.support import NoDispatcher
 
 USER = "alice"
 
 
 def jobs_of(redis: Redis, settings: Settings) -> Jobs:
-    return Jobs(redis, EventLog(redis, settings), settings, NoHands())
+    return Jobs(redis, EventLog(redis, settings), settings, NoDispatcher())
 
 
 async def test_of_many_ended_jobs_the_oldest_are_forgotten_whole(redis: Redis, settings: Settings) -> None:
@@ -27,10 +27,10 @@ async def test_of_many_ended_jobs_the_oldest_are_forgotten_whole(redis: Redis, s
     await redis.hset(keys.project(USER, "p1"), "id", "p1")
     ended = []
     for _ in range(8):
-        job, _ = await jobs.create(USER, Order(NARRATION, "p1", "en", "c1"))
+        job, _ = await jobs.create(USER, JobRequest(NARRATION, "p1", "en", "c1"))
         await jobs.cancel(USER, NARRATION, job.id)
         ended.append(job.id)
-    still_open, _ = await jobs.create(USER, Order(NARRATION, "p1", "en", "c1"))
+    still_open, _ = await jobs.create(USER, JobRequest(NARRATION, "p1", "en", "c1"))
     assert [job is not None for job in await jobs.find_all(USER, ended)] == [False] * 5 + [True] * 3
     kept = names(await redis.smembers(keys.all_project_jobs(USER, "p1")))
     assert set(kept) == {*ended[5:], still_open.id}
@@ -41,7 +41,7 @@ async def test_jobs_that_ended_long_ago_leave_their_project(redis: Redis, settin
     jobs = jobs_of(redis, settings)
     await redis.hset(keys.project(USER, "p1"), "id", "p1")
     for number in range(2):
-        job, _ = await jobs.create(USER, Order(NARRATION, "p1", "en", f"c{number}"))
+        job, _ = await jobs.create(USER, JobRequest(NARRATION, "p1", "en", f"c{number}"))
         await redis.zadd(keys.ended(USER), {f"p1 old{number}": 1})
         await redis.sadd(keys.all_project_jobs(USER, "p1"), f"old{number}")
         await jobs.cancel(USER, NARRATION, job.id)
@@ -56,7 +56,7 @@ async def test_of_many_deleted_projects_the_oldest_are_unknown(
     await redis.zadd(keys.deletions(USER), {f"p{number}": number for number in range(1000)})
     await redis.set(keys.deleted(USER, "p0"), "1")
     await redis.set(keys.deleted(USER, "p1"), "1")
-    project, _ = await projects.create(USER, Manuscript(b"x", "txt", "A book", "en"))
+    project, _ = await projects.create(USER, UploadedManuscript(b"x", "txt", "A book", "en"))
     await projects.delete(USER, project.id)
     standing = [await projects.standing(USER, id) for id in (project.id, "p1", "p0")]
     assert standing == ["deleted", "deleted", "unknown"]
@@ -64,7 +64,7 @@ async def test_of_many_deleted_projects_the_oldest_are_unknown(
 
 
 async def test_of_many_browsers_the_oldest_are_forgotten(redis: Redis) -> None:
-    devices = Devices(redis)
+    devices = KnownDevices(redis)
     tokens = [await devices.remember(USER) for _ in range(103)]
     assert [await devices.knows(token, USER) for token in (tokens[0], tokens[2], tokens[3], tokens[-1])] == [
         *(False, False),

@@ -13,13 +13,13 @@ from app.core.errors import TooMany, Unavailable
 from app.core.eventlog.log import EventLog
 from app.core.jobs.service import Jobs
 from app.core.projects import quotas
-from app.core.projects.quotas import Usage
-from app.core.projects.service import Manuscript, ParsedChapter, Projects
+from app.core.projects.quotas import Quotas
+from app.core.projects.service import ParsedChapter, Projects, UploadedManuscript
 from app.core.redis import keys
 from app.core.settings import Settings
 from app.core.storage.object_store import Storage
 from tests.conftest import serve, signed_in
-from tests.support import HandWorker, NoHands, until
+from tests.support import HandWorker, NoDispatcher, until
 
 USER = "alice"
 
@@ -32,11 +32,11 @@ def narrow(settings: Settings) -> Settings:
 
 
 @pytest.fixture
-def used(redis: Redis, narrow: Settings) -> Usage:
-    return Usage(redis, narrow)
+def used(redis: Redis, narrow: Settings) -> Quotas:
+    return Quotas(redis, narrow)
 
 
-async def refused(used: Usage, **more: int) -> str:
+async def refused(used: Quotas, **more: int) -> str:
     """The code of the refusal; empty where there was room."""
     try:
         async with used.room(USER, **more):
@@ -62,7 +62,7 @@ async def test_of_thirty_projects_at_once_over_two_processes_twenty_are_made(nar
         assert (await alice.create())["id"]
 
 
-async def test_bytes_and_chapters_are_reserved_and_given_back(used: Usage) -> None:
+async def test_bytes_and_chapters_are_reserved_and_given_back(used: Quotas) -> None:
     async with used.room(USER, bytes=800_000, chapters=20):
         assert await refused(used, bytes=300_000) == "storage_full"
         assert await refused(used, chapters=11) == "too_many_chapters_in_all"
@@ -75,7 +75,7 @@ async def test_bytes_and_chapters_are_reserved_and_given_back(used: Usage) -> No
 
 
 async def test_what_a_dead_process_had_reserved_lapses(
-    used: Usage, redis: Redis, monkeypatch: pytest.MonkeyPatch
+    used: Quotas, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(quotas, "_LEASE", 0.5)
     held = used.room(USER, bytes=1_000_000)
@@ -92,7 +92,7 @@ async def test_what_a_dead_process_had_reserved_lapses(
     assert await refused(used, bytes=1_000_000) == ""
 
 
-async def _has_room(used: Usage) -> bool:
+async def _has_room(used: Quotas) -> bool:
     return await refused(used, bytes=1_000_000) == ""
 
 
@@ -106,7 +106,7 @@ async def test_usage_follows_what_is_written_and_deleted(
         assert found.bytes == lies
         return lies
 
-    project, job = await projects.create(USER, Manuscript(b"x" * 1000, "txt", "A book", "en"))
+    project, job = await projects.create(USER, UploadedManuscript(b"x" * 1000, "txt", "A book", "en"))
     assert await exact() == 1000
     await worker.parse(USER, job.json_dict(), chapters=3)
     await exact()
@@ -128,7 +128,7 @@ async def test_full_storage_refuses_texts_and_parsers_and_lets_things_be_deleted
     narrow: Settings, redis: Redis
 ) -> None:
     async with serve(narrow) as address, signed_in(address, narrow, USER) as alice:
-        jobs = Jobs(redis, EventLog(redis, narrow), narrow, NoHands())
+        jobs = Jobs(redis, EventLog(redis, narrow), narrow, NoDispatcher())
         worker = HandWorker(jobs, Projects(redis, Storage.of(narrow), jobs, narrow))
         created = await alice.create("Hello. " * 120_000)
         await worker.parse(USER, created["job"], chapters=2)
@@ -158,15 +158,15 @@ async def test_create_that_fails_leaves_nothing_and_counts_nothing(
 
     monkeypatch.setattr(Storage, "put", full)
     with pytest.raises(Unavailable):
-        await projects.create(USER, Manuscript(b"x" * 1000, "txt", "A book", "en"))
+        await projects.create(USER, UploadedManuscript(b"x" * 1000, "txt", "A book", "en"))
     assert (await projects.usage.of(USER))[:3] == (0, 0, 0)
     assert await redis.zcard(keys.reserved(USER)) == 0
     assert await projects.ids(USER) == []
 
 
 async def test_segments_beyond_their_room_are_not_kept(redis: Redis, projects: Projects, settings: Settings) -> None:
-    project, _ = await projects.create(USER, Manuscript(b"x", "txt", "A book", "en"))
-    used = Usage(redis, settings.model_copy(update={"max_segment_bytes_per_user": 100}))
+    project, _ = await projects.create(USER, UploadedManuscript(b"x", "txt", "A book", "en"))
+    used = Quotas(redis, settings.model_copy(update={"max_segment_bytes_per_user": 100}))
     assert [await used.add_segment(USER, project.id, 60) for _ in range(3)] == [True, False, False]
     assert (await used.of(USER)).segment_bytes == 60
     await projects.delete(USER, project.id)

@@ -11,26 +11,26 @@ from redis.asyncio import Redis
 from app.core.errors import Conflict, Unprocessable
 from app.core.eventlog.log import EventLog
 from app.core.jobs.service import Jobs
-from app.core.projects.service import Manuscript, Projects
+from app.core.projects.service import Projects, UploadedManuscript
 from app.core.redis import keys
-from app.core.redis.idempotency import Answered, Answers
+from app.core.redis.idempotency import IdempotentResponses, StoredResponse
 from app.core.settings import Settings
 from app.core.storage.object_store import Storage
 from tests.faults.rig import rigged
-from tests.support import HandWorker, NoHands, until
+from tests.support import HandWorker, NoDispatcher, until
 
 ASKED = keys.digest("POST /x")
 USER = "alice"
 
 
-def answers_of(redis: Redis, settings: Settings, **more: float) -> Answers:
-    return Answers(redis, settings.model_copy(update=more))
+def answers_of(redis: Redis, settings: Settings, **more: float) -> IdempotentResponses:
+    return IdempotentResponses(redis, settings.model_copy(update=more))
 
 
-async def answer(answers: Answers, key: str, body: bytes = b"{}") -> Answered:
+async def answer(answers: IdempotentResponses, key: str, body: bytes = b"{}") -> StoredResponse:
     async with answers.turn(USER, key, ASKED) as turn:
         if turn.before is None:
-            turn.answer = Answered(202, body, "/there")
+            turn.answer = StoredResponse(202, body, "/there")
         return turn.before or turn.answer  # type: ignore[return-value] # one of them is there
 
 
@@ -94,9 +94,9 @@ async def test_key_of_a_request_whose_process_was_killed_is_busy_for_a_lease_at_
     async with rigged() as rig:
         webs = [await rig.web(lease_seconds=2) for _ in range(2)]
         async with rig.client as redis, rig.client_of(webs[0], USER) as one, rig.client_of(webs[1], USER) as other:
-            jobs = Jobs(redis, EventLog(redis, rig.settings), rig.settings, NoHands())
+            jobs = Jobs(redis, EventLog(redis, rig.settings), rig.settings, NoDispatcher())
             shelf = Projects(redis, Storage.of(rig.settings), jobs, rig.settings)
-            project, parsing = await shelf.create(USER, Manuscript(b"Text.", "txt", "A book", "en"))
+            project, parsing = await shelf.create(USER, UploadedManuscript(b"Text.", "txt", "A book", "en"))
             await HandWorker(jobs, shelf).parse(USER, parsing.json_dict(), 1500)
             path, headers = f"/api/projects/{project.id}/audio", {"Idempotency-Key": "k"}
             asking = asyncio.create_task(one.post(path, headers=headers))

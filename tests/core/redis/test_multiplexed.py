@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError, NoScriptError, ResponseError, TimeoutError
 
 from app.core.redis.client import connect
-from app.core.redis.multiplexed import PipedRedis, ask_all
+from app.core.redis.multiplexed import MultiplexedRedis, ask_all
 from app.core.settings import Settings
 
 
@@ -94,7 +94,7 @@ async def test_server_that_does_not_answer_is_given_up_and_asked_anew(redis: Red
 
 async def test_question_on_a_connection_that_is_lost_is_refused_and_not_kept(settings: Settings) -> None:
     client = connect(settings.redis)
-    assert isinstance(client, PipedRedis)
+    assert isinstance(client, MultiplexedRedis)
     await client.ping()
     pipe = client._pipe
     assert pipe is not None

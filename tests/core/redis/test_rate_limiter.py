@@ -9,19 +9,19 @@ from redis.asyncio import Redis
 
 from app.core.errors import TooMany
 from app.core.redis import keys
-from app.core.redis.rate_limiter import Rates
+from app.core.redis.rate_limiter import RateLimiter
 from app.core.settings import Settings
 from tests.support import until
 
 HOUR_US = 3_600_000_000
 
 
-def rates(redis: Redis, settings: Settings, changes: int, uploads: int = 1000) -> Rates:
+def rates(redis: Redis, settings: Settings, changes: int, uploads: int = 1000) -> RateLimiter:
     limits = {"max_changes_per_minute": changes, "max_uploads_per_minute": uploads}
-    return Rates(redis, settings.model_copy(update=limits))
+    return RateLimiter(redis, settings.model_copy(update=limits))
 
 
-async def passes(limits: Rates, *what: str) -> bool:
+async def passes(limits: RateLimiter, *what: str) -> bool:
     try:
         await limits.count("alice", *what)  # type: ignore[arg-type] # the names of rates
     except TooMany:

@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from app.cli import embedded_redis
 from app.core.eventlog import cursor
 from app.core.eventlog.cursor import Cursor
-from app.core.eventlog.log import Event, EventLog, Write
+from app.core.eventlog.log import Event, EventLog, JobWrite
 from app.core.redis import keys
 from app.core.redis.client import connect
 from app.core.settings import Settings
@@ -80,7 +80,7 @@ async def test_log_counts_without_holes_and_begins_anew_where_it_lost_its_end(re
     redis = redis_of_each
     log = EventLog(redis, Settings())
     await redis.hset(keys.project(_USER, _PROJECT), "id", _PROJECT)
-    write = Write(
+    write = JobWrite(
         user=_USER,
         project=_PROJECT,
         job="j1",

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.core.bucket import Access
+from app.core.bucket import BucketAccess
 from app.core.errors import Unavailable
 from app.core.storage import s3 as buckets
 from app.core.storage.object_store import Storage
@@ -21,8 +21,8 @@ from tests.support import until
 from workers.runtime.sweeper import sweep_segments
 
 
-def _access(s3: S3Server, **other: str) -> Access:
-    return Access(s3.endpoint, "", KEY, SECRET)._replace(**other)
+def _access(s3: S3Server, **other: str) -> BucketAccess:
+    return BucketAccess(s3.endpoint, "", KEY, SECRET)._replace(**other)
 
 
 async def _advice(storage: Storage) -> str:

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from app.core.errors import JobError
 from app.core.telemetry import tracing
-from app.middleware.request_tracing import Traced
+from app.middleware.request_tracing import RequestTracing
 from tests.otlp_collector import Collector
 from tests.support import until
 
@@ -136,7 +136,7 @@ async def test_request_that_breaks_is_told_as_500(collector: Collector) -> None:
         raise AssertionError("nothing is answered")
 
     with tracing.running("test"), pytest.raises(ValueError, match=SECRET):
-        await Traced(broken)(scope, receive, send)
+        await RequestTracing(broken)(scope, receive, send)
     [span] = collector.spans
     assert (span.name, span.kind, span.failed) == ("HTTP", "server", True)
     assert span.attributes == {
@@ -165,7 +165,7 @@ async def test_request_ends_with_the_head_of_its_answer(collector: Collector) ->
         told.append(message["type"])
 
     with tracing.running("test"):
-        await Traced(long)(scope, receive, send)
+        await RequestTracing(long)(scope, receive, send)
     assert told == ["http.response.start", {}]
     [span] = collector.spans
     assert span.attributes == {

@@ -18,16 +18,16 @@ from redis.asyncio import Redis
 from app.core.eventlog.log import EventLog
 from app.core.jobs.broker import WorkQueue
 from app.core.jobs.models import Job
-from app.core.jobs.service import Jobs, Order
-from app.core.projects.deletion import Deletion
-from app.core.projects.service import Manuscript, ParsedChapter, Projects, audio_record
+from app.core.jobs.service import JobRequest, Jobs
+from app.core.projects.deletion import ProjectDeletion
+from app.core.projects.service import ParsedChapter, Projects, UploadedManuscript, audio_record
 from app.core.settings import Settings
 from app.core.storage import paths
 from app.core.storage.filenames import safe
 from app.core.storage.object_store import Storage
 from app.core.vocabulary import ASSEMBLY, NARRATION, BookFormat
 from tests.programs import program
-from tests.support import NoHands
+from tests.support import NoDispatcher
 from tests.workers.conftest import Reports
 from workers.audio.encode import SoundWriter, Tags
 from workers.audio.pcm import Pcm
@@ -138,9 +138,9 @@ class Desk:
     def __init__(self, settings: Settings, redis: Redis) -> None:
         self.settings = settings
         self.store = Storage(settings.storage)
-        self.jobs = Jobs(redis, EventLog(redis, settings), settings, NoHands())
+        self.jobs = Jobs(redis, EventLog(redis, settings), settings, NoDispatcher())
         self.projects = Projects(redis, self.store, self.jobs, settings)
-        self.deletion = Deletion(redis, self.store, self.jobs, settings)
+        self.deletion = ProjectDeletion(redis, self.store, self.jobs, settings)
         self.queue = WorkQueue(settings.queue)
         self.runtime = Runtime(
             settings, redis, self.store, self.jobs, self.projects, self.deletion, self.queue, Espeak()
@@ -148,7 +148,7 @@ class Desk:
         self.project = ""
 
     async def book_of(self, folder: Path, chapters: int, title: str = "灯塔") -> None:
-        project, job = await self.projects.create("alice", Manuscript(b"x", "txt", title, "en"))
+        project, job = await self.projects.create("alice", UploadedManuscript(b"x", "txt", title, "en"))
         self.project = project.id
         claim = await self.jobs.claim("alice", job.id, "read")
         found = [ParsedChapter(f"Chapter {number}", f"Text {number}.") for number in range(1, chapters + 1)]
@@ -162,13 +162,13 @@ class Desk:
         chapter = (await self.projects.chapters("alice", self.project))[number]
         name = f"{self.project}-{chapter.id}-{edition * 20}"
         await self.store.put(paths.audio_path("alice", name), audio)
-        job, _ = await self.jobs.create("alice", Order(NARRATION, self.project, "en", chapter.id))
+        job, _ = await self.jobs.create("alice", JobRequest(NARRATION, self.project, "en", chapter.id))
         claim = await self.jobs.claim("alice", job.id, "start")
         record = audio_record("alice", chapter.id, name, 0.5 + number / 10, "d")
         await self.jobs.complete(claim, {"audioUrl": f"/audios/{name}.mp3", "durationSeconds": 1.0}, record)
 
     async def assemble(self, format: BookFormat = "m4b") -> Job:
-        job, _ = await self.jobs.create("alice", Order(ASSEMBLY, self.project, "en", format=format))
+        job, _ = await self.jobs.create("alice", JobRequest(ASSEMBLY, self.project, "en", format=format))
         await tasks.carry_out(self.runtime, "alice", job.id, "start", assemble_task.assemble_book)
         return await self.jobs.get("alice", ASSEMBLY, job.id)
 
@@ -256,7 +256,7 @@ async def test_book_goes_on_with_what_a_lost_worker_encoded(
         return encode(source, target)
 
     monkeypatch.setattr(aac_part, "encode", dying)
-    job, _ = await desk.jobs.create("alice", Order(ASSEMBLY, desk.project, "en", format="m4b"))
+    job, _ = await desk.jobs.create("alice", JobRequest(ASSEMBLY, desk.project, "en", format="m4b"))
     with pytest.raises(asyncio.CancelledError):
         await tasks.carry_out(desk.runtime, "alice", job.id, "start", assemble_task.assemble_book)
     kept = len(desk.files("m4a"))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.stack import environment
-from workers.core.scratch import clear_away, workplace
+from workers.core.scratch import clear_away, scratch_dir
 
 _WORKS = "from workers.core.scratch import workplace\nwith workplace() as folder: print(folder, flush=True); input()"
 
@@ -25,7 +25,7 @@ def test_folder_of_a_killed_worker_is_cleared_away_and_no_other(
         assert other.stdout is not None
         theirs = Path(other.stdout.readline().strip())
         (theirs / "book.m4b").write_bytes(b"half of it")
-        with workplace() as ours:
+        with scratch_dir() as ours:
             assert clear_away() == 0
             other.kill()
             other.wait()

@@ -11,21 +11,21 @@ from app.core.eventlog.log import EventLog
 from app.core.jobs.broker import WorkQueue
 from app.core.jobs.models import Job
 from app.core.jobs.service import Jobs
-from app.core.projects.deletion import Deletion
+from app.core.projects.deletion import ProjectDeletion
 from app.core.projects.models import Project
-from app.core.projects.service import Manuscript, ParsedChapter, Projects
+from app.core.projects.service import ParsedChapter, Projects, UploadedManuscript
 from app.core.projects.text_lengths import MAX_AUTHOR, MAX_TITLE
 from app.core.settings import Settings
 from app.core.storage.object_store import Storage
 from app.core.storage.paths import cover_path
 from app.core.vocabulary import PARSING, Language
 from tests.manuscripts.books import BOOKS, picture
-from tests.support import NoHands
+from tests.support import NoDispatcher
 from workers.engines.espeak import Espeak
 from workers.jobs import parse_task, tasks
 from workers.runtime.context import Runtime
 
-Parse = Callable[[str, Manuscript], Awaitable[tuple[Project, Job]]]
+Parse = Callable[[str, UploadedManuscript], Awaitable[tuple[Project, Job]]]
 
 
 @pytest.fixture
@@ -36,13 +36,13 @@ def storage(settings: Settings) -> Storage:
 @pytest.fixture
 def parse(settings: Settings, redis: Redis, storage: Storage) -> Parse:
     """Creates alice's project from a manuscript and does its parse job."""
-    jobs = Jobs(redis, EventLog(redis, settings), settings, NoHands())
+    jobs = Jobs(redis, EventLog(redis, settings), settings, NoDispatcher())
     projects = Projects(redis, storage, jobs, settings)
     queue = WorkQueue(settings.queue)
-    deletion = Deletion(redis, storage, jobs, settings)
+    deletion = ProjectDeletion(redis, storage, jobs, settings)
     runtime = Runtime(settings, redis, storage, jobs, projects, deletion, queue, Espeak())
 
-    async def parse(what: str, manuscript: Manuscript) -> tuple[Project, Job]:
+    async def parse(what: str, manuscript: UploadedManuscript) -> tuple[Project, Job]:
         name, build = BOOKS[what]
         format = name.rpartition(".")[2]
         project, job = await projects.create("alice", manuscript._replace(content=build(), format=format))
@@ -53,8 +53,8 @@ def parse(settings: Settings, redis: Redis, storage: Storage) -> Parse:
     return parse
 
 
-def said(title: str, language: Language, *unsaid: str) -> Manuscript:
-    return Manuscript(b"", "", title, language, unsaid=unsaid)
+def said(title: str, language: Language, *unsaid: str) -> UploadedManuscript:
+    return UploadedManuscript(b"", "", title, language, unsaid=unsaid)
 
 
 async def test_book_gives_its_title_author_language_cover_and_counts(parse: Parse, storage: Storage) -> None:
@@ -87,7 +87,7 @@ async def test_language_that_a_book_does_not_name_is_the_one_it_shows(parse: Par
 async def test_parser_that_finds_longer_titles_than_there_may_be_stores_shorter_ones(
     projects: Projects, jobs: Jobs
 ) -> None:
-    project, job = await projects.create("alice", Manuscript(b"x", "txt", "A book", "en", unsaid=("title",)))
+    project, job = await projects.create("alice", UploadedManuscript(b"x", "txt", "A book", "en", unsaid=("title",)))
     claim = await jobs.claim("alice", job.id, "read")
     found = {"title": "t" * 5000, "author": "a" * 5000}
     records = await projects.add_chapters(claim, [ParsedChapter("c" * 5000, "Text.")], found)

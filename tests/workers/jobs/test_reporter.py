@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from app.core.errors import Refused
 from app.core.jobs.progress import Progress
-from app.core.jobs.service import Claim, Jobs, Order
+from app.core.jobs.service import Claim, JobRequest, Jobs
 from app.core.redis import keys
 from app.core.vocabulary import NARRATION
 from workers.core.report import Pace
@@ -19,7 +19,7 @@ from workers.jobs.reporter import Reporter, _Clock
 @pytest.fixture
 async def claim(redis: Redis, jobs: Jobs) -> Claim:
     await redis.hset(keys.project("alice", "p1"), "id", "p1")
-    job, _ = await jobs.create("alice", Order(NARRATION, "p1", "en", "c1"))
+    job, _ = await jobs.create("alice", JobRequest(NARRATION, "p1", "en", "c1"))
     return await jobs.claim("alice", job.id, "start")
 
 

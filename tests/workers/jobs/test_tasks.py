@@ -6,14 +6,14 @@ from redis.asyncio import Redis
 
 from app.core.eventlog.log import EventLog
 from app.core.jobs.broker import WorkQueue
-from app.core.jobs.service import Claim, Jobs, Order
-from app.core.projects.deletion import Deletion
-from app.core.projects.service import Manuscript, Projects
+from app.core.jobs.service import Claim, JobRequest, Jobs
+from app.core.projects.deletion import ProjectDeletion
+from app.core.projects.service import Projects, UploadedManuscript
 from app.core.settings import Settings
 from app.core.storage.object_store import Storage
 from app.core.vocabulary import NARRATION
-from tests.support import NoHands, until
-from workers.core.report import Report
+from tests.support import NoDispatcher, until
+from workers.core.report import ProgressCallback
 from workers.engines.espeak import Espeak
 from workers.jobs import tasks
 from workers.runtime.context import Runtime
@@ -22,15 +22,15 @@ from workers.runtime.context import Runtime
 async def test_step_that_takes_longer_than_the_lease_is_left_to_its_worker(settings: Settings, redis: Redis) -> None:
     quick = settings.model_copy(update={"lease_seconds": 0.3, "requeue_seconds": 0.3})
     storage = Storage.of(quick)
-    jobs = Jobs(redis, EventLog(redis, quick), quick, NoHands())
+    jobs = Jobs(redis, EventLog(redis, quick), quick, NoDispatcher())
     projects = Projects(redis, storage, jobs, quick)
     queue = WorkQueue(quick.queue)
-    deletion = Deletion(redis, storage, jobs, quick)
+    deletion = ProjectDeletion(redis, storage, jobs, quick)
     runtime = Runtime(quick, redis, storage, jobs, projects, deletion, queue, Espeak())
-    project, _ = await projects.create("alice", Manuscript(b"Hello.", "txt", "Hello", "en"))
-    job, _ = await jobs.create("alice", Order(NARRATION, project.id, "en", "c1"))
+    project, _ = await projects.create("alice", UploadedManuscript(b"Hello.", "txt", "Hello", "en"))
+    job, _ = await jobs.create("alice", JobRequest(NARRATION, project.id, "en", "c1"))
 
-    async def long_step(runtime: Runtime, claim: Claim, report: Report) -> tasks.Made:
+    async def long_step(runtime: Runtime, claim: Claim, report: ProgressCallback) -> tasks.Made:
         begun = (await redis.time())[0]
         found: list[str] = []
 

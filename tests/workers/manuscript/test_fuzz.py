@@ -271,7 +271,7 @@ def test_document_is_read_or_refused(file: tuple[str, bytes]) -> None:
 
 
 def _read(text: Path, format: str) -> None:
-    order = splitter_program.Order(
+    order = splitter_program.SplitRequest(
         format=format, title="Book", max_chapters=2000, max_characters=1_000_000, max_chapter_characters=100_000
     )
     found, _ = splitter_program.manuscript_of(text, order)

@@ -19,7 +19,7 @@ from tests.stack import alive, command_of
 from tests.support import until
 from workers.manuscript.sandboxed import Program, produced, run
 from workers.sandbox import python_modules as packages
-from workers.sandbox.limits import Access, Limits
+from workers.sandbox.limits import FileAccess, Limits
 
 GIB = 1024**3
 
@@ -27,7 +27,7 @@ GIB = 1024**3
 def python(code: str, seconds: float = 30.0, *, write: Sequence[Path] = (), **limits: Any) -> Program:
     command = [sys.executable, "-I", "-c", code]
     bounds = {"memory": GIB, "cpu_seconds": int(seconds) + 1, "output": 100_000, "exhausted": [3], **limits}
-    return Program(command, seconds, Limits(**bounds), Access(packages.readable(), write))
+    return Program(command, seconds, Limits(**bounds), FileAccess(packages.readable(), write))
 
 
 async def printed(tmp_path: Path, program: Program) -> str:

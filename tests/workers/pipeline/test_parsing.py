@@ -13,7 +13,7 @@ from app.core.projects.text_lengths import MAX_TITLE
 from app.core.vocabulary import PARSING, Language
 from tests import harmful_files
 from tests.workers.conftest import Reports
-from workers.core.report import Pace, Report
+from workers.core.report import Pace, ProgressCallback
 from workers.pipeline import parsing
 from workers.pipeline.parsing import Chapter, Parsed
 
@@ -24,7 +24,9 @@ Parse = Callable[..., Awaitable[Parsed]]
 def parse(tmp_path: Path) -> Parse:
     """`workers.pipeline.parsing.parse` of bytes."""
 
-    async def parse(data: bytes, format: str, title: str, language: Language, report: Report, **limits: Any) -> Parsed:
+    async def parse(
+        data: bytes, format: str, title: str, language: Language, report: ProgressCallback, **limits: Any
+    ) -> Parsed:
         source = tmp_path / "source"
         source.write_bytes(data)
         return await parsing.parse(source, format, title, language, report, **limits)

@@ -15,14 +15,14 @@ from dramatiq.brokers.redis import RedisBroker
 from dramatiq.middleware import AsyncIO, Middleware
 from redis.asyncio import Redis
 
-from app.core.jobs.broker import ACTORS, AwaitedBroker, WorkQueue
+from app.core.jobs.broker import ACTORS, AsyncRedisBroker, WorkQueue
 from app.core.redis import keys
 from app.core.settings import Settings
 from app.core.vocabulary import NARRATION
 from tests.support import PATIENCE_SECONDS, until
 from workers.runtime.fair_scheduler import current_slot
-from workers.runtime.rabbitmq_consumer import Delivered
-from workers.runtime.redis_consumer import Fetched
+from workers.runtime.rabbitmq_consumer import RabbitmqConsumerMiddleware
+from workers.runtime.redis_consumer import RedisConsumerMiddleware
 
 LOOK_MS = 250
 QUEUE = f"{keys.QUEUE_NAMESPACE}:{NARRATION}"
@@ -60,14 +60,14 @@ def worker(request: pytest.FixtureRequest, settings: Settings) -> Work:
 
 
 def _fetched(settings: Settings, at_once: int, patience: float) -> tuple[dramatiq.Broker, Middleware]:
-    broker = AwaitedBroker(settings.queue)
-    return broker, Fetched(broker, at_once, patience)
+    broker = AsyncRedisBroker(settings.queue)
+    return broker, RedisConsumerMiddleware(broker, at_once, patience)
 
 
 def _delivered(settings: Settings, at_once: int, patience: float) -> tuple[dramatiq.Broker, Middleware]:
     """By Dramatiq's own consumers, as those of RabbitMQ are."""
     broker = RedisBroker(url=settings.queue, middleware=[], namespace=keys.QUEUE_NAMESPACE)  # type: ignore[no-untyped-call] # dramatiq's is untyped
-    return broker, Delivered(at_once, patience)
+    return broker, RabbitmqConsumerMiddleware(at_once, patience)
 
 
 async def enqueue(settings: Settings, *jobs: str, user: str = "alice") -> None:

@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from app.core.aio import end
+from app.core.aio import cancel_and_wait
 from tests.support import until
 from workers.runtime import fair_scheduler as scheduling
-from workers.runtime.fair_scheduler import GaveWay, Scheduler, Slot
+from workers.runtime.fair_scheduler import JobSlot, Preempted, Scheduler
 
 
 class Job:
@@ -24,7 +24,7 @@ class Job:
         self.ends = asyncio.Event()
         self.stuck = asyncio.Event()
         self.stuck.set()
-        self.slot: Slot | None = None
+        self.slot: JobSlot | None = None
         self._scheduler = scheduler
         self.task = asyncio.create_task(self._run())
 
@@ -52,7 +52,7 @@ class Job:
                 if self.ends.is_set():
                     return
                 await asyncio.sleep(0)
-        except GaveWay:
+        except Preempted:
             self.gave_way = True
         finally:
             self._scheduler.release(self.slot)
@@ -73,7 +73,7 @@ async def worlds() -> AsyncIterator[list[World]]:
     made: list[World] = []
     yield made
     for world in made:
-        await end(*(job.task for job in world.jobs))
+        await cancel_and_wait(*(job.task for job in world.jobs))
 
 
 @pytest.fixture
@@ -143,7 +143,7 @@ async def test_job_that_is_cancelled_while_it_waits_leaves_nothing_behind(world:
     other = world.job("bob")
     await until(lambda: other.has_begun)
     parked = long if await long.stands_still() else other
-    await end(parked.task)
+    await cancel_and_wait(parked.task)
     goes_on = other if parked is long else long
     before = goes_on.steps
     await until(lambda: goes_on.steps > before + 3)
@@ -181,7 +181,7 @@ async def test_no_job_is_handed_back_before_it_did_more_than_its_earlier_attempt
     await until(lambda: carol.has_begun)
     now = 120.0
     assert world.scheduler.hand_one_back()
-    with pytest.raises(GaveWay):
+    with pytest.raises(Preempted):
         await task
     world.scheduler.release(slot)
     assert not world.scheduler.hand_one_back()
@@ -195,7 +195,7 @@ async def test_whoever_comes_and_goes_never_more_than_places_and_guests_go_on_an
         if chance.random() < 0.3:
             chance.choice(world.jobs).ends.set()
         if chance.random() < 0.2:
-            await end(chance.choice(world.jobs).task)
+            await cancel_and_wait(chance.choice(world.jobs).task)
         await asyncio.sleep(0)
         going = [job for job in world.jobs if job.slot and not job.task.done() and job.slot.is_going]
         assert len(going) <= 4

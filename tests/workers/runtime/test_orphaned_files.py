@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from app.core.jobs.service import Jobs, Order
+from app.core.jobs.service import JobRequest, Jobs
 from app.core.projects import books
-from app.core.projects.service import Manuscript, Projects, audio_record
+from app.core.projects.service import Projects, UploadedManuscript, audio_record
 from app.core.redis import keys
 from app.core.redis.client import fields as fields_of
 from app.core.settings import Settings
@@ -21,7 +21,7 @@ from app.core.storage import paths
 from app.core.storage.object_store import Storage
 from app.core.vocabulary import ASSEMBLY, NARRATION
 from tests.support import HandWorker
-from workers.runtime.orphaned_files import Leftovers
+from workers.runtime.orphaned_files import OrphanedFiles
 
 USER = "alice"
 DAY = 86400
@@ -39,7 +39,7 @@ class Shelf:
         self.chapters: list[str] = []
 
     async def fill(self) -> None:
-        project, job = await self.projects.create(USER, Manuscript(b"Text.", "txt", "A book", "en"))
+        project, job = await self.projects.create(USER, UploadedManuscript(b"Text.", "txt", "A book", "en"))
         self.id = project.id
         await self.worker.parse(USER, job.json_dict(), chapters=2)
         self.chapters = await self.projects.chapter_ids(USER, self.id)
@@ -49,7 +49,7 @@ class Shelf:
         name = f"{self.id}-{chapter}-{name * 20}"
         for path in (paths.audio_path(USER, name), paths.report_path(USER, name)):
             await self.projects.files.put(USER, self.id, path, b"sound")
-        job, _ = await self.jobs.create(USER, Order(NARRATION, self.id, "en", chapter))
+        job, _ = await self.jobs.create(USER, JobRequest(NARRATION, self.id, "en", chapter))
         claim = await self.worker.start(USER, job.json_dict())
         await self.jobs.complete(claim, {}, audio_record(USER, chapter, name, 1.0, "x"))
         return name
@@ -70,12 +70,12 @@ async def shelf(settings: Settings, projects: Projects, jobs: Jobs, worker: Hand
 
 
 @pytest.fixture
-def leftovers(redis: Redis, storage: Storage, projects: Projects) -> Leftovers:
-    return Leftovers(redis, storage, projects)
+def leftovers(redis: Redis, storage: Storage, projects: Projects) -> OrphanedFiles:
+    return OrphanedFiles(redis, storage, projects)
 
 
 async def test_replaced_texts_audio_and_books_go_and_the_named_ones_stay(
-    shelf: Shelf, leftovers: Leftovers, redis: Redis, projects: Projects
+    shelf: Shelf, leftovers: OrphanedFiles, redis: Redis, projects: Projects
 ) -> None:
     first, second = shelf.chapters
     await projects.change_chapter(USER, shelf.id, first, {}, text="Other text.")
@@ -98,11 +98,11 @@ async def test_replaced_texts_audio_and_books_go_and_the_named_ones_stay(
     assert (await projects.usage.of(USER))[:3] == (1, 1, lies)
 
 
-async def test_project_with_an_open_job_is_left_alone(shelf: Shelf, leftovers: Leftovers) -> None:
+async def test_project_with_an_open_job_is_left_alone(shelf: Shelf, leftovers: OrphanedFiles) -> None:
     first, _ = shelf.chapters
     await shelf.narrate(first, "a")
     await shelf.narrate(first, "b")
-    job, _ = await shelf.jobs.create(USER, Order(ASSEMBLY, shelf.id, "en", format="zip"))
+    job, _ = await shelf.jobs.create(USER, JobRequest(ASSEMBLY, shelf.id, "en", format="zip"))
     shelf.age(2 * 3600)
     assert await leftovers.sweep(Counter()) == 0
     await shelf.jobs.cancel(USER, job.queue, job.id)
@@ -110,7 +110,7 @@ async def test_project_with_an_open_job_is_left_alone(shelf: Shelf, leftovers: L
 
 
 async def test_files_of_a_project_that_never_was_go_after_a_day(
-    shelf: Shelf, leftovers: Leftovers, storage: Storage, redis: Redis
+    shelf: Shelf, leftovers: OrphanedFiles, storage: Storage, redis: Redis
 ) -> None:
     await storage.put("u-bob/projects/p1/manuscript", b"x")
     shelf.age(2 * 3600)
@@ -121,7 +121,7 @@ async def test_files_of_a_project_that_never_was_go_after_a_day(
 
 
 async def test_what_a_crash_left_uncounted_is_counted(
-    shelf: Shelf, leftovers: Leftovers, redis: Redis, projects: Projects
+    shelf: Shelf, leftovers: OrphanedFiles, redis: Redis, projects: Projects
 ) -> None:
     right = await projects.usage.of(USER)
     await redis.hset(keys.usage(USER), mapping={f"b:{shelf.id}": "999999", f"c:{shelf.id}": "77"})
@@ -131,7 +131,7 @@ async def test_what_a_crash_left_uncounted_is_counted(
 
 
 async def test_text_that_is_replaced_and_swept_while_it_is_read_is_read_anew(
-    shelf: Shelf, leftovers: Leftovers, projects: Projects, storage: Storage, monkeypatch: pytest.MonkeyPatch
+    shelf: Shelf, leftovers: OrphanedFiles, projects: Projects, storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, _ = shelf.chapters
     changed: list[str] = []

@@ -11,8 +11,8 @@ import pytest
 from dramatiq import MessageProxy
 from redis.asyncio import Redis
 
-from app.core.aio import end
-from app.core.jobs.broker import AwaitedBroker, WorkQueue
+from app.core.aio import cancel_and_wait
+from app.core.jobs.broker import AsyncRedisBroker, WorkQueue
 from app.core.redis import keys
 from app.core.redis.client import connect
 from app.core.settings import Settings
@@ -21,7 +21,7 @@ from tests.faults.proxy import Moment, RedisProxy
 from tests.stack import free_port
 from tests.support import until
 from workers.runtime import redis_consumer
-from workers.runtime.redis_consumer import Doorbell, Fetched, Intake
+from workers.runtime.redis_consumer import QueueConsumer, QueueNotifier, RedisConsumerMiddleware
 
 QUEUE = f"{keys.QUEUE_NAMESPACE}:{NARRATION}"
 NEVER = 3600.0
@@ -32,9 +32,9 @@ class Worker:
 
     def __init__(self, url: str, at_once: int = 1) -> None:
         self.taken: list[MessageProxy] = []
-        self.broker = AwaitedBroker(url)
-        self.bell = Doorbell(url)
-        self.intake = Intake(self.broker, NARRATION, at_once, self.bell, self.taken.append)
+        self.broker = AsyncRedisBroker(url)
+        self.bell = QueueNotifier(url)
+        self.intake = QueueConsumer(self.broker, NARRATION, at_once, self.bell, self.taken.append)
 
     @property
     def jobs(self) -> list[str]:
@@ -49,27 +49,27 @@ async def worker(url: str, at_once: int = 1) -> AsyncIterator[Worker]:
     try:
         yield found
     finally:
-        await end(task)
+        await cancel_and_wait(task)
         await found.bell.aclose()
         await found.broker.aclose()
 
 
-async def enqueue(url: str, *jobs: str, ring: bool = True) -> None:
+async def enqueue(url: str, *jobs: str, notify: bool = True) -> None:
     queue = WorkQueue(url)
     for job in jobs:
-        await queue.enqueue(NARRATION, "alice", job, ring=ring)
+        await queue.enqueue(NARRATION, "alice", job, notify=notify)
     await queue.aclose()
 
 
 async def heard(redis: Redis) -> bool:
-    return dict(await redis.pubsub_numsub(keys.BELL))[keys.BELL.encode()] > 0
+    return dict(await redis.pubsub_numsub(keys.ENQUEUED))[keys.ENQUEUED.encode()] > 0
 
 
 @pytest.fixture
 def deaf_to_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever hears the bell looks for nothing by himself."""
+    """A worker that is notified does not look by itself."""
     monkeypatch.setattr(redis_consumer, "_FIRST_PAUSE", NEVER)
-    monkeypatch.setattr(redis_consumer, "_LONGEST_PAUSE", NEVER)
+    monkeypatch.setattr(redis_consumer, "_MAX_PAUSE", NEVER)
 
 
 @pytest.mark.usefixtures("deaf_to_time")
@@ -83,7 +83,7 @@ async def test_message_is_fetched_when_it_is_sent(settings: Settings, redis: Red
 async def test_message_that_nobody_rang_for_is_found(settings: Settings, redis: Redis) -> None:
     async with worker(settings.queue) as found:
         await until(lambda: heard(redis))
-        await enqueue(settings.queue, "j1", ring=False)
+        await enqueue(settings.queue, "j1", notify=False)
         await until(lambda: found.jobs == ["j1"])
 
 
@@ -96,7 +96,7 @@ async def test_worker_that_leaves_wakes_others_for_what_it_would_have_looked_for
     async with worker(settings.queue) as found:
         await until(lambda: heard(redis))
         await until(lambda: found.intake._waiter is not None)
-        await enqueue(settings.queue, "j1", ring=False)
+        await enqueue(settings.queue, "j1", notify=False)
         await leaving.intake.close()
         await until(lambda: found.jobs == ["j1"])
     await leaving.broker.aclose()
@@ -132,7 +132,7 @@ async def test_what_ended_while_the_broker_was_away_is_told_when_it_is_back(
                 patched.setattr(found.broker, "redis", away)
                 found.intake.tell("ack", found.taken[0])
                 found.intake.tell("nack", found.taken[1])
-                await until(lambda: found.intake._doubtful)
+                await until(lambda: found.intake._needs_reconcile)
                 found.intake.tell("ack", found.taken[2])
             assert await redis.hlen(f"{QUEUE}.msgs") == 3
         await until(lambda: _nothing_held(redis))
@@ -168,7 +168,7 @@ async def test_worker_that_closes_gives_back_what_never_arrived(settings: Settin
         proxy.once(b"fetch", "answered")
         task = asyncio.create_task(found.intake.run())
         await until(lambda: proxy.sprung)
-        await end(task)
+        await cancel_and_wait(task)
         assert await redis.llen(QUEUE) == 0
         await found.intake.close()
         assert await redis.llen(QUEUE) == 2
@@ -234,11 +234,11 @@ async def test_message_is_put_in_though_the_connection_breaks_meanwhile(settings
 
 
 async def test_worker_that_asks_for_no_more_jobs_says_so() -> None:
-    taking = Fetched(AwaitedBroker("unix:///nowhere/redis.sock"), 1)
+    taking = RedisConsumerMiddleware(AsyncRedisBroker("unix:///nowhere/redis.sock"), 1)
     await taking._open()
     try:
         assert taking.fault() == ""
-        for intake in taking._intakes.values():
+        for intake in taking._consumers.values():
             intake._asked -= 20
         assert taking.fault() == "it asks for no jobs of text-parsing, audio-generation, book-assembly"
     finally:

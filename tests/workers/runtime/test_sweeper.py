@@ -11,8 +11,8 @@ import pytest
 from redis.asyncio import Redis
 
 from app.core.jobs.service import Jobs
-from app.core.projects.deletion import Deletion
-from app.core.projects.service import Manuscript, Projects
+from app.core.projects.deletion import ProjectDeletion
+from app.core.projects.service import Projects, UploadedManuscript
 from app.core.redis import keys
 from app.core.settings import Settings
 from app.core.storage import paths
@@ -68,8 +68,8 @@ def quick(settings: Settings) -> Settings:
 async def test_what_a_late_worker_wrote_goes_with_the_sweep(
     redis: Redis, storage: Storage, jobs: Jobs, projects: Projects, quick: Settings
 ) -> None:
-    project, _ = await projects.create("alice", Manuscript(b"Hello.", "txt", "Hello", "en"))
-    deletion = Deletion(redis, storage, jobs, quick)
+    project, _ = await projects.create("alice", UploadedManuscript(b"Hello.", "txt", "Hello", "en"))
+    deletion = ProjectDeletion(redis, storage, jobs, quick)
     await deletion.delete("alice", project.id)
     path = f"u-alice/projects/{project.id}/audio/late.mp3"
     await storage.put(path, b"late")
@@ -85,10 +85,10 @@ async def test_what_a_late_worker_wrote_goes_with_the_sweep(
 async def test_deletion_that_was_cut_short_is_finished_by_the_sweep(
     redis: Redis, storage: Storage, jobs: Jobs, projects: Projects, quick: Settings
 ) -> None:
-    project, job = await projects.create("alice", Manuscript(b"Hello.", "txt", "Hello", "en"))
+    project, job = await projects.create("alice", UploadedManuscript(b"Hello.", "txt", "Hello", "en"))
     await redis.zadd(keys.DELETED, {f"alice {project.id}": 1})
     await redis.set(keys.deleted("alice", project.id), "1")
-    assert await Deletion(redis, storage, jobs, quick).sweep() == 1
+    assert await ProjectDeletion(redis, storage, jobs, quick).sweep() == 1
     assert await projects.all("alice") == []
     assert await jobs.find("alice", job.id) is None
     assert not await redis.exists(keys.open_jobs("alice"), keys.project("alice", project.id))
@@ -97,7 +97,7 @@ async def test_deletion_that_was_cut_short_is_finished_by_the_sweep(
 async def test_deletion_that_never_began_deletes_nothing(
     redis: Redis, storage: Storage, jobs: Jobs, projects: Projects, quick: Settings
 ) -> None:
-    project, _ = await projects.create("alice", Manuscript(b"Hello.", "txt", "Hello", "en"))
+    project, _ = await projects.create("alice", UploadedManuscript(b"Hello.", "txt", "Hello", "en"))
     await redis.zadd(keys.DELETED, {f"alice {project.id}": 1})
-    assert await Deletion(redis, storage, jobs, quick).sweep() == 1
+    assert await ProjectDeletion(redis, storage, jobs, quick).sweep() == 1
     assert [found.id for found in await projects.all("alice")] == [project.id]

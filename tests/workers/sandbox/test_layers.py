@@ -22,7 +22,7 @@ from tests.stack import alive
 from tests.support import until
 from workers.sandbox import landlock, python_modules, seccomp
 from workers.sandbox.exit_status import Cause, Exit, Usage, exit_of
-from workers.sandbox.limits import Access, Limits
+from workers.sandbox.limits import FileAccess, Limits
 from workers.sandbox.process import PIPE, Process, launch, start
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the layers are Linux'")
@@ -77,7 +77,7 @@ def within(world: World, interpreter: str, *, without: Sequence[str] = ()) -> tu
     """`possible` in a sandbox that lacks these layers."""
     read = python_modules.readable() if interpreter == sys.executable else ()
     command = [interpreter, "-I", "-c", *world.words]
-    line = launch(command, LIMITS, world.folder, Access(read, [world.folder]), {})
+    line = launch(command, LIMITS, world.folder, FileAccess(read, [world.folder]), {})
     place = line.index("--")
     return possible([*line[:place], "report=1", *(f"without={one}" for one in without), *line[place:]], world.folder)
 
@@ -121,7 +121,7 @@ async def ran(
 async def started(
     code: str, folder: Path, *, limits: Limits = LIMITS, interpreter: str = sys.executable, **more: Any
 ) -> Process:
-    access = Access(python_modules.readable()) if interpreter == sys.executable else None
+    access = FileAccess(python_modules.readable()) if interpreter == sys.executable else None
     return await start(
         [interpreter, "-I", "-c", code], limits=limits, folder=folder, access=access, **{"stdout": PIPE, **more}
     )
@@ -151,7 +151,7 @@ async def test_nothing_of_the_parents_environment_and_files_is_there(
 
 async def test_environment_that_is_given_is_there(tmp_path: Path) -> None:
     command = [sys.executable, "-I", "-c", "import os; print(os.environ['A'])"]
-    access = Access(python_modules.readable())
+    access = FileAccess(python_modules.readable())
     process = await start(command, limits=LIMITS, folder=tmp_path, access=access, environment={"A": "b=c"}, stdout=PIPE)
     assert process.stdout is not None
     assert await process.stdout.read() == b"b=c\n"
@@ -167,7 +167,7 @@ async def test_one_program_after_the_other_works_in_the_same_folder(
     (tmp_path / "file").write_text("0")
     (tmp_path / "file").chmod(0o600)
     for interpreter in interpreters:
-        access = Access(python_modules.readable() if interpreter == sys.executable else (), [tmp_path])
+        access = FileAccess(python_modules.readable() if interpreter == sys.executable else (), [tmp_path])
         code = "text = open('file').read(); open('file', 'w').write(f'{int(text) + 1}')"
         command = [interpreter, "-I", "-c", code]
         process = await start(command, limits=LIMITS, folder=tmp_path, access=access)
@@ -268,7 +268,7 @@ async def test_command_that_cannot_be_executed_is_status_125(tmp_path: Path) -> 
 
 async def test_program_runs_where_the_machine_refuses_most_layers(tmp_path: Path) -> None:
     # A sandbox in a sandbox: the outer filter refuses a session, namespaces, and being ended with the parent.
-    access = Access([*python_modules.readable(), Path(__file__).parents[3]])
+    access = FileAccess([*python_modules.readable(), Path(__file__).parents[3]])
     inner = launch([sys.executable, "-I", "-c", "print('runs')"], LIMITS, tmp_path, access, {})
     process = await start(inner, limits=LIMITS, folder=tmp_path, access=access, stdout=PIPE, stderr=PIPE)
     assert process.stdout is not None

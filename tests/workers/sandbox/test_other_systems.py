@@ -13,7 +13,7 @@ from tests.workers.conftest import Reports
 from workers.engines.espeak import Espeak
 from workers.pipeline import parsing
 from workers.sandbox import process
-from workers.sandbox.limits import Access, Limits
+from workers.sandbox.limits import FileAccess, Limits
 
 # What runs in the new process before the launcher: the C library has no call of Linux' alone, and the bound of
 # addresses is refused as macOS refuses it.
@@ -62,6 +62,6 @@ async def test_voice_speaks() -> None:
 def test_bounds_are_those_that_the_system_has(tmp_path: Path) -> None:
     code = "import resource as r; print(*(r.getrlimit(kind)[0] for kind in (r.RLIMIT_AS, r.RLIMIT_DATA, r.RLIMIT_CPU)))"
     limits = Limits(1 << 30, cpu_seconds=7)
-    line = process.launch([sys.executable, "-I", "-c", code], limits, tmp_path, Access(), {})
+    line = process.launch([sys.executable, "-I", "-c", code], limits, tmp_path, FileAccess(), {})
     done = subprocess.run(line, env={}, capture_output=True, text=True, timeout=60)
     assert (done.stdout.split(), done.stderr) == (["-1", str(1 << 30), "7"], "")
