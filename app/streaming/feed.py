@@ -12,8 +12,7 @@ from app.core.aio import done_within
 from app.core.eventlog.cursor import Cursor
 from app.core.eventlog.log import LogEntry
 from app.core.telemetry.metrics import LAGS
-
-_WRITE_BYTES = 8 * 1024
+from app.streaming.wire import EventChunk, chunks_of
 
 
 class Follower(Protocol):
@@ -21,7 +20,7 @@ class Follower(Protocol):
 
     live: bool
 
-    def follow(self, writes: Sequence[FeedChunk], now: float) -> None:
+    def follow(self, chunks: Sequence[EventChunk], now: float) -> None:
         """Takes what lies between its cursor and the new top, or is no longer `live`; `now` is the loop's time."""
 
     def fell_behind(self) -> None:
@@ -29,14 +28,6 @@ class Follower(Protocol):
 
     def on_timer(self) -> None:
         """It has something else to do than to wait for events."""
-
-
-class FeedChunk(NamedTuple):
-    """Entries that go out together, the id of the last, and the bytes of them all as one chunk (RFC 9112, 7.1)."""
-
-    entries: Sequence[LogEntry]
-    last: Cursor
-    chunk: bytes
 
 
 class FeedVersion(NamedTuple):
@@ -95,10 +86,10 @@ class Feed:
         """Tells everyone of what was pushed. To those who are live it is written here and now."""
         entries, self._pending = self._pending, []
         if entries and self.followers and self.top is not None:
-            writes, now = in_writes(entries, self.top), asyncio.get_running_loop().time()
+            chunks, now = chunks_of(entries, self.top), asyncio.get_running_loop().time()
             for follower in self.followers:
                 if follower.live:
-                    follower.follow(writes, now)
+                    follower.follow(chunks, now)
             LAGS.written(entries)
         self.wake()
 
@@ -171,24 +162,3 @@ class Feed:
         for follower in self.followers:
             if follower.live:
                 follower.fell_behind()
-
-
-def in_writes(entries: Sequence[LogEntry], last: Cursor) -> list[FeedChunk]:
-    """The entries, which end with the id `last`, in as many writes as none of them becomes so large that a client that
-    stalls holds much."""
-    if len(entries) == 1:
-        return [FeedChunk(entries, last, chunk(entries))]
-    writes, begin, size = [], 0, 0
-    for upto, entry in enumerate(entries, 1):
-        size += len(entry.frame)
-        if size >= _WRITE_BYTES or upto == len(entries):
-            part = entries[begin:upto]
-            writes.append(FeedChunk(part, entry.id if upto < len(entries) else last, chunk(part)))
-            begin, size = upto, 0
-    return writes
-
-
-def chunk(entries: Sequence[LogEntry]) -> bytes:
-    """What goes over a stream for these entries; nothing for none."""
-    body = entries[0].frame if len(entries) == 1 else b"".join([entry.frame for entry in entries])
-    return b"%x\r\n%b\r\n" % (len(body), body) if body else b""

@@ -13,7 +13,7 @@ from app.core.eventlog.cursor import Cursor
 from app.core.eventlog.log import EventLog, LogEntry
 from app.core.settings import Settings
 from app.core.telemetry.metrics import COUNTS
-from app.streaming.feed import Feed, FeedVersion
+from app.streaming.feed import Feed, FeedVersion, Follower
 
 logger = structlog.get_logger()
 
@@ -31,6 +31,18 @@ class Reader:
         self._pages = pages
         self._log = log
         self._settings = settings
+
+    def attach(self, follower: Follower) -> None:
+        """Have `follower` be sent the user's events as they come, while it is live."""
+        self.feed.followers.add(follower)
+
+    def detach(self, follower: Follower) -> None:
+        """Send `follower` nothing more."""
+        self.feed.followers.discard(follower)
+
+    def is_current(self, cursor: Cursor) -> bool:
+        """Whether nothing lies past `cursor`, as far as this process knows."""
+        return cursor == self.feed.top
 
     async def read(self, after: Cursor, wait: float) -> list[LogEntry]:
         """Entries past `after`, oldest first, as soon as there are any; an empty list when `wait` seconds are over

@@ -23,8 +23,8 @@ from app.core.eventlog.cursor import Cursor
 from app.core.eventlog.log import LogEntry
 from app.core.settings import Settings
 from app.core.telemetry.metrics import COUNTS, RESETS, RESUMES, STREAMS_CLOSED
+from app.streaming import wire
 from app.streaming.drain import Drain
-from app.streaming.feed import FeedChunk, chunk, in_writes
 from app.streaming.hub import Hub
 from app.streaming.reader import Gone, Reader
 from app.streaming.revocation import CredentialWatcher, StreamCredential
@@ -33,7 +33,6 @@ from app.streaming.snapshot import Snapshots
 from app.streaming.snapshot_writer import NONE, SnapshotWriter
 from app.streaming.status_broadcast import StatusBroadcaster
 from app.streaming.timer_wheel import TICK, TimerWheel
-from app.streaming.wire import HEARTBEAT, LAST_CHUNK, control, framed, preamble, ready_template, retry_ms
 
 _REAUTH_SECONDS = 30.0
 _JITTER = 0.1
@@ -61,7 +60,7 @@ class Streams:
         self.bulletin = bulletin
         self.wheel = TimerWheel()
         self.heartbeat = settings.heartbeat_seconds
-        self.ready = ready_template(self.heartbeat)
+        self.ready = wire.ready_template(self.heartbeat)
         self.patience = settings.send_timeout_seconds
         self.tasks: set[asyncio.Task[None]] = set()
         self.loop = asyncio.get_running_loop()
@@ -157,8 +156,8 @@ class Stream(asyncio.Protocol):
         self._count_in()
         if paused:
             self.pause_writing()
-        self._write(head + preamble(self._streams.ready, self._cursor))
-        self._reader.feed.followers.add(self)
+        self._write(head + wire.preamble(self._streams.ready, self._cursor))
+        self._reader.attach(self)
         self.on_timer()
         if not self._closed:
             self._catch_up()
@@ -174,7 +173,7 @@ class Stream(asyncio.Protocol):
         self._resetting.stop()
         self._streams.wheel.remove(self)
         self._streams.bulletin.discard(self)
-        self._reader.feed.followers.discard(self)
+        self._reader.detach(self)
         if self._connections is not None:
             self._connections.discard(self)
         self._streams.hub.leave(self._reader)
@@ -184,7 +183,7 @@ class Stream(asyncio.Protocol):
 
     # What the hub says.
 
-    def follow(self, writes: Sequence[FeedChunk], now: float) -> None:
+    def follow(self, writes: Sequence[wire.EventChunk], now: float) -> None:
         for entries, last, written in writes:
             if self._paused is not None:
                 self.live = False
@@ -223,7 +222,7 @@ class Stream(asyncio.Protocol):
     def goodbye(self, reason: str) -> None:
         """Ends it; its client is to connect anew."""
         if not self._resetting:
-            self._write(framed(control("goodbye", {"retryMs": retry_ms()}, retry=retry_ms())))
+            self._write(wire.framed(wire.control("goodbye", {"retryMs": wire.retry_ms()}, retry=wire.retry_ms())))
         self._end(reason)
 
     def tell(self, written: bytes) -> None:
@@ -254,7 +253,7 @@ class Stream(asyncio.Protocol):
         """The client sends nothing more, or has gone; to tell which, it is written to twice: for one that has gone the
         first is answered with a reset, of which the second learns."""
         if not self._closed and self._paused is None:
-            self._write(HEARTBEAT)
+            self._write(wire.HEARTBEAT)
             self._spoke -= self._streams.heartbeat
             self._streams.wheel.schedule(self, self._spoke)
         return True
@@ -278,9 +277,9 @@ class Stream(asyncio.Protocol):
             return
         if not self._told and now >= self._ends - _REAUTH_SECONDS:
             self._told = True
-            self._write(framed(control("reauth", {"secondsLeft": max(0, round(self._ends - now))})))
+            self._write(wire.framed(wire.control("reauth", {"secondsLeft": max(0, round(self._ends - now))})))
         elif now >= self._spoke + self._streams.heartbeat * (1 - _JITTER):
-            self._write(HEARTBEAT)
+            self._write(wire.HEARTBEAT)
 
     def _next(self) -> float:
         """The next moment at which something other than an event is due."""
@@ -295,7 +294,7 @@ class Stream(asyncio.Protocol):
         """Closes the connection in good order; what a client that does not read has not taken is dropped."""
         self._reason = reason
         if self._transport is not None and self._paused is None:
-            self._transport.write(LAST_CHUNK)
+            self._transport.write(wire.LAST_CHUNK)
             if self._transport.get_write_buffer_size():
                 self._streams.loop.call_later(self._streams.patience, self._transport.abort)
             self._transport.close()
@@ -313,7 +312,7 @@ class Stream(asyncio.Protocol):
         says when the stream is live: what it waits for lies past the cursor as it is now."""
         if self._closed or self._catching:
             return
-        if self._cursor == self._reader.feed.top:
+        if self._reader.is_current(self._cursor):
             self.live = True
             self._resumed("exact")
         else:
@@ -344,7 +343,7 @@ class Stream(asyncio.Protocol):
             if entries:
                 self._resumed("replayed")
                 self._take(entries)
-            elif self._cursor == self._reader.feed.top:
+            elif self._reader.is_current(self._cursor):
                 self._resumed("exact")
                 self.live = not self._closed
         except Gone:
@@ -355,7 +354,7 @@ class Stream(asyncio.Protocol):
             await asyncio.sleep(random.uniform(0.1, 1.0))
 
     def _take(self, entries: list[LogEntry]) -> None:
-        for part, last, written in in_writes(entries, entries[-1].id):
+        for part, last, written in wire.chunks_of(entries, entries[-1].id):
             if self._closed or self._paused is not None:
                 return
             if self._projects:
@@ -373,7 +372,7 @@ class Stream(asyncio.Protocol):
 
     def _write_wanted(self, entries: Sequence[LogEntry]) -> None:
         wanted = [entry for entry in entries if entry.project in self._projects]
-        self._write(chunk(wanted))
+        self._write(wire.chunk(wanted))
         COUNTS.sent += len(wanted)
 
     def _resumed(self, outcome: str) -> None:

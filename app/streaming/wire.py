@@ -1,13 +1,18 @@
-"""What a stream says of itself, in bytes: chunks of its response (RFC 9112, 7.1) with events of its own (WHATWG HTML,
-server-sent events), which are in no log."""
+"""The bytes of a stream: events as server-sent events (WHATWG HTML), in chunks of a response (RFC 9112, 7.1).
+
+Events of the log are formatted here, and those that a stream sends of itself, which are in no log.
+"""
 
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from sse_starlette import ServerSentEvent
 
 from app.core.eventlog.cursor import Cursor
+from app.core.eventlog.log import LogEntry
 from app.core.ids import new_id
 from app.core.json_model import compact
 
@@ -22,6 +27,16 @@ END_OF_EVENT = b"\r\n\r\n"
 _PADDING = b": " + b" " * 2048 + b"\r\n"
 """Old proxies hold a response back until they have this much of it."""
 _LONGEST_RETRY_MS = 3000
+_CHUNK_BYTES = 8 * 1024
+_EVENT = b"id: %b\r\nevent: %b\r\ndata: %b\r\n\r\n"
+
+
+class EventChunk(NamedTuple):
+    """Entries that are sent together, the id of the last, and the bytes of all of them as one chunk."""
+
+    entries: Sequence[LogEntry]
+    last: Cursor
+    chunk: bytes
 
 
 def ready_template(heartbeat: float) -> bytes:
@@ -54,6 +69,33 @@ def reset_head(cursor: Cursor) -> bytes:
 def retry_ms() -> int:
     """After how long a client is to come back: not all at once."""
     return 1000 + int(random.random() * (_LONGEST_RETRY_MS - 999))
+
+
+def event(entry: LogEntry) -> bytes:
+    """Return an entry of the log as a server-sent event."""
+    id, type, _ = entry.line.split(b" ", 2)
+    return _EVENT % (id, type, entry.data)
+
+
+def chunk(entries: Sequence[LogEntry]) -> bytes:
+    """Return the entries as one chunk; nothing for no entries."""
+    return framed(b"".join(map(event, entries))) if entries else b""
+
+
+def chunks_of(entries: Sequence[LogEntry], last: Cursor) -> list[EventChunk]:
+    """Return the entries, of which the latest has the id `last`, in chunks of about 8 KB, so that little is held for a
+    client that stalls."""
+    if len(entries) == 1:
+        return [EventChunk(entries, last, chunk(entries))]
+    chunks: list[EventChunk] = []
+    begin, size, events = 0, 0, list(map(event, entries))
+    for upto, entry in enumerate(entries, 1):
+        size += len(events[upto - 1])
+        if size >= _CHUNK_BYTES or upto == len(entries):
+            body = framed(b"".join(events[begin:upto]))
+            chunks.append(EventChunk(entries[begin:upto], entry.id if upto < len(entries) else last, body))
+            begin, size = upto, 0
+    return chunks
 
 
 HEARTBEAT = framed(control("heartbeat", {}))

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from app.core.eventlog.cursor import Cursor
 from app.core.eventlog.log import LogEntry
-from app.streaming.feed import Feed, FeedChunk, in_writes
+from app.streaming.feed import Feed
+from app.streaming.wire import EventChunk, chunks_of, event
 
 
 class Follower:
@@ -16,10 +17,10 @@ class Follower:
         self.live = True
         self._feed = feed
         self._cursor = feed.top
-        self.writes: list[FeedChunk] = []
+        self.writes: list[EventChunk] = []
         self.behind = 0
 
-    def follow(self, writes: Sequence[FeedChunk], now: float) -> None:
+    def follow(self, writes: Sequence[EventChunk], now: float) -> None:
         self.writes += writes
         self._cursor = writes[-1].entries[-1].id
 
@@ -54,14 +55,14 @@ async def test_what_comes_together_goes_out_in_one_write() -> None:
     assert follower.writes == []
     feed.deliver()
     [write] = follower.writes
-    body = b"".join(entry(seq).frame for seq in (5, 6, 7))
+    body = b"".join(event(entry(seq)) for seq in (5, 6, 7))
     assert write.chunk == b"%x\r\n%b\r\n" % (len(body), body)
     assert write.entries[-1].id == feed.top == Cursor(7, 7)
 
 
 async def test_much_at_once_goes_out_in_parts_that_hold_all_of_it() -> None:
     entries = [entry(seq, size=3000) for seq in range(5, 30)]
-    writes = in_writes(entries, entries[-1].id)
+    writes = chunks_of(entries, entries[-1].id)
     assert [one for write in writes for one in write.entries] == entries
     assert [write.last for write in writes] == [write.entries[-1].id for write in writes]
     assert max(len(write.entries) for write in writes) <= 3

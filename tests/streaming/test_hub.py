@@ -14,8 +14,8 @@ from app.core.eventlog.log import EventLog, LogEntry, Page
 from app.core.jobs.service import Jobs
 from app.core.redis import keys
 from app.core.settings import Settings
-from app.streaming.feed import FeedChunk
 from app.streaming.hub import Hub
+from app.streaming.wire import EventChunk
 from tests.streaming.test_foreign_clients import USER, say
 from tests.support import Client, until
 
@@ -119,7 +119,7 @@ class Slow:
         self.seconds = seconds
         self.told: list[list[LogEntry]] = []
 
-    def follow(self, writes: Sequence[FeedChunk], now: float) -> None:
+    def follow(self, writes: Sequence[EventChunk], now: float) -> None:
         self.told.append([entry for write in writes for entry in write.entries])
         time.sleep(self.seconds)
 

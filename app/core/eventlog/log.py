@@ -41,28 +41,25 @@ _APPEND = PUSH + LEASE + LINE + _ENDED + files("app.core.eventlog").joinpath("lu
 _REPORT = PUSH + LEASE + files("app.core.eventlog").joinpath("lua/report.lua").read_text()
 _LOOK = TOP + files("app.core.eventlog").joinpath("lua/look.lua").read_text()
 _FALLEN = files("app.core.eventlog").joinpath("lua/fallen.lua").read_text()
-_FRAME = b"id: %b\r\nevent: %b\r\ndata: %b\r\n\r\n"
 _TYPE = re.compile(r"[a-z]+:[a-z]+")
 
 
 class LogEntry(NamedTuple):
-    """One event as it stands in the log.
+    """One event of the log.
 
-    `line` is `<id> <type> <project> <job> <kind>`, looked into only where that matters: most events are passed on
-    unseen. `frame` is the event as it goes over a stream (WHATWG HTML, server-sent events), put together once for all
-    its readers; `data` is JSON within it, passed on as it was written.
+    `line` is `<id> <type> <project> <job> <kind>`, taken apart only where a part is needed: most events are passed on
+    as they are. `data` is JSON, passed on as it was written.
     """
 
     line: bytes
-    frame: bytes
+    data: bytes
 
     @classmethod
     def from_push(cls, message: bytes) -> tuple[Cursor, LogEntry]:
-        """What the appending script publishes, `<line>\n<data>`, with its id."""
+        """Return the entry that the appending script published as `<line>\n<data>`, and its id."""
         line, _, data = message.partition(b"\n")
-        id, type, _ = line.split(b" ", 2)
-        epoch, _, seq = id.partition(b"-")
-        return Cursor(int(epoch), int(seq)), cls(line, _FRAME % (id, type, data))
+        epoch, _, seq = line.partition(b" ")[0].partition(b"-")
+        return Cursor(int(epoch), int(seq)), cls(line, data)
 
     @property
     def id(self) -> Cursor:
@@ -84,10 +81,6 @@ class LogEntry(NamedTuple):
     def thin(self) -> bool:
         """Progress within a stage: of a long backlog only the latest of each job need be sent."""
         return self.line.endswith(b" thin")
-
-    @property
-    def data(self) -> bytes:
-        return self.frame[self.frame.index(b"\r\ndata: ") + 8 : -4]
 
 
 class Event(NamedTuple):
@@ -306,7 +299,7 @@ def _kind(event: Event) -> str:
 def _entry(id: bytes, fields: Sequence[bytes] | Mapping[bytes, bytes]) -> LogEntry:
     """An entry as the log holds it: its head under `h`, its data under `d` (see `append.lua`)."""
     head, data = fields.values() if isinstance(fields, Mapping) else (fields[1], fields[3])
-    return LogEntry(b"%b %b" % (id, head), _FRAME % (id, head.partition(b" ")[0], data))
+    return LogEntry(b"%b %b" % (id, head), data)
 
 
 def cursor_of(id: bytes) -> Cursor:
