@@ -13,7 +13,7 @@ TOOLS := build/tools
 .DEFAULT_GOAL := help
 
 help: ## what can be made
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
 
 run: $(VENV)/.run ## install into .venv and start everything on PORT (8000), with a sample project
 	@exec $(BIN)/smartvoice up --sample --port $(PORT)
