@@ -48,7 +48,7 @@ voices: $(VENV)/.test ## 20 000 texts that nobody would write, and 40 chapters t
 	SMARTVOICE_KILLING_CHAPTERS=40 SMARTVOICE_CHARACTERS_BESIDE=12000 $(BIN)/pytest -q --timeout 1000 tests/faults/test_voices.py
 	$(BIN)/python -m tests.workers.voice_fuzz 20000
 
-bench: $(VENV)/.test ## measure it beside other servers and write docs/benchmarks.md (25 min; ONLY=b,d PASSES=1 SMALL=1 for less)
+bench: $(VENV)/.test ## measure it beside other servers and write docs/develop/benchmarks.md (25 min; ONLY=b,d PASSES=1 SMALL=1 for less)
 	@tools/system-packages
 	@$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY)) $(if $(PASSES),--passes $(PASSES)) $(if $(SMALL),--small)
 

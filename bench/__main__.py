@@ -1,4 +1,4 @@
-"""`python -m bench`: measures everything, side by side, and writes what came of it to docs/benchmarks.md.
+"""`python -m bench`: measures everything, side by side, and writes what came of it to docs/develop/benchmarks.md.
 
 `make bench ONLY=b,d PASSES=1` measures some of it; `SMALL=1` is a quick look that changes no document.
 """

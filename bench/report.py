@@ -1,4 +1,4 @@
-"""From the figures of a run (build/bench.json) to docs/benchmarks.md with its tables and plots.
+"""From the figures of a run (build/bench.json) to docs/develop/benchmarks.md with its tables and plots.
 
 `python -m bench.report` writes it anew from the figures that are there.
 """
@@ -160,13 +160,14 @@ SECTIONS = (
 
 
 def write(document: dict[str, Any], docs: Path) -> Path:
-    """Writes the report and its plots into the folder `docs`; returns where it is."""
+    """Write the report into `develop/` of the folder `docs`, its plots into `images/`; return the report's path."""
     images = docs / "images"
     images.mkdir(parents=True, exist_ok=True)
     for section in SECTIONS:
         if section.plot and (chart := _chart(section, document)):
             (images / f"bench-{section.workload}.svg").write_text(chart)
-    path = docs / "benchmarks.md"
+    path = docs / "develop" / "benchmarks.md"
+    path.parent.mkdir(exist_ok=True)
     path.write_text("\n".join(_lines(document)))
     return path
 
@@ -187,7 +188,7 @@ def _lines(document: dict[str, Any]) -> list[str]:
         "",
         "What it costs to deliver an event, to answer a poll, to do a job and to narrate: SmartVoice beside the",
         "stack that it replaces and others, on one machine, in one run. `make bench` measures it and writes this page;",
-        "how it measures is told in [bench/README.md](../bench/README.md). Figures are medians over the passes; in",
+        "how it measures is told in [bench/README.md](../../bench/README.md). Figures are medians over the passes; in",
         "brackets the multiple of the peer that is named, the median of those in each pass. Another machine, or one at",
         "work, gives other figures: look at the ratios.",
         "",
@@ -240,7 +241,7 @@ def _section(section: Section, rows: Sequence[dict[str, Any]], figures: Figures)
     titles = {row["server"]: row["title"] for row in mine}
     lines = ["", f"## {section.title}", ""]
     lines += [section.said, ""] if section.said else []
-    lines += [f"![{section.plot[1]}](images/bench-{section.workload}.svg)", ""] if section.plot else []
+    lines += [f"![{section.plot[1]}](../images/bench-{section.workload}.svg)", ""] if section.plot else []
     heads = [
         f"{column.title} (× {section.other_title}'s)" if column.compared else column.title for column in section.columns
     ]

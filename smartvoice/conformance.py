@@ -1,4 +1,4 @@
-"""The tests that a voice engine must pass, for its author to run with pytest (docs/engines.md)."""
+"""The tests that a voice engine must pass, for its author to run with pytest (docs/develop/engines.md)."""
 
 from __future__ import annotations
 

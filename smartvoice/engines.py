@@ -1,4 +1,4 @@
-"""What a package with a voice engine imports (docs/engines.md): these names stay where they are, whatever moves."""
+"""What a package with a voice engine imports (docs/develop/engines.md). These names stay, whatever moves."""
 
 from __future__ import annotations
 

@@ -47,9 +47,13 @@ def test_every_metric_is_on_the_dashboard() -> None:
 
 
 def test_every_alert_has_its_runbook_and_every_runbook_its_alert() -> None:
-    sections = re.findall(r"^## (\w+)$", (ROOT / "docs/runbooks.md").read_text(), re.M)
+    page = (ROOT / "docs/run/runbooks.md").read_text()
+    sections = re.findall(r"^## (\w+)$", page, re.M)
     assert sections == [rule["alert"] for rule in RULES]
     for rule in RULES:
-        assert rule["annotations"]["runbook"] == f"docs/runbooks.md#{rule['alert'].lower()}"
+        said = re.search(rf"^## {rule['alert']}\n\n\*\*(.*?)\*\*", page, re.M)
+        assert said
+        assert said[1].replace("`", "") == rule["annotations"]["summary"]
+        assert rule["annotations"]["runbook"] == f"docs/run/runbooks.md#{rule['alert'].lower()}"
         assert rule["labels"]["severity"] in {"warning", "critical"}
         assert re.fullmatch(r"\d+m", rule["for"])

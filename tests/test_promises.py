@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def test_every_setting_is_documented_with_its_default_and_every_documented_one_exists() -> None:
-    rows = dict(re.findall(r"^\| `SMARTVOICE_(\w+)` \| (.*?) \|", (ROOT / "docs/settings.md").read_text(), re.M))
+    rows = dict(re.findall(r"^\| `SMARTVOICE_(\w+)` \| (.*?) \|", (ROOT / "docs/run/settings.md").read_text(), re.M))
     fields = {name.upper(): field for name, field in Settings.model_fields.items()}
     assert rows.keys() == fields.keys()
     for name, field in fields.items():
@@ -84,7 +84,7 @@ def test_every_stage_speaks_every_language() -> None:
 
 
 def test_every_test_that_the_security_pages_name_exists() -> None:
-    page = (ROOT / "docs/security.md").read_text()
+    page = (ROOT / "docs/run/security.md").read_text()
     tests = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("*.py"))
     named = set(re.findall(r"`(test_\w+)`", page))
     assert len(named) > 20
@@ -100,7 +100,7 @@ def exported() -> set[str]:
 
 def test_every_metric_is_documented_and_every_documented_one_exists() -> None:
     rows = re.findall(
-        r"^\| `(smartvoice_\w+)` \| (\w+) \| (.*?) \| (.*?) \|$", (ROOT / "docs/metrics.md").read_text(), re.M
+        r"^\| `(smartvoice_\w+)` \| (\w+) \| (.*?) \| (.*?) \|$", (ROOT / "docs/run/metrics.md").read_text(), re.M
     )
     assert {name for name, *_ in rows} == exported()
     described = {f"{family.name}{'_total' * (family.type == 'counter')}": family for family in REGISTRY.collect()}
@@ -110,12 +110,12 @@ def test_every_metric_is_documented_and_every_documented_one_exists() -> None:
 
 
 def test_every_event_is_documented() -> None:
-    page = "\n".join((ROOT / "docs" / name).read_text() for name in ("guide.md", "book.md"))
+    page = "\n".join((ROOT / "docs" / name).read_text() for name in ("develop/guide.md", "use/book.md"))
     assert not [name for name in (*STORED, *CONTROL) if f"`{name}`" not in page]
 
 
 def test_every_code_of_a_problem_or_of_a_failed_job_is_documented() -> None:
-    page = "\n".join(path.read_text() for path in (ROOT / "docs").glob("*.md"))
+    page = "\n".join(path.read_text() for path in (ROOT / "docs").rglob("*.md"))
     missing = sorted(code for code in codes() if f"`{code}`" not in page)
     assert not missing, missing
 
@@ -145,7 +145,7 @@ def _codes_of(call: ast.Call) -> set[str]:
 
 
 def test_every_command_and_option_is_documented() -> None:
-    page = (ROOT / "docs/commands.md").read_text()
+    page = (ROOT / "docs/use/commands.md").read_text()
     sections = dict(re.findall(r"^## `smartvoice ([\w -]+?)`\n(.*?)(?=^## |\Z)", page, re.M | re.S))
     commands = dict(_commands(typer.main.get_command(cli), ""))
     assert sections.keys() == commands.keys()
@@ -181,10 +181,22 @@ def _shape(page: str) -> dict[str, list[str]]:
 
 
 def test_everything_that_the_pages_link_to_exists() -> None:
-    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
-    links = [(page, link) for page in pages for link in re.findall(r"\]\(([^)#\s]+)", page.read_text())]
-    assert len(links) > 50
-    assert not [(page.name, link) for page, link in links if "://" not in link and not (page.parent / link).exists()]
+    pages = [path for path in ROOT.rglob("*.md") if not {".venv", "node_modules", "build", "texts"} & set(path.parts)]
+    links = [
+        (page, *link) for page in pages for link in re.findall(r"\]\(([^)#\s]*)(?:#([^)\s]+))?\)", page.read_text())
+    ]
+    ours = [(page, page.parent / path if path else page, anchor) for page, path, anchor in links if ":" not in path]
+    assert len(ours) > 50
+    assert not [(page.name, str(target)) for page, target, _ in ours if not target.exists()]
+    assert not [
+        (page.name, str(target), anchor) for page, target, anchor in ours if anchor and anchor not in _anchors(target)
+    ]
+
+
+def _anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def test_every_target_of_make_is_explained() -> None:

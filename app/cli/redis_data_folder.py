@@ -26,7 +26,7 @@ from app.cli.embedded_redis import NoRedis, Server
 _FILE, _FOLDER = "appendonly.aof", "appendonlydir"
 _MANIFEST = "appendonly.aof.manifest"
 _MARKER = "redis.json"
-MANUAL = 'docs/operations.md, "The embedded Redis"'
+MANUAL = 'docs/run/operations.md, "The embedded Redis"'
 MOVED = b"SmartVoice moved this to appendonlydir, for Redis 7 or newer and Valkey. An older Redis would start empty.\n"
 """Takes the place of the single file once that was taken over: an older Redis then ends at start, and loses nothing."""
 _HEADER = re.compile(rb"(REDIS|VALKEY)([0-9]{3,4})")
@@ -135,7 +135,7 @@ class RedisDataFolder:
         if self.is_empty and (self.path / "dump.rdb").exists():
             raise Unreadable(
                 f"{self.path} has a dump.rdb and no append-only file: a server would start empty. Restore it as "
-                'docs/operations.md says under "Backups", or move it away.'
+                'docs/run/operations.md says under "Backups", or move it away.'
             )
 
     def _refusal(self, server: Server, why: str) -> str:

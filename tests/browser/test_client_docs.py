@@ -1,4 +1,4 @@
-"""The example in `docs/client.md`, on a page of another site, as it stands there."""
+"""The example in `docs/develop/client.md`, on a page of another site, as it stands there."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.browser.test_other_site import another_site
 from tests.stack import free_port, running
 from tests.support import until
 
-_DOCUMENT = Path(__file__).parents[2] / "docs" / "client.md"
+_DOCUMENT = Path(__file__).parents[2] / "docs" / "develop" / "client.md"
 _PARTS = "<p id=title></p><p id=connection></p><p id=progress></p>"
 
 

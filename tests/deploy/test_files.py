@@ -163,7 +163,7 @@ def test_image_takes_what_it_copies_and_nothing_else_is_sent_to_its_builder(dock
         ".venv/bin/python",
         "data/secret.key",
         "tests/conftest.py",
-        "docs/index.md",
+        "docs/README.md",
         "deploy/docker/compose.yaml",
         "requirements/test.lock",
         "app/core/__pycache__/keys.cpython-313.pyc",

@@ -1,4 +1,4 @@
-"""The examples of docs/api.md, run as they stand there, one after the other, against a SmartVoice as it is started."""
+"""The examples of docs/develop/api.md, run as they stand there, one after the other, against a real SmartVoice."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.stack import Stack
 
-PAGE = (Path(__file__).parents[2] / "docs/api.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs/develop/api.md").read_text()
 EXAMPLES = re.findall(r"```python\n(.*?)```", PAGE, re.S)
 
 

@@ -232,7 +232,7 @@ class Rig:
 
 
 async def restore(folder: Path, backup: Path) -> None:
-    """As docs/operations.md says: Redis reads the copy once without its append-only file, and then writes one."""
+    """As docs/run/operations.md says: Redis reads the copy once without its append-only file, and then writes one."""
     shutil.copy(backup / "dump.rdb", folder)
     shutil.copytree(backup / "storage", folder / "data" / "storage")
     command = redis_servers.command(folder)

@@ -1,4 +1,4 @@
-"""What docs/operations.md says of upgrades and of backups, done to a system that works."""
+"""What docs/run/operations.md says of upgrades and of backups, done to a system that works."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HTML and XHTML to blocks of plain text, each element by its stated treatment (docs/manuscripts.md).
+"""HTML and XHTML to blocks of plain text, each element by its stated treatment (docs/use/manuscripts.md).
 
 The parser is the standard library's: it takes any markup, and keeps nothing but what is being read.
 """

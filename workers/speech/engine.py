@@ -1,7 +1,7 @@
 """What a voice engine is to the rest of SmartVoice: plain text and a voice in, sound out.
 
 A package of anybody's adds one by naming an `EngineFactory` in the entry-point group `smartvoice.engines`;
-`workers.engines.conformance` tries what is promised here (docs/engines.md).
+`workers.engines.conformance` tries what is promised here (docs/develop/engines.md).
 """
 
 from __future__ import annotations
