@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import dramatiq
 import structlog.contextvars
@@ -71,6 +71,10 @@ class AsyncRedisBroker(RedisBroker):
         lasting = (_SILENT_MS, self.dead_message_ttl)
         words = (name, current_millis(), queue, self.broker_id, *lasting, int(maintain), _MOST_UNPACKED, *values)
         return ("EVALSHA", sha, 1, self.namespace, *words)
+
+    def enqueue(self, message: dramatiq.Message[Any], *, delay: int | None = None) -> NoReturn:
+        """Raise: Dramatiq's way would make a coroutine that nobody awaits, and drop the message without a word."""
+        raise RuntimeError("This broker is asynchronous: await WorkQueue.enqueue() instead of calling actor.send().")
 
     async def fetched(self, queue: Queue) -> list[str]:
         """The ids of the messages that this broker fetched and has not told the end of, as Redis has them."""
