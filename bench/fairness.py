@@ -196,7 +196,7 @@ async def _wait(chapters: int, *, share: int) -> float:
         settings: dict[str, Any] = {
             "tts_engine": "openai",
             "tts_url": tts.url,
-            "worker_threads": 1,
+            "worker_concurrency": 1,
             "narrations_per_user": share,
         }
         web = await rig.web(**settings)

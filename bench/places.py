@@ -52,7 +52,7 @@ async def _narrate(tts: str) -> int:
         (folder / "book.txt").write_text("\n\n".join(lines))
         settings = {
             "SMARTVOICE_WORKER_PROCESSES": str(_WORKERS),
-            "SMARTVOICE_WORKER_THREADS": str(_PLACES_EACH),
+            "SMARTVOICE_WORKER_CONCURRENCY": str(_PLACES_EACH),
             "SMARTVOICE_TTS_ENGINE": "openai",
             "SMARTVOICE_TTS_URL": tts,
             "SMARTVOICE_TTS_CONCURRENCY": str(_PLACES_EACH),

@@ -57,9 +57,9 @@ def setup(*, watched: bool = True) -> None:
 def _taking(settings: Settings) -> tuple[Broker, RabbitmqConsumerMiddleware | RedisConsumerMiddleware]:
     """The broker, and what takes messages from it."""
     if is_rabbitmq(settings.queue):
-        return rabbitmq_broker(settings.queue), RabbitmqConsumerMiddleware(settings.worker_threads)
+        return rabbitmq_broker(settings.queue), RabbitmqConsumerMiddleware(settings.worker_concurrency)
     broker = AsyncRedisBroker(settings.queue)
-    return broker, RedisConsumerMiddleware(broker, settings.worker_threads)
+    return broker, RedisConsumerMiddleware(broker, settings.worker_concurrency)
 
 
 class OpenRuntime(Middleware):

@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from app.core.addresses import address_of
 from app.core.bucket import BucketAccess, is_s3, origin
 from app.core.keyfile import kept_keys
+from app.core.renamed_settings import RenamedSettings
 from app.core.secrets import check_owner, secret_files
 from app.core.setting_limits import Limits
 from app.core.setting_types import (
@@ -93,7 +94,7 @@ class Settings(Limits):
     port: int = Field(8000, ge=1, le=65535, description="port that the web side listens on")
     web_processes: int = Field(1, ge=1, description="web processes on that port")
     worker_processes: int = Field(2, ge=1, description="worker processes")
-    worker_threads: int = Field(2, ge=1, description="jobs of each queue at once in each worker process")
+    worker_concurrency: int = Field(2, ge=1, description="jobs of each queue at once in each worker process")
     watch_seconds: float = Field(
         30, ge=1, description="seconds for which what `up` started may be unfit or silent before it is started anew"
     )
@@ -212,7 +213,7 @@ class Settings(Limits):
         if dotenv_settings().get("redis_binary"):
             raise ValueError("SMARTVOICE_REDIS_BINARY names a program: set it in the environment, not in .env")
         told = (init_settings, env_settings, dotenv_settings)
-        return (*told, *secret_files(settings_cls, told))
+        return (*told, RenamedSettings(settings_cls, told), *secret_files(settings_cls, told))
 
     @model_validator(mode="after")
     def _keys_are_sound(self) -> Self:
@@ -344,7 +345,7 @@ class Settings(Limits):
     @property
     def places(self) -> int:
         """How many jobs of each queue the workers of one machine do at once (see `WorkerCapacity`)."""
-        return self.worker_processes * self.worker_threads
+        return self.worker_processes * self.worker_concurrency
 
     def signing_key(self) -> bytes:
         """The key that signs tokens: the one set, else the one kept in `data_dir`, made at the first need."""

@@ -166,7 +166,7 @@ async def smartvoice_jobs(plan: Plan, build: Path, work: str) -> list[Row]:
             asker = Asker(redis, settings)
             books = {f"u{number:05d}": await asker.book(f"u{number:05d}", -(-count // 20)) for number in range(20)}
             orders = [(user, id, chapter) for user, (id, chapters) in books.items() for chapter in chapters][:count]
-            worker = _worker(folder, port, work, worker_threads=_THREADS)
+            worker = _worker(folder, port, work, worker_concurrency=_THREADS)
             async with worker:
                 await asyncio.sleep(_BOOT_SECONDS)
                 with spending(worker) as idle:
@@ -326,7 +326,7 @@ async def narration(plan: Plan, build: Path, cores: int) -> list[Row]:
             project, chapters = await asker.book(_USER, len(texts))
             for chapter, text in zip(chapters, texts, strict=True):
                 await asker.set_text(_USER, project, chapter, text)
-            worker = _worker(folder, port, "", cores=ALL_CORES, worker_processes=cores, worker_threads=2)
+            worker = _worker(folder, port, "", cores=ALL_CORES, worker_processes=cores, worker_concurrency=2)
             async with worker:
                 await asyncio.sleep(_BOOT_SECONDS)
                 await _warm_up(asker, watch, cores)

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from app.cli.command_settings import fault_of
 from app.cli.instance_lock import Busy, alone
 from app.cli.main import app as cli
+from app.core import renamed_settings
 from app.core.settings import Settings
 from workers.engines.openai import OpenAi, Service
 from workers.engines.registry import engine_of
@@ -288,3 +289,22 @@ def test_folder_that_is_none_is_said(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path / "file", port=1)
     with pytest.raises(Busy, match=r"file cannot be used.*SMARTVOICE_DATA_DIR"), alone(settings):
         pass
+
+
+def test_setting_is_read_under_its_old_name_with_a_warning(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    renamed_settings._warn.cache_clear()
+    monkeypatch.setenv("SMARTVOICE_WORKER_THREADS", "7")
+    assert Settings().worker_concurrency == Settings().worker_concurrency == 7
+    assert capsys.readouterr().err.count("SMARTVOICE_WORKER_THREADS is now called SMARTVOICE_WORKER_CONCURRENCY") == 1
+    monkeypatch.setenv("SMARTVOICE_WORKER_CONCURRENCY", "3")
+    assert Settings().worker_concurrency == 3
+    assert Settings(worker_concurrency=4).worker_concurrency == 4
+
+
+def test_old_name_of_a_setting_is_read_from_the_file_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text("SMARTVOICE_WORKER_THREADS=5\n")
+    assert Settings().worker_concurrency == 5

@@ -144,7 +144,7 @@ async def test_all_processes_know_of_the_same_number_of_places(stack: Stack) -> 
         capacity = WorkerCapacity(redis, settings)
 
         async def whole() -> bool:
-            return await capacity.refresh() == settings.worker_processes * settings.worker_threads
+            return await capacity.refresh() == settings.worker_processes * settings.worker_concurrency
 
         await until(whole)
     workers = [pid for pid in stack.children() if "app.cli worker" in command_of(pid)]

@@ -30,7 +30,7 @@ USER = "alice"
 GOES_ON_SECONDS = 15.0
 """How soon a job must go on after its worker died."""
 
-_QUICK = {"tts_engine": "openai", "tts_concurrency": 1, "tts_timeout_seconds": 30, "worker_threads": 1}
+_QUICK = {"tts_engine": "openai", "tts_concurrency": 1, "tts_timeout_seconds": 30, "worker_concurrency": 1}
 
 
 def paragraphs(count: int) -> list[str]:

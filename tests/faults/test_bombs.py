@@ -87,7 +87,7 @@ async def stack(rig: Rig, tmp_path: Path) -> AsyncIterator[Stack]:
         "SMARTVOICE_REDIS_URL": rig.redis.url,
         "SMARTVOICE_DATA_DIR": str(rig.settings.data_dir),
         "SMARTVOICE_WORKER_PROCESSES": "1",
-        "SMARTVOICE_WORKER_THREADS": "2",
+        "SMARTVOICE_WORKER_CONCURRENCY": "2",
     }
     worker = Process([sys.executable, "-m", "app.cli", "worker"], tmp_path, settings, "worker")
     worker.start()

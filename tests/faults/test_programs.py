@@ -23,7 +23,7 @@ LONG = {
     "md": ("book.md", b"# Chapter\n\n" + b"The lamp was *lit*, and `seen` from [afar](x).\n\n" * 40_000),
 }
 _SPLITTER = "splitter"
-_QUICK: dict[str, Any] = {"retry_seconds": 0.1, "worker_threads": 1}
+_QUICK: dict[str, Any] = {"retry_seconds": 0.1, "worker_concurrency": 1}
 
 
 @asynccontextmanager

@@ -66,7 +66,7 @@ class _Trial:
         """Two web processes and two workers of the earlier version."""
         self._rig.root = self._old
         self.webs = [await self._rig.web(drain_seconds=1) for _ in range(2)]
-        self.workers = [await self._rig.worker(worker_threads=1) for _ in range(2)]
+        self.workers = [await self._rig.worker(worker_concurrency=1) for _ in range(2)]
 
     async def upgrade_and_back(self) -> None:
         """Replaces each process by this version, then each by the earlier one."""

@@ -89,7 +89,7 @@ async def _narrated_though(cluster: Servers, disturb: Callable[[], Awaitable[int
     of the server that is to have the log by then. What the web processes printed is returned."""
     async with rigged() as rig:
         webs = [await rig.web(redis_url=cluster.url, queue_url=rig.redis.url) for _ in range(2)]
-        worker = await rig.worker(redis_url=cluster.url, queue_url=rig.redis.url, worker_threads=1)
+        worker = await rig.worker(redis_url=cluster.url, queue_url=rig.redis.url, worker_concurrency=1)
         token = rig.token(USER)
         streams = [SseReader([web.port for web in webs], USER, token) for _ in range(3)]
         polls = [PollReader([web.address for web in webs], token)]

@@ -22,7 +22,7 @@ from tests.support import until
 async def test_restart_of_everything_one_by_one_loses_nothing() -> None:
     async with rigged() as rig:
         webs = [await rig.web(drain_seconds=1) for _ in range(2)]
-        workers = [await rig.worker(worker_threads=1) for _ in range(2)]
+        workers = [await rig.worker(worker_concurrency=1) for _ in range(2)]
         readers = [SseReader([web.port for web in webs], "alice", rig.token("alice")) for _ in range(6)]
         async with Crowd(readers).reading(), rig.client_of(webs[0], "alice") as http, rig.client as redis:
             book = Book(http)

@@ -17,7 +17,7 @@ async def test_book_is_narrated_though_rabbitmq_and_a_worker_are_killed() -> Non
     with running_rabbitmq() as rabbit:
         async with rigged() as rig:
             web = await rig.web(queue_url=rabbit.url)
-            workers = [await rig.worker(queue_url=rabbit.url, worker_threads=1) for _ in range(2)]
+            workers = [await rig.worker(queue_url=rabbit.url, worker_concurrency=1) for _ in range(2)]
             readers = [SseReader([web.port], "alice", rig.token("alice")) for _ in range(3)]
             async with Crowd(readers).reading(), rig.client_of(web, "alice") as http, rig.client as redis:
                 book = Book(http)
@@ -38,7 +38,7 @@ async def test_short_job_begins_though_another_user_s_long_one_has_the_only_plac
     with running_rabbitmq() as rabbit:
         async with rigged() as rig:
             web = await rig.web(queue_url=rabbit.url)
-            await rig.worker(queue_url=rabbit.url, worker_threads=1)
+            await rig.worker(queue_url=rabbit.url, worker_concurrency=1)
             async with rig.client_of(web, "alice") as alice, rig.client_of(web, "bob") as bob:
                 long, short = Book(alice, sentences=2000), Book(bob, sentences=1)
                 await long.make()

@@ -27,7 +27,7 @@ async def test_book_is_narrated_though_the_primary_of_log_and_broker_is_killed()
     with running_watched() as servers:
         async with rigged() as rig:
             webs = [await rig.web(redis_url=servers.url) for _ in range(2)]
-            await rig.worker(redis_url=servers.url, worker_threads=1)
+            await rig.worker(redis_url=servers.url, worker_concurrency=1)
             readers = [SseReader([web.port for web in webs], "alice", rig.token("alice")) for _ in range(4)]
             async with Crowd(readers).reading(), rig.client_of(webs[0], "alice") as http:
                 book = Book(http)

@@ -67,7 +67,7 @@ async def opened(settings: Settings, fault: Callable[[], str] = str) -> AsyncIte
     await prepare(redis)
     storage = Storage.of(settings)
     queue = WorkQueue(settings.queue)
-    capacity = WorkerCapacity(redis, settings, settings.worker_threads)
+    capacity = WorkerCapacity(redis, settings, settings.worker_concurrency)
     jobs = Jobs(redis, EventLog(redis, settings, capacity), settings, queue)
     projects = Projects(redis, storage, jobs, settings)
     deletion = ProjectDeletion(redis, storage, jobs, settings)
