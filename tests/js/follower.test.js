@@ -10,7 +10,7 @@ function following(cursor) {
   const ask = (after) => new Promise((answer, fail) => world.asked.push({ after, answer, fail }));
   const handlers = {
     cursor: () => world.cursor,
-    onPlace: (place) => (world.cursor = place),
+    onCursor: (place) => (world.cursor = place),
     onEvent: ({ id }) => {
       if (!isNewer(id, world.cursor)) return;
       world.heard.push(id);

@@ -3,9 +3,9 @@
 import { TIMINGS } from "./clock.js";
 import { Emitter } from "./emitter.js";
 import { Endpoint } from "./endpoint.js";
-import { Member } from "./member.js";
+import { TabClient } from "./tab-client.js";
 
-/** @typedef {import("./member.js").Connection} Connection */
+/** @typedef {import("./tab-client.js").ConnectionStatus} ConnectionStatus */
 /** @typedef {import("./reducer.js").StoredEvent} StoredEvent */
 /** @typedef {() => void} Unsubscribe */
 
@@ -30,11 +30,11 @@ export class ProgressClient {
   #emitter = new Emitter();
   /** @type {Set<string>} */
   #projects = new Set();
-  /** @type {Member | null} */
-  #member = null;
+  /** @type {TabClient | null} */
+  #tabClient = null;
   /** @type {string | null} */
   #cursor = null;
-  /** @type {Connection} */
+  /** @type {ConnectionStatus} */
   #connection = { state: "closed", leads: false };
 
   /**
@@ -53,7 +53,7 @@ export class ProgressClient {
 
   /** The id of the last event heard. @returns {string | null} */
   get cursor() {
-    return this.#member?.cursor ?? this.#cursor;
+    return this.#tabClient?.cursor ?? this.#cursor;
   }
 
   /**
@@ -67,23 +67,23 @@ export class ProgressClient {
    */
   connect({ token = null, after = null } = {}) {
     const cursor = after ?? this.cursor;
-    this.#member?.stop();
+    this.#tabClient?.stop();
     const address = new URL(this.#url, location.href).href;
     const handlers = {
       onEvent: this.#hear.bind(this),
       onReset: this.#reset.bind(this),
       onConnection: this.#become.bind(this),
     };
-    this.#member = new Member(new Endpoint(address, token, this.#timings), cursor, handlers, this.#timings);
-    this.#member.start();
+    this.#tabClient = new TabClient(new Endpoint(address, token, this.#timings), cursor, handlers, this.#timings);
+    this.#tabClient.start();
     return this;
   }
 
   /** Lets the connection go; the cursor and the listeners stay, for a later `connect()`. */
   disconnect() {
     this.#cursor = this.cursor;
-    this.#member?.stop();
-    this.#member = null;
+    this.#tabClient?.stop();
+    this.#tabClient = null;
   }
 
   /**
@@ -134,7 +134,7 @@ export class ProgressClient {
     return this.#emitter.on("book:failed", listener);
   }
 
-  /** @param {(connection: Connection) => void} listener @returns {Unsubscribe} */
+  /** @param {(connection: ConnectionStatus) => void} listener @returns {Unsubscribe} */
   onConnectionChange(listener) {
     return this.#emitter.on("connection", listener);
   }
@@ -172,7 +172,7 @@ export class ProgressClient {
     this.#emitter.emit("reset", { cursor, jobs: jobs.filter((job) => this.#wants(job.projectId)) });
   }
 
-  /** @param {Connection} connection */
+  /** @param {ConnectionStatus} connection */
   #become(connection) {
     const before = this.#connection;
     this.#connection = connection;
@@ -181,7 +181,7 @@ export class ProgressClient {
     this.#emitter.emit("connection", connection);
   }
 
-  /** @param {Connection} before @param {Connection} connection */
+  /** @param {ConnectionStatus} before @param {ConnectionStatus} connection */
   #log(before, connection) {
     const { state, reason, connectionId } = connection;
     if (isOpening(connection) && !isOpening(before)) console.log(`[SSE] Connecting to ${this.#url}`);
@@ -204,14 +204,14 @@ function logEvent({ type, data: { progress, audioUrl } }) {
   if (type === "audio:complete") console.log(`[SSE] Audio complete: ${audioUrl}`);
 }
 
-/** Whether it is opening a connection, not waiting to. @param {Connection} connection */
+/** Whether it is opening a connection, not waiting to. @param {ConnectionStatus} connection */
 const isOpening = ({ state, retryInSeconds }) => state === "connecting" && retryInSeconds === undefined;
 
 /**
  * Whether there is nothing new to tell. A countdown that goes on is nothing new.
  *
- * @param {Connection} one
- * @param {Connection} other
+ * @param {ConnectionStatus} one
+ * @param {ConnectionStatus} other
  */
 function sameOf(one, other) {
   return (

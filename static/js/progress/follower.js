@@ -20,7 +20,7 @@ import { isNewer, parseCursor } from "./cursor.js";
 /**
  * @typedef {object} FollowerHandlers
  * @property {() => string | null} cursor
- * @property {(cursor: string) => void} onPlace where the reading begins, if there was no cursor
+ * @property {(cursor: string) => void} onCursor where the reading begins, if there was no cursor
  * @property {(event: StoredEvent) => void} onEvent
  * @property {(reset: Reset) => void} onReset
  * @property {(error: unknown) => void} onError asking the server failed; it is asked again with the next message
@@ -73,7 +73,7 @@ export class Follower {
 
   /** @param {string | null} told the leader's @returns {string | null} */
   #place(told) {
-    if (this.#handlers.cursor() === null && told !== null) this.#handlers.onPlace(told);
+    if (this.#handlers.cursor() === null && told !== null) this.#handlers.onCursor(told);
     return this.#handlers.cursor();
   }
 
@@ -110,7 +110,7 @@ export class Follower {
       if (this.#closed) return;
       if (reset) this.#handlers.onReset(reset);
       for (const event of events) this.#handlers.onEvent(event);
-      if (this.#handlers.cursor() === null) this.#handlers.onPlace(cursor);
+      if (this.#handlers.cursor() === null) this.#handlers.onCursor(cursor);
       this.#confirmed = this.#handlers.cursor();
       this.#goOn();
     } catch (error) {

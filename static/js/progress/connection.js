@@ -21,7 +21,7 @@ import { SignedOut, Unreachable } from "./endpoint.js";
 import { EventSourceStream } from "./eventsource.js";
 import { LongPoll } from "./longpoll.js";
 import { Retry } from "./retry.js";
-import { Trust } from "./trust.js";
+import { FallbackPolicy } from "./fallback-policy.js";
 
 /**
  * @typedef {object} Status
@@ -33,7 +33,7 @@ import { Trust } from "./trust.js";
 /**
  * @typedef {object} LinkHandlers
  * @property {() => string | null} cursor the place to read from
- * @property {(cursor: string) => void} onPlace where the reading begins, if no cursor was asked for
+ * @property {(cursor: string) => void} onCursor where the reading begins, if no cursor was asked for
  * @property {(event: import("./reducer.js").StoredEvent) => void} onEvent some come twice
  * @property {(reset: import("./endpoint.js").Reset) => void} onReset
  * @property {(status: Status) => void} onStatus
@@ -55,7 +55,7 @@ import { Trust } from "./trust.js";
 const RENEW_EVERY_MS = 10_000;
 const SHORTEST_WAIT = 1;
 
-export class Link {
+export class Connection {
   #endpoint;
   #handlers;
   #parts;
@@ -69,7 +69,7 @@ export class Link {
   /** @type {LongPoll | null} */
   #poll = null;
   #renewedAt = 0;
-  #trust;
+  #fallbackPolicy;
   #probeTimer = 0;
   #wait;
 
@@ -90,7 +90,7 @@ export class Link {
     };
     this.#wait = timings.wait;
     this.#retry = new Retry(() => this.#attempt(), this.#parts);
-    this.#trust = new Trust(this.#parts);
+    this.#fallbackPolicy = new FallbackPolicy(this.#parts);
   }
 
   /** Seconds to the next try, where one is awaited. */
@@ -141,7 +141,7 @@ export class Link {
     try {
       const ticket = await this.#endpoint.enter();
       if (turn !== this.#turn) return;
-      if (!this.#trust.reason) this.#candidate = this.#open(ticket);
+      if (!this.#fallbackPolicy.reason) this.#candidate = this.#open(ticket);
       else {
         this.#startPoll();
         this.#planProbe();
@@ -183,10 +183,10 @@ export class Link {
     this.#poll = this.#candidate = null;
     this.#parts.clock.clearTimeout(this.#probeTimer);
     this.#stream = stream;
-    this.#trust.ready();
+    this.#fallbackPolicy.ready();
     this.#retry.reset();
     // Only where none was asked for: what is replayed from a cursor may be older than the log's end.
-    if (this.#handlers.cursor() === null) this.#handlers.onPlace(cursor);
+    if (this.#handlers.cursor() === null) this.#handlers.onCursor(cursor);
     this.#handlers.onStatus({ state: "live", connectionId });
   }
 
@@ -199,7 +199,7 @@ export class Link {
     if (stream !== this.#stream) return;
     if (reason === "stale") return this.#attempt();
     if (reason === "silent") return this.#fallBack("silent");
-    if (this.#trust.cut()) this.#fallBack("cut");
+    if (this.#fallbackPolicy.cut()) this.#fallBack("cut");
     else this.#again("cut");
   }
 
@@ -213,7 +213,7 @@ export class Link {
 
   /** @param {string} reason */
   #fallBack(reason) {
-    this.#trust.lose(reason);
+    this.#fallbackPolicy.lose(reason);
     this.#wait = this.#parts.timings.wait;
     this.#again(reason);
   }
@@ -250,11 +250,11 @@ export class Link {
   /** @param {import("./endpoint.js").Answer} answer */
   #answered({ events, cursor, reset }) {
     this.#retry.reset();
-    this.#trust.prove();
+    this.#fallbackPolicy.prove();
     if (reset) this.#handlers.onReset(reset);
     for (const event of events) this.#handlers.onEvent(event);
-    if (this.#handlers.cursor() === null) this.#handlers.onPlace(cursor);
-    this.#handlers.onStatus({ state: "polling", reason: this.#trust.reason ?? undefined });
+    if (this.#handlers.cursor() === null) this.#handlers.onCursor(cursor);
+    this.#handlers.onStatus({ state: "polling", reason: this.#fallbackPolicy.reason ?? undefined });
   }
 
   /**
@@ -287,7 +287,7 @@ export class Link {
   #fail(error) {
     this.#drop();
     if (error instanceof SignedOut) return this.#handlers.onSignedOut(error);
-    this.#trust.excuse();
+    this.#fallbackPolicy.excuse();
     const { reason, retryAfter } = error instanceof Unreachable ? error : new Unreachable("error");
     this.#retry.later({ atLeast: retryAfter });
     this.#handlers.onStatus({ state: "offline", reason });
@@ -296,7 +296,7 @@ export class Link {
 
   #planProbe() {
     this.#parts.clock.clearTimeout(this.#probeTimer);
-    this.#probeTimer = this.#parts.clock.setTimeout(() => this.#probe(), this.#trust.nextProbe() * 1000);
+    this.#probeTimer = this.#parts.clock.setTimeout(() => this.#probe(), this.#fallbackPolicy.nextProbe() * 1000);
   }
 
   /** Tries a stream beside what carries now. */

@@ -2,21 +2,21 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { TIMINGS } from "../../static/js/progress/clock.js";
 import { SignedOut, Unreachable } from "../../static/js/progress/endpoint.js";
-import { Link } from "../../static/js/progress/link.js";
+import { Connection } from "../../static/js/progress/connection.js";
 import { FakeClock, FakeServer, eventOf } from "./fakes.js";
 
 function linked() {
   const world = { clock: new FakeClock(), server: new FakeServer(), cursor: "7-3", heard: [], statuses: [], out: [] };
   const handlers = {
     cursor: () => world.cursor,
-    onPlace: (cursor) => (world.cursor = cursor),
+    onCursor: (cursor) => (world.cursor = cursor),
     onEvent: ({ id }) => (world.heard.push(id), (world.cursor = id)),
     onReset: ({ cursor }) => (world.heard.push("reset"), (world.cursor = cursor)),
     onStatus: ({ state, reason }) => world.statuses.push(reason ? `${state}: ${reason}` : state),
     onSignedOut: (error) => world.out.push(error.reason),
   };
   const parts = { stream: world.server.stream, clock: world.clock, timings: TIMINGS, random: () => 0.5 };
-  world.link = new Link(world.server, handlers, parts);
+  world.link = new Connection(world.server, handlers, parts);
   return world;
 }
 

@@ -2,7 +2,7 @@
 
 import { CLOCK, TIMINGS } from "./clock.js";
 
-export class Trust {
+export class FallbackPolicy {
   #clock;
   #timings;
   #random;
@@ -15,7 +15,7 @@ export class Trust {
   #proved = false;
   #probes = 0;
 
-  /** @param {Partial<Pick<import("./link.js").Parts, "clock" | "timings" | "random">>} [parts] */
+  /** @param {Partial<Pick<import("./connection.js").Parts, "clock" | "timings" | "random">>} [parts] */
   constructor({ clock = CLOCK, timings = TIMINGS, random = Math.random } = {}) {
     this.#clock = clock;
     this.#timings = timings;

@@ -10,14 +10,14 @@ import { isNewer } from "./cursor.js";
 import { SignedOut, Unreachable } from "./endpoint.js";
 import { Follower } from "./follower.js";
 import { browserOf, Leadership } from "./leadership.js";
-import { Link } from "./link.js";
+import { Connection } from "./connection.js";
 import { Retry } from "./retry.js";
-import { Wakeup } from "./wakeup.js";
+import { PageLifecycle } from "./page-lifecycle.js";
 
 /**
  * How the connection is, for people.
  *
- * @typedef {object} Connection
+ * @typedef {object} ConnectionStatus
  * @property {"closed" | "connecting" | "live" | "polling" | "offline" | "signed-out"} state
  *   `live`: by a stream; `polling`: by the long poll, nearly as soon; `offline`: the server is not reached, and is
  *   tried again; `signed-out`: there is nothing to try
@@ -29,28 +29,28 @@ import { Wakeup } from "./wakeup.js";
  */
 
 /**
- * @typedef {object} MemberHandlers
+ * @typedef {object} TabClientHandlers
  * @property {(event: import("./reducer.js").StoredEvent) => void} onEvent
  * @property {(reset: import("./endpoint.js").Reset) => void} onReset
- * @property {(connection: Connection) => void} onConnection
+ * @property {(connection: ConnectionStatus) => void} onConnection
  */
 
-export class Member {
+export class TabClient {
   #endpoint;
   #handlers;
   #timings;
   #browser = browserOf();
   /** @type {string | null} */
   #cursor;
-  /** @type {Omit<Connection, "leads">} */
+  /** @type {Omit<ConnectionStatus, "leads">} */
   #status = { state: "closed" };
   /** @type {Leadership | null} */
   #leadership = null;
-  /** @type {Link | null} */
-  #link = null;
+  /** @type {Connection | null} */
+  #connection = null;
   /** @type {Follower | null} */
   #follower = null;
-  #wakeup;
+  #lifecycle;
   #joining;
   /** Each joining has its number; what an earlier one still has under way is then ignored. */
   #turn = 0;
@@ -59,7 +59,7 @@ export class Member {
   /**
    * @param {import("./endpoint.js").Endpoint} endpoint
    * @param {string | null} after the cursor to begin at; null: at what is latest then
-   * @param {MemberHandlers} handlers
+   * @param {TabClientHandlers} handlers
    * @param {import("./clock.js").Timings} [timings]
    */
   constructor(endpoint, after, handlers, timings = TIMINGS) {
@@ -68,7 +68,7 @@ export class Member {
     this.#handlers = handlers;
     this.#timings = timings;
     this.#joining = new Retry(() => this.#join());
-    this.#wakeup = new Wakeup({
+    this.#lifecycle = new PageLifecycle({
       onWake: (why) => this.#wake(why),
       onSleep: () => this.#sleep(),
       onResume: () => this.#resume(),
@@ -80,12 +80,12 @@ export class Member {
   }
 
   start() {
-    this.#wakeup.listen();
+    this.#lifecycle.listen();
     this.#join();
   }
 
   stop() {
-    this.#wakeup.close();
+    this.#lifecycle.close();
     this.#part();
     this.#become({ state: "closed" });
   }
@@ -109,9 +109,9 @@ export class Member {
       {
         onLead: () => this.#lead(),
         onLose: () => this.#follow(),
-        beat: () => ({ cursor: this.#cursor, connection: this.#connection }),
+        beat: () => ({ cursor: this.#cursor, connection: this.#connectionStatus }),
         onMessage: (message) => this.#told(message),
-        onAsked: () => this.#link?.wake("shown"),
+        onAsked: () => this.#connection?.wake("shown"),
       },
       this.#browser,
       this.#timings,
@@ -132,15 +132,15 @@ export class Member {
   #part() {
     this.#turn += 1;
     this.#joining.cancel();
-    this.#link?.close();
+    this.#connection?.close();
     this.#follower?.close();
     this.#leadership?.leave();
-    this.#link = this.#follower = this.#leadership = null;
+    this.#connection = this.#follower = this.#leadership = null;
   }
 
   /** @param {SignedOut} error */
   #signOut({ reason }) {
-    this.#wakeup.close();
+    this.#lifecycle.close();
     this.#part();
     this.#become({ state: "signed-out", reason: reason === "other-user" ? reason : undefined });
   }
@@ -148,11 +148,11 @@ export class Member {
   #lead() {
     this.#follower?.close();
     this.#follower = null;
-    this.#link = new Link(
+    this.#connection = new Connection(
       this.#endpoint,
       {
         cursor: () => this.#cursor,
-        onPlace: (cursor) => (this.#cursor = cursor),
+        onCursor: (cursor) => (this.#cursor = cursor),
         onEvent: (event) => this.#take(event),
         onReset: (reset) => this.#begin(reset),
         onStatus: (status) => {
@@ -163,15 +163,15 @@ export class Member {
       },
       { timings: this.#timings },
     );
-    this.#link.open();
+    this.#connection.open();
   }
 
   #follow() {
-    this.#link?.close();
-    this.#link = null;
+    this.#connection?.close();
+    this.#connection = null;
     this.#follower = new Follower((after) => this.#endpoint.poll(after, 0), {
       cursor: () => this.#cursor,
-      onPlace: (cursor) => (this.#cursor = cursor),
+      onCursor: (cursor) => (this.#cursor = cursor),
       onEvent: (event) => this.#take(event),
       onReset: (reset) => this.#begin(reset),
       onError: (error) => error instanceof SignedOut && this.#signOut(error),
@@ -189,21 +189,21 @@ export class Member {
     const before = this.#cursor;
     if (!isNewer(event.id, before)) return;
     this.#cursor = event.id;
-    if (this.#link) this.#leadership?.post({ kind: "event", event, before });
+    if (this.#connection) this.#leadership?.post({ kind: "event", event, before });
     this.#handlers.onEvent(event);
   }
 
   /** @param {import("./endpoint.js").Reset} reset */
   #begin(reset) {
     this.#cursor = reset.cursor;
-    if (this.#link) this.#leadership?.post({ kind: "reset", reset });
+    if (this.#connection) this.#leadership?.post({ kind: "reset", reset });
     this.#handlers.onReset(reset);
   }
 
   /** @param {"shown" | "online" | "offline"} why */
   #wake(why) {
     if (this.#asleep) return;
-    if (this.#link) this.#link.wake(why);
+    if (this.#connection) this.#connection.wake(why);
     else if (this.#leadership) this.#leadership.ask();
     else if (this.#joining.waiting && why !== "offline") this.#joining.now();
   }
@@ -220,15 +220,15 @@ export class Member {
     this.#join();
   }
 
-  /** @returns {Connection} */
-  get #connection() {
-    const retryInSeconds = this.#link?.retryInSeconds ?? this.#joining.secondsLeft ?? this.#status.retryInSeconds;
+  /** @returns {ConnectionStatus} */
+  get #connectionStatus() {
+    const retryInSeconds = this.#connection?.retryInSeconds ?? this.#joining.secondsLeft ?? this.#status.retryInSeconds;
     return { ...this.#status, retryInSeconds, leads: this.#leadership?.leads ?? false };
   }
 
-  /** @param {Omit<Connection, "leads">} status */
+  /** @param {Omit<ConnectionStatus, "leads">} status */
   #become({ state, reason, connectionId, retryInSeconds }) {
     this.#status = { state, reason, connectionId, retryInSeconds };
-    this.#handlers.onConnection(this.#connection);
+    this.#handlers.onConnection(this.#connectionStatus);
   }
 }

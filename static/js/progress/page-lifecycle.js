@@ -7,7 +7,7 @@
  * @property {() => void} onResume it runs again
  */
 
-export class Wakeup {
+export class PageLifecycle {
   #handlers;
   #stop = new AbortController();
 
