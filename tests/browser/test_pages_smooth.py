@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from typing import Any
 
 import pytest
 from playwright.async_api import BrowserContext, Page, expect
@@ -72,7 +73,7 @@ async def test_rows_are_painted_alone_and_nothing_moves(
     await expect(page.locator("#overall-share")).to_be_hidden(timeout=60_000)
     assert await page.locator(COMPLETED).count() < CHAPTERS
     many = await page.evaluate("window.frames")
-    shifts = await page.evaluate("window.shifts")
+    shifts = await _shifts(page)
     measured(
         f"{CHAPTERS} chapters, script, style and layout of a frame: one row {statistics.median(alone):.2f} ms, "
         f"while they are generated {statistics.median(many):.2f} ms (median of {len(alone)} and {len(many)}); "
@@ -87,8 +88,18 @@ async def test_nothing_moves_on_a_phone(context: BrowserContext, stack: Stack) -
     await page.add_init_script(FRAMES)
     await _open(page, 12)
     await _generate_all(page, 12)
-    assert await page.evaluate("window.shifts") == []
+    assert await _shifts(page) == []
     assert await page.evaluate("document.documentElement.scrollWidth") == 360
+
+
+async def _shifts(page: Page) -> list[list[Any]]:
+    """Return the layout shifts, without those in which nothing moved but buttons that make way for another.
+
+    A press brings that other button. Where the server takes more than half a second to answer, as on a busy machine,
+    the browser no longer counts the shift as the press' own.
+    """
+    found: list[list[Any]] = await page.evaluate("window.shifts")
+    return [shift for shift in found if not all(moved.startswith("button ") for moved in shift[1:])]
 
 
 async def _open(page: Page, chapters: int) -> None:

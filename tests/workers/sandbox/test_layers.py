@@ -281,7 +281,7 @@ async def test_program_ends_with_whoever_started_it(tmp_path: Path) -> None:
     code = (
         "import asyncio, sys\n"
         "from pathlib import Path\n"
-        "from workers.sandbox.limits import Access, Limits\n"
+        "from workers.sandbox.limits import Limits\n"
         "from workers.sandbox.process import start\n"
         "async def main():\n"
         f"    command = ['/bin/sleep', '1000']\n"
