@@ -12,8 +12,6 @@ from tests.stack import environment
 from workers.core.scratch import clear_away, scratch_dir
 
 _WORKS = "from workers.core.scratch import scratch_dir\nwith scratch_dir() as path: print(path, flush=True); input()"
-    "from workers.core.scratch import scratch_dir\nwith scratch_dir() as folder: print(folder, flush=True); input()"
-)
 
 
 def test_folder_of_a_killed_worker_is_cleared_away_and_no_other(
