@@ -26,7 +26,7 @@ from bench.process import LOAD_CORE, Failed
 from bench.steps import WORKLOADS, Step, missing, steps
 from bench.workloads.streams import Plan
 
-LONGEST_SECONDS = 25 * 60
+MAX_SECONDS = 25 * 60
 _RESERVE_SECONDS = 20
 _QUIET_LOAD = 0.7
 
@@ -175,7 +175,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--only", default="", help="workloads, such as b,d")
     parser.add_argument("--passes", type=int, default=3)
     parser.add_argument("--small", action="store_true", help="a quick look: everything ten times smaller")
-    parser.add_argument("--longest", type=float, default=LONGEST_SECONDS, help="seconds after which it stops")
+    parser.add_argument("--longest", type=float, default=MAX_SECONDS, help="seconds after which it stops")
     given = parser.parse_args()
     given.only = "".join(letter for letter in given.only.lower() if letter.isalpha()) or WORKLOADS
     if unknown := set(given.only) - set(WORKLOADS):

@@ -16,7 +16,7 @@ from av.audio.stream import AudioStream
 SAMPLE_RATE = 24_000
 _SECONDS_PER_HAN = 0.25
 _SECONDS_PER_LETTER = 0.07
-_SHORTEST = 0.1
+_MIN_LENGTH = 0.1
 KINDS = {"wav": "audio/wav", "mp3": "audio/mpeg", "flac": "audio/flac", "opus": "audio/ogg", "aac": "audio/aac"}
 # FFmpeg's names of container and codec.
 _CODECS = {"mp3": ("mp3", "libmp3lame"), "flac": ("flac", "flac"), "opus": ("ogg", "libopus"), "aac": ("adts", "aac")}
@@ -26,7 +26,7 @@ def seconds_of(text: str) -> float:
     """How long this service speaks `text`."""
     han = sum("\u4e00" <= char <= "\u9fff" for char in text)
     letters = sum(char.isalnum() for char in text) - han
-    return max(_SHORTEST, han * _SECONDS_PER_HAN + letters * _SECONDS_PER_LETTER)
+    return max(_MIN_LENGTH, han * _SECONDS_PER_HAN + letters * _SECONDS_PER_LETTER)
 
 
 @cache

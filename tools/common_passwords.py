@@ -12,12 +12,12 @@ from pathlib import Path
 from app.auth.password_rules import digest
 
 _TARGET = Path(__file__).parents[1] / "app" / "auth" / "common_passwords.bin"
-_SHORTEST = 4
+_MIN_LENGTH = 4
 
 
 def main(source: Path) -> None:
     words = {line.strip().casefold() for line in source.read_text().splitlines()}
-    digests = sorted({digest(word) for word in words if len(word) >= _SHORTEST})
+    digests = sorted({digest(word) for word in words if len(word) >= _MIN_LENGTH})
     _TARGET.write_bytes(b"".join(digests))
     print(f"{len(digests)} passwords, {_TARGET.stat().st_size} bytes")
 

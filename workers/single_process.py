@@ -15,7 +15,7 @@ from dramatiq.cli import LOGFORMAT
 from workers import boot
 from workers.core import shutdown
 
-_MOST_SIGNALS = 4096
+_MAX_SIGNALS = 4096
 
 
 def run(shutdown_ms: int) -> int:
@@ -51,5 +51,5 @@ def run(shutdown_ms: int) -> int:
     signal.pthread_sigmask(signal.SIG_BLOCK, boot.LEAVING)
     os.set_blocking(told, False)
     with suppress(BlockingIOError):
-        numbers += os.read(told, _MOST_SIGNALS)
+        numbers += os.read(told, _MAX_SIGNALS)
     return next((number for number in numbers if number != signal.SIGHUP), signal.SIGHUP)

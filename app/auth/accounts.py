@@ -22,8 +22,8 @@ from app.core.settings import Settings
 from app.core.timestamps import now
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
-_LONGEST_NAME = 64
-_LONGEST_PASSWORD = 1024  # which earlier versions took
+_MAX_NAME = 64
+_MAX_PASSWORD = 1024  # which earlier versions took
 # A hash takes 64 MiB and a core for some 50 ms. Whoever would wait longer than a second or two is told to come again.
 _AT_ONCE = 2
 _WAITING = 40
@@ -97,10 +97,10 @@ class Accounts:
 
         Raises Unauthenticated (`bad_password`), Unavailable (`too_busy`).
         """
-        known = len(name) <= _LONGEST_NAME
+        known = len(name) <= _MAX_NAME
         record = decoded(await self._redis.hgetall(keys.account(name))) if known else {}
         given = password_rules.normalised(password)
-        if not await self._work(lambda: self._matches(record.get("password"), given[:_LONGEST_PASSWORD])):
+        if not await self._work(lambda: self._matches(record.get("password"), given[:_MAX_PASSWORD])):
             raise Unauthenticated("The name or the password is wrong.", code="bad_password")
         return user_id(name)
 

@@ -10,7 +10,7 @@ from starlette.requests import HTTPConnection
 logger = structlog.get_logger()
 
 COMMAND_LINE = "command line"
-_LONGEST = 200
+_MAX_LENGTH = 200
 
 
 def record(event: str, address: str, *, user: str | None = None, reason: str | None = None) -> None:
@@ -22,7 +22,7 @@ def record(event: str, address: str, *, user: str | None = None, reason: str | N
         user: whom it concerns: an id, or a name as somebody typed it.
         reason: a code, where there is one.
     """
-    said = {"user": user and user[:_LONGEST], "reason": reason and reason[:_LONGEST]}
+    said = {"user": user and user[:_MAX_LENGTH], "reason": reason and reason[:_MAX_LENGTH]}
     logger.info(
         event, logger="audit", address=address, **{name: value for name, value in said.items() if value is not None}
     )

@@ -18,8 +18,8 @@ from app.auth.user_ids import is_outsider, issued_by, outsider_id, user_id
 from app.core.errors import Unauthenticated
 
 _ALGORITHM = "HS256"
-_LONGEST_SUBJECT = 255
-_MOST_KNOWN = 10_000
+_MAX_SUBJECT = 255
+_MAX_KNOWN = 10_000
 _END_OF_TIME = 253402300799.0  # the last second of the year 9999
 
 
@@ -112,7 +112,7 @@ class _VerifiedTokens:
         return found if found is not None and time.time() < found.expires else None
 
     def keep(self, digest: bytes, bearer: Bearer) -> None:
-        if len(self._bearers) >= _MOST_KNOWN:
+        if len(self._bearers) >= _MAX_KNOWN:
             self._bearers.clear()
         self._bearers[digest] = bearer
 
@@ -129,7 +129,7 @@ def _bearer(claims: dict[str, Any], key: str) -> Bearer:
 
 def _outsider(claims: dict[str, Any], namespace: str) -> Bearer:
     subject, name = _subject(claims), claims.get("name")
-    named = name if isinstance(name, str) and 0 < len(name) <= _LONGEST_SUBJECT else subject
+    named = name if isinstance(name, str) and 0 < len(name) <= _MAX_SUBJECT else subject
     # Not every issuer says when. Such a token counts as older than anything: once its user has been disabled, it never
     # holds again.
     issued = float(max(0, claims.get("iat", 0)))
@@ -143,7 +143,7 @@ def _expires(claims: dict[str, Any]) -> float:
 
 def _subject(claims: dict[str, Any]) -> str:
     subject = claims["sub"]
-    if not isinstance(subject, str) or not 0 < len(subject) <= _LONGEST_SUBJECT:
+    if not isinstance(subject, str) or not 0 < len(subject) <= _MAX_SUBJECT:
         raise BadToken("a subject that is no name")
     try:
         subject.encode()

@@ -29,8 +29,8 @@ _FETCH_SECONDS = 3.0
 _PAUSE_SECONDS = 5.0
 _FRESH_SECONDS = 600.0
 _OLDEST_SECONDS = 3600.0
-_LARGEST = 256 * 1024
-_MOST_KEYS = 100
+_MAX_SIZE = 256 * 1024
+_MAX_KEYS = 100
 _FITTING: Mapping[str, frozenset[str]] = {
     "RSA": frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"}),
     "EC/P-256": frozenset({"ES256"}),
@@ -107,8 +107,8 @@ class RemoteKeys:
             content = b""
             async for chunk in answer.aiter_bytes():
                 content += chunk
-                if len(content) > _LARGEST:
-                    raise ValueError(f"the answer has more than {_LARGEST} bytes")
+                if len(content) > _MAX_SIZE:
+                    raise ValueError(f"the answer has more than {_MAX_SIZE} bytes")
         return httpx.Response(200, content=content).json()
 
 
@@ -117,7 +117,7 @@ def _imported(document: Any) -> list[Key]:
     listed = document.get("keys") if isinstance(document, dict) else None
     if not isinstance(listed, list):
         raise ValueError("the answer is no key set")
-    keys = (_key(data) for data in listed[:_MOST_KEYS])
+    keys = (_key(data) for data in listed[:_MAX_KEYS])
     return [key for key in keys if key is not None]
 
 

@@ -17,8 +17,8 @@ from joserfc.jwt import JWTClaimsRegistry
 from pydantic_core import from_json
 
 LEEWAY_SECONDS = 10
-_LARGEST = 8192
-_LARGEST_HEAD = 1024
+_MAX_SIZE = 8192
+_MAX_HEAD = 1024
 _PLAIN = {"alg", "kid", "typ"}
 # Decoders skip what is no base64url, and drop the bits that a last character has beyond the last byte: without this,
 # one token could be written in many ways.
@@ -43,12 +43,12 @@ class Head(NamedTuple):
 
 def head_of(token: str) -> Head:
     """The head of a token, read before anything is computed. Raises BadToken."""
-    if len(token) > _LARGEST:
+    if len(token) > _MAX_SIZE:
         raise BadToken("too large")
     if not _COMPACT.fullmatch(token):
         raise BadToken("not three parts of base64url as it is written (RFC 7515, 2)")
     first = token.partition(".")[0]
-    if len(first) > _LARGEST_HEAD:
+    if len(first) > _MAX_HEAD:
         raise BadToken("too large a head")
     return _head(first)
 

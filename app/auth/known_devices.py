@@ -15,7 +15,7 @@ from app.core.redis import keys
 from app.core.redis.client import names
 
 SECONDS = 180 * 86400
-_MOST = 100  # of one user; the oldest are forgotten
+_MAX_COUNT = 100  # of one user; the oldest are forgotten
 
 
 class KnownDevices:
@@ -44,7 +44,7 @@ class KnownDevices:
         await self._redis.set(keys.device(token), compact({"user": user, "at": now}), ex=SECONDS)
         await self._redis.zadd(listed, {keys.digest(token): now})
         await self._redis.expire(listed, SECONDS)
-        for digest in names(await self._redis.zrange(listed, 0, -_MOST - 1)):
+        for digest in names(await self._redis.zrange(listed, 0, -_MAX_COUNT - 1)):
             await self._redis.delete(keys.device_of(digest))
             await self._redis.zrem(listed, digest)
         return token

@@ -33,7 +33,7 @@ MAX_BEGUN = 10_000
 _PATIENCE_SECONDS = 8.0
 _FRESH_SECONDS = 3600.0
 _PAUSE_SECONDS = 0.5
-_LONGEST_SUBJECT = 255
+_MAX_SUBJECT = 255
 
 
 class ProviderUser(NamedTuple):
@@ -106,7 +106,7 @@ class Provider:
             )
             claims = await self._claims(token, begun["nonce"])
         subject = claims["sub"]
-        if not isinstance(subject, str) or not 0 < len(subject) <= _LONGEST_SUBJECT:
+        if not isinstance(subject, str) or not 0 < len(subject) <= _MAX_SUBJECT:
             raise _refused("a subject that is no name")
         return ProviderUser(outsider_id(self._issuer, subject), _name(claims), begun["target"], token["id_token"])
 
@@ -224,7 +224,7 @@ def _client(settings: Settings) -> Any:  # Authlib has no types
 
 def _name(claims: dict[str, Any]) -> str:
     told = (claims.get(name) for name in ("name", "preferred_username", "email", "sub"))
-    return next(name[:_LONGEST_SUBJECT] for name in told if isinstance(name, str) and name)
+    return next(name[:_MAX_SUBJECT] for name in told if isinstance(name, str) and name)
 
 
 def _refused(reason: str) -> Unauthenticated:

@@ -15,13 +15,13 @@ from itertools import pairwise
 
 from app.core.errors import Unprocessable
 
-LONGEST = 256
+MAX_LENGTH = 256
 
 _DIGEST = 6
-_SHORTEST_NAME = 4
-_SHORTEST_UNIT = 4
-_LONGEST_AFFIX = 6
-_LEAST_OF_ITS_OWN = 8
+_MIN_NAME = 4
+_MIN_UNIT = 4
+_MAX_AFFIX = 6
+_MIN_OF_ITS_OWN = 8
 _LOOK_ALIKE = str.maketrans("4@310!$57+", "aaeloisstt")
 _KEYBOARD = "1234567890qwertyuiopasdfghjklzxcvbnm"
 _ROWS = (_KEYBOARD * 8, "1234567890" * 26)
@@ -37,8 +37,8 @@ def check_new(password: str, name: str, shortest: int) -> None:
     """Refuse what `name` cannot have as a password. Raises Unprocessable (`weak_password`, `common_password`)."""
     if len(password) < shortest:
         raise Unprocessable(f"A password has at least {shortest} characters.", code="weak_password", limit=shortest)
-    if len(password) > LONGEST:
-        raise Unprocessable(f"A password has at most {LONGEST} characters.", code="weak_password", limit=LONGEST)
+    if len(password) > MAX_LENGTH:
+        raise Unprocessable(f"A password has at most {MAX_LENGTH} characters.", code="weak_password", limit=MAX_LENGTH)
     if is_common(password, name):
         raise Unprocessable(
             "This password is among the first that others would try; take some words that only you would put together.",
@@ -50,7 +50,7 @@ def is_common(password: str, name: str = "") -> bool:
     """Whether it is a common password, or one with little added to it, or little more than a name of ours or theirs."""
     plain = unicodedata.normalize("NFKC", password).casefold()
     unit = _unit(plain)
-    if unit != plain and len(unit) <= _SHORTEST_UNIT:
+    if unit != plain and len(unit) <= _MIN_UNIT:
         return True
     if any(_little_else(plain, one) for one in (_SERVICE, name.casefold())):
         return True
@@ -91,7 +91,7 @@ def _cores(text: str) -> list[str]:
     if not core:
         return []
     before, _, after = text.partition(core)
-    plain = all(len(part) <= _LONGEST_AFFIX or _listed(part) or _is_run(part) for part in (before, after))
+    plain = all(len(part) <= _MAX_AFFIX or _listed(part) or _is_run(part) for part in (before, after))
     return [core, _unit(core)] if plain else []
 
 
@@ -100,8 +100,8 @@ def _is_run(text: str) -> bool:
     steps = {ord(second) - ord(first) for first, second in pairwise(text)}
     if len(text) > 1 and len(steps) == 1 and steps <= {-1, 0, 1}:
         return True
-    return len(text) > _SHORTEST_UNIT and any(text in row or text[::-1] in row for row in _ROWS)
+    return len(text) > _MIN_UNIT and any(text in row or text[::-1] in row for row in _ROWS)
 
 
 def _little_else(text: str, name: str) -> bool:
-    return len(name) >= _SHORTEST_NAME and name in text and len(text.replace(name, "")) < _LEAST_OF_ITS_OWN
+    return len(name) >= _MIN_NAME and name in text and len(text.replace(name, "")) < _MIN_OF_ITS_OWN

@@ -19,9 +19,9 @@ from app.core.redis import keys
 from app.core.redis.client import names
 from app.core.settings import Settings
 
-_MOST = 100
+_MAX_COUNT = 100
 _COARSE_SECONDS = 600.0
-_LONGEST_AGENT = 200
+_MAX_AGENT = 200
 _ID_LENGTH = 20
 
 
@@ -173,7 +173,7 @@ class Sessions:
         listed = keys.sessions(session.user)
         await self._redis.zremrangebyscore(listed, "-inf", session.created)
         await self._redis.zadd(listed, {session.digest: session.expires})
-        for digest in names(await self._redis.zrange(listed, 0, -_MOST - 1)):
+        for digest in names(await self._redis.zrange(listed, 0, -_MAX_COUNT - 1)):
             if oldest := await self._get(digest):
                 await self._end(oldest)
 
@@ -196,4 +196,4 @@ def _link_used() -> Unauthenticated:
 
 
 def _short(agent: str) -> str:
-    return "".join(char for char in agent if char.isprintable())[:_LONGEST_AGENT]
+    return "".join(char for char in agent if char.isprintable())[:_MAX_AGENT]

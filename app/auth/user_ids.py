@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from app.core.redis import keys
 
-_LONGEST = 150
+_MAX_LENGTH = 150
 _MARK_LENGTH = 13
 
 
@@ -43,4 +43,4 @@ def _mark(namespace: str) -> str:
 
 def _short(id: str) -> str:
     """Ids are names of folders as well, and those have an end."""
-    return id if len(id) <= _LONGEST else f"{id[:80]}!{keys.digest(id)[:32]}"
+    return id if len(id) <= _MAX_LENGTH else f"{id[:80]}!{keys.digest(id)[:32]}"

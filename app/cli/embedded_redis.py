@@ -13,7 +13,7 @@ from pathlib import Path
 
 from app.cli import file_modes
 
-_LONGEST_SOCKET_PATH = 100
+_MAX_SOCKET_PATH = 100
 
 
 class NoRedis(Exception):
@@ -84,7 +84,7 @@ def bundled_binary() -> str | None:
 def socket_of(data_dir: Path) -> Path:
     """Where the embedded Redis of `data_dir` listens. Raises NoRedis where the path is too long for a socket."""
     path = data_dir.absolute() / "redis.sock"
-    if len(str(path).encode()) > _LONGEST_SOCKET_PATH:
+    if len(str(path).encode()) > _MAX_SOCKET_PATH:
         raise NoRedis(f"The path {path} is too long for a socket; choose a shorter SMARTVOICE_DATA_DIR.")
     return path
 

@@ -33,7 +33,7 @@ _END_SECONDS = 20.0
 _STARTING_SECONDS = 60.0
 _SLOW_REDIS = 8
 """Times the patience that a Redis has which takes connections and does not answer: its disk may be slow."""
-_LONGEST_PAUSE = 600.0
+_MAX_PAUSE = 600.0
 
 
 class WatchedProcess(Protocol):
@@ -134,7 +134,7 @@ class HealthWatch:
             record.unfit_since = now
         if now - record.unfit_since < patience or now < record.not_before:
             return
-        record.pause = min(max(2 * record.pause, self.settings.watch_seconds), _LONGEST_PAUSE)
+        record.pause = min(max(2 * record.pause, self.settings.watch_seconds), _MAX_PAUSE)
         console.print(f"[yellow]{child.name} is unfit: {fault}; starting it anew[/]", soft_wrap=True)
         # What answers is given the time to end in good order.
         await child.stop(_ANSWER_SECONDS if fault == SILENT else _END_SECONDS)

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from app.cli.job_tracker import Tracked
 from app.client.events import Event
 
-_MOST_BARS = 12
+_MAX_BARS = 12
 
 
 class ProgressDisplay(Protocol):
@@ -126,7 +126,7 @@ class BarDisplay(SilentDisplay):
             if job.state != "completed":
                 self.say(f"{title}: {job.error.message if job.error else job.state}")
             return
-        if job.progress.stage == "queued" or (id not in self._tasks and len(self._tasks) >= _MOST_BARS):
+        if job.progress.stage == "queued" or (id not in self._tasks and len(self._tasks) >= _MAX_BARS):
             return
         if id not in self._tasks:
             self._tasks[id] = self._progress.add_task(_short(title), total=100, note="")

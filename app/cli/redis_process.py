@@ -21,7 +21,7 @@ console = Console(stderr=True, highlight=False)
 
 _LAST_LINES = 6
 _ARGUMENTS = re.compile(r",? with args .*")
-_LONGEST_READ = 16_384
+_MAX_READ = 16_384
 
 
 class RedisProcess:
@@ -68,7 +68,7 @@ def _last_lines(log: Path, began: int) -> list[str]:
     """What the server wrote into its log since, at its last start."""
     with suppress(FileNotFoundError), log.open("rb") as file:
         size = file.seek(0, 2)
-        file.seek(max(began, size - _LONGEST_READ))
+        file.seek(max(began, size - _MAX_READ))
         lines = [line.strip() for line in file.read().decode(errors="replace").splitlines() if line.strip()]
         process = lines[-1].partition(":")[0] if lines else ""
         own = [line for line in lines if line.startswith(f"{process}:") and "overcommit" not in line]

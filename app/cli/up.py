@@ -36,7 +36,7 @@ from app.core.telemetry.logs import configure_logs
 _STOP_SECONDS = 20.0
 _READY_SECONDS = 60.0
 _FIRST_PAUSE = 0.1
-_LONGEST_PAUSE = 5.0
+_MAX_PAUSE = 5.0
 _HEALTHY_SECONDS = 5.0
 _TRIES = 5
 _ANSWER_SECONDS = 2.0
@@ -91,7 +91,7 @@ class Child:
                 raise self.given_up(self._failures)
             console.print(f"[yellow]{self.name} ended with status {status}; starting it again[/]")
             await asyncio.sleep(self.pause)
-            self.pause = min(self.pause * 2, _LONGEST_PAUSE)
+            self.pause = min(self.pause * 2, _MAX_PAUSE)
 
     async def _ended(self, process: asyncio.subprocess.Process) -> int:
         """Its exit status; counts how often in a row it has ended before it served."""

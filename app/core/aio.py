@@ -1,4 +1,4 @@
-"""Tasks that wait for each other, and that end so that they have ended."""
+"""What asyncio lacks: shared timeouts, keyed locks, shared calls, and a cancellation that waits."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ T = TypeVar("T")
 
 
 async def done_within(future: asyncio.Future[Any], seconds: float) -> bool:
-    """Waits for what others wait for, too; whether it was done by then. As `asyncio.wait`, at a third of its cost."""
+    """Wait for a future that others may wait for too; return whether it was done in time. Costs a third of
+    `asyncio.wait`."""
     loop = asyncio.get_running_loop()
     waiter = loop.create_future()
 
@@ -32,7 +33,7 @@ async def done_within(future: asyncio.Future[Any], seconds: float) -> bool:
 
 
 class SharedTimeout:
-    """Waits of the same length, with one timer for all of them."""
+    """Timeouts of the same length, with one timer for all of them."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -40,7 +41,7 @@ class SharedTimeout:
         self._timer: asyncio.TimerHandle | None = None
 
     async def wait(self, future: asyncio.Future[Any]) -> None:
-        """Returns when `future`, which is nobody else's, is done. Raises TimeoutError where it is not in time."""
+        """Wait until `future` is done; nobody else may wait for it. Raises TimeoutError."""
         loop, waits = asyncio.get_running_loop(), self._waits
         while waits and waits[0][1].done():
             waits.popleft()
@@ -59,13 +60,13 @@ class SharedTimeout:
 
 
 class KeyedLock:
-    """Who comes under the same name goes one after the other; of a name that nobody has, nothing is kept."""
+    """One lock for each key. Nothing is kept for a key that nobody holds or waits for."""
 
     def __init__(self) -> None:
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
 
     def of(self, name: str) -> _KeyedLockHolder:
-        """An async context manager: within it nobody else has this name's turn."""
+        """Return an async context manager that holds the lock of `name`."""
         return _KeyedLockHolder(self._waiting, name)
 
 
@@ -87,7 +88,7 @@ class _KeyedLockHolder:
             await turn
         except BaseException:
             if turn.done() and not turn.cancelled():
-                # It had come in that very moment.
+                # The lock was passed to this task just before it was cancelled.
                 self._pass_on()
             raise
 
@@ -105,10 +106,10 @@ class _KeyedLockHolder:
 
 
 class SharedCall(Generic[T]):
-    """Finds something out once for all who ask while it is being found out.
+    """One call shared by all callers that arrive while it runs.
 
     Args:
-        find: what finds it out; it goes on where those who asked have gone.
+        find: the call; it goes on when its callers are cancelled.
     """
 
     def __init__(self, find: Callable[[], Coroutine[Any, Any, T]]) -> None:
@@ -116,10 +117,10 @@ class SharedCall(Generic[T]):
         self._finding: asyncio.Task[T] | None = None
 
     async def __call__(self) -> T:
-        """What `find` returns or raises."""
+        """Return or raise what `find` does."""
         if self._finding is None or self._finding.done():
             self._finding = asyncio.create_task(self._find())
-            # Whoever asked may be gone by the time that it fails.
+            # All callers may be gone when it fails.
             self._finding.add_done_callback(lambda task: task.cancelled() or task.exception())
         return await asyncio.shield(self._finding)
 
@@ -129,10 +130,10 @@ class SharedCall(Generic[T]):
 
 
 async def cancel_and_wait(*tasks: asyncio.Task[object]) -> None:
-    """Cancels tasks, again and again until each has ended, and takes what they raise.
+    """Cancel tasks until each has ended, and discard what they raise.
 
-    Once is not enough: a library, or `asyncio.wait_for` before Python 3.12, may swallow one that comes in the very
-    moment in which what they wait for is done.
+    Once is not enough: a library, or `asyncio.wait_for` before Python 3.12, may swallow a cancellation that arrives in
+    the moment in which the awaited thing is done.
     """
     while running := [task for task in tasks if not task.done()]:
         for task in running:

@@ -1,4 +1,4 @@
-"""Slots: how many things under one name are done at once, and how many may wait for that."""
+"""A semaphore for each key: how many hold it at once, and how many may wait."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.core.errors import TooMany
 
 
 class KeyedSemaphore:
-    """A bound for each name, first come, first served; nothing is kept of a name that has no slot.
+    """One semaphore for each key, first come, first served. Nothing is kept for a key that nobody holds.
 
     Args:
         most: slots of one name that are held at once.
@@ -26,11 +26,11 @@ class KeyedSemaphore:
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
 
     def of(self, name: str) -> Slot:
-        """A slot of this name, not yet held."""
+        """Return a slot of this key, not yet held."""
         return Slot(self, name)
 
     def check(self, name: str) -> None:
-        """Raises TooMany (`too_many_at_once`) where too many wait already."""
+        """Raise TooMany (`too_many_at_once`) if too many wait already."""
         if self._held.get(name, 0) >= self._most and len(self._waiting.get(name, ())) >= self._most_waiting:
             raise TooMany(
                 f"That is more than {self._most + self._most_waiting} requests at once; wait for one to end.",
@@ -40,7 +40,7 @@ class KeyedSemaphore:
             )
 
     async def acquire(self, name: str) -> None:
-        """Waits until this name has a slot to spare, and takes it."""
+        """Wait until the key has a free slot, and take it."""
         held = self._held.get(name, 0)
         if held < self._most:
             self._held[name] = held + 1
@@ -52,7 +52,7 @@ class KeyedSemaphore:
             await turn
         except BaseException:
             if turn.done() and not turn.cancelled():
-                # It had come in that very moment.
+                # The slot was passed to this task just before it was cancelled.
                 self.release(name)
             else:
                 waiting.remove(turn)
@@ -61,7 +61,7 @@ class KeyedSemaphore:
             raise
 
     def release(self, name: str) -> None:
-        """Gives a slot back, or to whoever has waited longest."""
+        """Free a slot, or pass it to the one that has waited longest."""
         waiting = self._waiting.get(name)
         while waiting:
             turn = waiting.popleft()
@@ -76,7 +76,7 @@ class KeyedSemaphore:
 
 
 class Slot:
-    """Held while the context is open; a context can be opened again once it is closed."""
+    """A slot, held within the context; the context can be entered again after it was left."""
 
     __slots__ = ("_name", "_slots")
 
@@ -94,7 +94,7 @@ class Slot:
 
     @asynccontextmanager
     async def lent(self) -> AsyncIterator[None]:
-        """Within the context somebody else may have the slot that is held: for time in which a client is waited for."""
+        """Lend the slot within the context, while a client is waited for."""
         self._slots.release(self._name)
         try:
             yield

@@ -9,7 +9,7 @@ from pathlib import Path
 
 _CGROUPS = Path("/sys/fs/cgroup")
 _OWN = Path("/proc/self/cgroup")
-_LEAST = 64 * 1024 * 1024
+_MIN_COUNT = 64 * 1024 * 1024
 
 
 def memory_bytes(cgroups: Path = _CGROUPS, own: Path = _OWN) -> int:
@@ -21,7 +21,7 @@ def memory_bytes(cgroups: Path = _CGROUPS, own: Path = _OWN) -> int:
 
 def share_of(share: float) -> int:
     """So much of `memory_bytes`, and what is needed to start at least."""
-    return max(_LEAST, int(memory_bytes() * share))
+    return max(_MIN_COUNT, int(memory_bytes() * share))
 
 
 def _limits(cgroups: Path, own: Path) -> Iterator[int]:

@@ -33,8 +33,8 @@ from app.core.vocabulary import VOICE_ID, Language
 _VOICE = re.compile(rf"(?=[^=]{{1,100}}(=|$)){VOICE_ID}(=[A-Za-z]{{2,3}}(-[A-Za-z0-9]{{1,8}})*)?")
 _HEADER_SAFE = re.compile(r"[!-~]*")  # visible ASCII
 
-_SHORTEST_KEY = 32
-_SHORTEST_TOKEN = 16
+_MIN_KEY = 32
+_MIN_TOKEN = 16
 
 
 class Settings(Limits):
@@ -219,8 +219,8 @@ class Settings(Limits):
     def _keys_are_sound(self) -> Self:
         own = [self.secret_key.get_secret_value(), *listed(self.old_secret_keys.get_secret_value())]
         shared = self.jwt_secret.get_secret_value()
-        if any(0 < len(key) < _SHORTEST_KEY for key in [*own, shared]):
-            raise ValueError(f"a key that signs tokens has at least {_SHORTEST_KEY} characters (RFC 7518, 3.2)")
+        if any(0 < len(key) < _MIN_KEY for key in [*own, shared]):
+            raise ValueError(f"a key that signs tokens has at least {_MIN_KEY} characters (RFC 7518, 3.2)")
         if shared and shared in own:
             raise ValueError("SMARTVOICE_JWT_SECRET must not be a key of our own: its holder could pass for anybody")
         return self
@@ -229,8 +229,8 @@ class Settings(Limits):
     @classmethod
     def _is_hard_to_guess(cls, token: SecretStr) -> SecretStr:
         given = token.get_secret_value()
-        if given and (len(given) < _SHORTEST_TOKEN or not _HEADER_SAFE.fullmatch(given)):
-            raise ValueError(f"has {_SHORTEST_TOKEN} visible ASCII characters at least")
+        if given and (len(given) < _MIN_TOKEN or not _HEADER_SAFE.fullmatch(given)):
+            raise ValueError(f"has {_MIN_TOKEN} visible ASCII characters at least")
         return token
 
     @model_validator(mode="after")

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.auth.identity import identity_of
-from app.auth.password_rules import LONGEST
+from app.auth.password_rules import MAX_LENGTH
 from app.core.json_model import Model
 from app.endpoints.browser_session import begin_session, caller_of, remember
 from app.endpoints.request_body import Body, read_json
@@ -18,7 +18,7 @@ from app.http.responses import reply
 from app.openapi.operation import Answer, Operation, Operations
 from app.state import State
 
-_LONGEST_CODE = 64
+_MAX_CODE = 64
 
 
 class AccountOfOwn(Model):
@@ -44,7 +44,7 @@ class Confirmation(Body):
     """The present password, and a code of the authenticator app or a recovery code."""
 
     password: str = Field(min_length=1, max_length=1024)
-    code: str = Field(min_length=1, max_length=_LONGEST_CODE)
+    code: str = Field(min_length=1, max_length=_MAX_CODE)
 
 
 class Enrolment(Model):
@@ -70,7 +70,7 @@ async def show(request: Request[State]) -> Response:
             name=identity.name,
             **standing._asdict(),
             min_password_characters=request.state["settings"].min_password_characters,
-            max_password_characters=LONGEST,
+            max_password_characters=MAX_LENGTH,
         )
     )
 

@@ -26,7 +26,7 @@ from app.state import State
 _NAME = re.compile(r"[0-9a-f]{20}-[0-9a-f]{20}")
 _KINDS: dict[BookFormat, str] = {"m4b": "audio/mp4", "zip": "application/zip"}
 _UNSAFE = re.compile(r"[^ !#-.0-9:;=@-\[\]-~]")  # what a quoted file name of plain ASCII does without
-_LONGEST_FILENAME = 100
+_MAX_FILENAME = 100
 
 
 class NewBook(Body):
@@ -84,7 +84,7 @@ def disposition(filename: str) -> str:
     stem, _, suffix = filename.rpartition(".")
     # Half of a surrogate pair has no bytes to be quoted; a slash or a line end is no part of any name.
     stem = re.sub(r"[/\\\x00-\x1f\x7f]+", " ", stem).encode(errors="ignore").decode()
-    stem = stem[:_LONGEST_FILENAME].strip() or "book"
+    stem = stem[:_MAX_FILENAME].strip() or "book"
     plain = " ".join(_UNSAFE.sub(" ", stem).split()) or "book"
     return f"attachment; filename=\"{plain}.{suffix}\"; filename*=UTF-8''{quote(f'{stem}.{suffix}', safe='')}"
 

@@ -24,9 +24,9 @@ from app.openapi.operation import Answer, Operation, Operations
 from app.openapi.parameters import IDEMPOTENCY_KEY, RETRY_AFTER, location
 from app.state import State
 
-_MOST_REDONE = 10_000
+_MAX_REDONE = 10_000
 _CHAPTERS_EACH = 50
-_LARGEST_REQUEST = 256 * 1024
+_MAX_REQUEST = 256 * 1024
 
 
 class ChapterChanges(Body):
@@ -60,7 +60,7 @@ class SplitChapter(Model):
 class ChapterNarration(Narration):
     """`redo`: segments, by their `index` in the report, that are to be said anew although they are kept."""
 
-    redo: list[Annotated[int, Field(ge=0)]] = Field(default_factory=list, max_length=_MOST_REDONE)
+    redo: list[Annotated[int, Field(ge=0)]] = Field(default_factory=list, max_length=_MAX_REDONE)
 
 
 NarrationT = TypeVar("NarrationT", bound=Narration)
@@ -221,7 +221,7 @@ async def _narration(request: Request[State], model: type[NarrationT]) -> Narrat
     """The body is optional: no body asks for nothing special."""
     if request.headers.get("content-length", "0") == "0" and "transfer-encoding" not in request.headers:
         return model()
-    return await read_json(request, model, largest=_LARGEST_REQUEST)
+    return await read_json(request, model, largest=_MAX_REQUEST)
 
 
 def _named(request: Request[State]) -> tuple[str, str, str]:

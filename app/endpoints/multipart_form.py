@@ -131,7 +131,7 @@ class _Reader:
     async def end(self) -> Form:
         self._parser.finalize()
         if not self._ended:
-            raise BadRequest("The form did not come to its end.", code="cut_off")
+            raise BadRequest("The form was truncated.", code="cut_off")
         if self.form.file is not None:
             await self.form.file.seek(0)
         return self.form

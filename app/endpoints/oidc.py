@@ -24,7 +24,7 @@ from app.openapi.problems import REDIS
 from app.state import State
 
 _COOKIE = "smartvoice_oidc"
-_LARGEST_HINT = 8192
+_MAX_HINT = 8192
 
 Endpoint = Callable[[Request[State]], Awaitable[Response]]
 
@@ -112,7 +112,7 @@ async def logout(request: Request[State]) -> Response:
 
 async def _signed_in(request: Request[State], person: ProviderUser) -> Response:
     token = secrets.token_urlsafe(32)
-    hint = seal(token, person.hint) if len(person.hint) <= _LARGEST_HINT else ""
+    hint = seal(token, person.hint) if len(person.hint) <= _MAX_HINT else ""
     response = RedirectResponse(person.target, 303, headers={"Cache-Control": "no-store"})
     await begin_session(request, response, person.user, name=person.name, token=token, hint=hint)
     cookies.clear(request, response, _COOKIE)

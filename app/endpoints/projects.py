@@ -69,8 +69,8 @@ _WIDEST_CHARACTER = 4
 
 Speed = Annotated[float, Field(ge=0.5, le=2)]
 """Times as fast as the voice usually is."""
-_MOST_TERMS = 500
-_LARGEST_CHANGES = 1024 * 1024
+_MAX_TERMS = 500
+_MAX_CHANGES = 1024 * 1024
 
 
 class Term(Body):
@@ -127,7 +127,7 @@ class ProjectChanges(Body):
     language: Language = Field(default_factory=absent)
     speed: Speed = Field(default_factory=absent)
     dialogue_voice: Voice | None = None
-    pronunciations: list[Term] = Field(default_factory=absent, max_length=_MOST_TERMS)
+    pronunciations: list[Term] = Field(default_factory=absent, max_length=_MAX_TERMS)
 
 
 class ProjectWithJob(Project):
@@ -205,7 +205,7 @@ async def cover(request: Request[State]) -> Response:
 
 async def change(request: Request[State]) -> Response:
     user, id = identity_of(request).user, request.path_params["project"]
-    changes = await read_json(request, ProjectChanges, largest=_LARGEST_CHANGES)
+    changes = await read_json(request, ProjectChanges, largest=_MAX_CHANGES)
     said = changes.model_dump(exclude_unset=True, by_alias=True)
     _check_pronunciations(said.get("pronunciations", []), request.state["settings"])
     project = await request.state["projects"].change(user, id, said)

@@ -48,7 +48,7 @@ async def read_json(request: Request[State], model: type[BodyT], *, largest: int
             async with _lent(request):
                 content = b"".join([chunk async for chunk in _bounded(request, largest).stream()])
         except ClientDisconnect as error:
-            raise BadRequest("The body did not come to its end.", code="cut_off") from error
+            raise BadRequest("The request body was truncated.", code="cut_off") from error
         if len(content) <= _SMALL_BYTES:
             return check(model, content)
         async with request.state["locks"].of(identity_of(request).user):
@@ -123,7 +123,7 @@ async def _form(request: Request[State]) -> Form:
         async with _lent(request):
             return await parse(request.headers, request.stream())
     except ClientDisconnect as error:
-        raise BadRequest("The form did not come to its end.", code="cut_off") from error
+        raise BadRequest("The form was truncated.", code="cut_off") from error
     except OSError as error:
         raise Unavailable("There is no room for the file.", code="storage_unavailable", retry_after=60) from error
 

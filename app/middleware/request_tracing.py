@@ -9,7 +9,7 @@ from app.core.telemetry import tracing
 from app.http.route_template import UNKNOWN, route_of
 from app.middleware.request_metrics import METHODS
 
-_LONGEST_PATH = 200  # ours are shorter
+_MAX_PATH = 200  # ours are shorter
 
 
 class RequestTracing:
@@ -50,7 +50,7 @@ def _finish(scope: Scope, status: int) -> None:
     }
     if route != UNKNOWN:
         # A path that is none of ours may be anything, and is not told; nor is a query, where tickets stand.
-        told |= {"http.route": route, "url.path": scope["path"][:_LONGEST_PATH]}
+        told |= {"http.route": route, "url.path": scope["path"][:_MAX_PATH]}
     if status >= 500:
         told["error.type"] = str(status)
     tracing.note(told)

@@ -44,7 +44,7 @@ def _refusal(status: int, title: str, code: str, detail: str, more: str = "") ->
 _HEAD_TOO_LARGE = _refusal(
     431, "Request Header Fields Too Large", "head_too_large", "The head of a request has at most 64 KiB."
 )
-_BAD_HTTP = _refusal(400, "Bad Request", "bad_http", "This is not HTTP as it should be.")
+_BAD_HTTP = _refusal(400, "Bad Request", "bad_http", "Malformed HTTP request.")
 _TOO_SLOW = _refusal(408, "Request Timeout", "too_slow", "The request did not come in time.")
 _TOO_MANY = _refusal(
     429,

@@ -1,4 +1,4 @@
-"""Letting readers in: whoever is one too many is refused, nobody is evicted."""
+"""Admission of readers: one too many is refused, nobody is evicted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from app.streaming.state import StreamingState
 
 
 def admit(state: StreamingState) -> None:
-    """Raises Unavailable (`draining`, `too_many_streams`) where this process takes nobody."""
+    """Raise Unavailable (`draining`, `too_many_streams`) if this process takes no readers."""
     if state["drain"].started:
         raise Unavailable("This server is going away; connect again.", code="draining", retry_after=1)
     if state["stream_slots"].total >= state["settings"].max_streams:
@@ -20,8 +20,10 @@ def admit(state: StreamingState) -> None:
 
 @asynccontextmanager
 async def admitted(state: StreamingState, user: str) -> AsyncIterator[Reader]:
-    """A reader within the limits. Raises Unavailable (`draining`, `too_many_streams`, `redis_unavailable`), TooMany
-    (`too_many_streams`); RedisError."""
+    """Yield a reader within the limits.
+
+    Raises Unavailable (`draining`, `too_many_streams`, `redis_unavailable`), TooMany (`too_many_streams`); RedisError.
+    """
     admit(state)
     async with state["stream_slots"].slot(user), state["hub"].reader(user) as reader:
         yield reader

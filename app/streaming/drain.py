@@ -1,4 +1,4 @@
-"""Leaving in good order: when the process is told to go, each reader is told so at a moment of its own.
+"""Draining: when the process is to end, each reader is told goodbye at a moment of its own.
 
 uvicorn waits for open connections before it ends the lifespan, so draining hangs on the signal itself.
 """
@@ -18,7 +18,7 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Drain:
-    """Whether this process is leaving, and when a reader of it should go."""
+    """Whether this process drains, and when each of its readers should leave."""
 
     def __init__(self, seconds: float, interrupt: Callable[[], None]) -> None:
         self._seconds = seconds
@@ -30,18 +30,18 @@ class Drain:
         return self._since is not None
 
     def begin(self) -> None:
-        """From now on the process is leaving. Idempotent."""
+        """Start to drain. Idempotent."""
         if self._since is None:
             self._since = asyncio.get_running_loop().time()
             self._interrupt()
 
     def moment(self) -> float | None:
-        """A reader's own moment to go, on the loop's clock; None while nobody need go."""
+        """Return a reader's moment to leave, on the loop's clock; None while nobody has to."""
         return None if self._since is None else self._since + random.random() * self._seconds
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:
-        """Begins at SIGTERM or SIGINT, before the server's own handler sees it."""
+        """Start at SIGTERM or SIGINT, before the server's own handler runs."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -59,7 +59,7 @@ class Drain:
         try:
             yield
         finally:
-            # Whoever set another handler meanwhile keeps it.
+            # A handler that was set by others meanwhile stays.
             for number, handler in before.items():
                 if signal.getsignal(number) is handle:
                     signal.signal(number, handler)

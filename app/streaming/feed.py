@@ -1,4 +1,4 @@
-"""One user's latest events in a web process, and how they get to whoever follows them."""
+"""The latest events of one user in a web process, and their delivery to streams and waiting readers."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from app.streaming.wire import EventChunk, chunks_of
 
 
 class Follower(Protocol):
-    """A stream, which is told at once of what comes: as long as it is `live`, its cursor is the top of its feed."""
+    """A stream. While it is `live`, its cursor is the top of its feed, and new events are written to it at once."""
 
     live: bool
 
     def follow(self, chunks: Sequence[EventChunk], now: float) -> None:
-        """Takes what lies between its cursor and the new top, or is no longer `live`; `now` is the loop's time."""
+        """Take the events after its cursor up to the new top, or stop being `live`; `now` is the loop's time."""
 
     def fell_behind(self) -> None:
-        """It is no longer live, and is to catch up."""
+        """Stop being live, and catch up from the log."""
 
     def on_timer(self) -> None:
-        """It has something else to do than to wait for events."""
+        """Check what else there is to do, such as a heartbeat."""
 
 
 class FeedVersion(NamedTuple):
-    """How often a feed had changed, and the latest event that it had been told of, at some moment."""
+    """How often a feed had changed, and the latest event that it had seen, at some moment."""
 
     changes: int
     last_seen: Cursor | None
 
 
 class Feed:
-    """One user's latest events in this process, and whoever waits for more."""
+    """The latest events of one user in this process, and the readers that wait for more."""
 
     def __init__(self, length: int) -> None:
         self.readers = 0
@@ -54,13 +54,13 @@ class Feed:
         self._wake: asyncio.Future[None] | None = None
 
     def confirmation(self) -> asyncio.Future[None]:
-        """Done when the subscription is confirmed, which it is not yet; one for each who waits."""
+        """Return a future that is done when the subscription is confirmed; one for each caller."""
         waiter = asyncio.get_running_loop().create_future()
         self._waiting.append(waiter)
         return waiter
 
     def confirm(self) -> None:
-        """The subscription holds."""
+        """Note that the subscription is confirmed."""
         self.confirmed = True
         waiting, self._waiting = self._waiting, []
         for waiter in waiting:
@@ -68,8 +68,8 @@ class Feed:
                 waiter.set_result(None)
 
     def push(self, id: Cursor, entry: LogEntry) -> None:
-        """Takes the next event, to be delivered with what comes together with it; one that does not follow the last
-        drops what was held."""
+        """Take the next event, to be delivered by `deliver`. An event that does not follow the last one empties the
+        ring."""
         self.changes += 1
         top = self.top
         if top is not None and (id.epoch != top.epoch or id.seq != top.seq + 1):
@@ -83,7 +83,7 @@ class Feed:
         self.top = self.last_seen = id
 
     def deliver(self) -> None:
-        """Tells everyone of what was pushed. To those who are live it is written here and now."""
+        """Deliver what was pushed: write it to the live streams, and wake the readers that wait."""
         entries, self._pending = self._pending, []
         if entries and self.followers and self.top is not None:
             chunks, now = chunks_of(entries, self.top), asyncio.get_running_loop().time()
@@ -94,16 +94,16 @@ class Feed:
         self.wake()
 
     def drop(self) -> None:
-        """Forgets what is held, so that every reader asks the log."""
+        """Empty the ring, so that every reader reads the log."""
         self.changes += 1
         self.ring.clear()
         self._leave_behind()
         self.wake()
 
     def sync_to(self, top: Cursor) -> None:
-        """The log was read, and ends here: from here on pushes tell.
+        """Note that the log was read and ends at `top`: from here on pushed events continue it.
 
-        What is held ends here too, or is dropped. Of two places before a log's first event neither is behind the other.
+        The ring ends there too, or is emptied. Of two cursors before a log's first event neither is behind the other.
         """
         if self.ring and self.ring[-1].id != top:
             self.ring.clear()
@@ -112,7 +112,7 @@ class Feed:
         self.top = self.last_seen = top
 
     def refill(self, entries: Sequence[LogEntry]) -> None:
-        """What was read of the log, to its end, serves whoever is on the way, too; for a lone reader it is not held."""
+        """Keep what was read of the log to its end for other readers; for a single reader nothing is kept."""
         last = entries[-1].id
         if not self.ring and self.top in (None, last):
             if self.readers > 1:
@@ -120,7 +120,7 @@ class Feed:
             self.sync_to(last)
 
     def after(self, cursor: Cursor) -> list[LogEntry] | None:
-        """What lies past the cursor, if the ring can tell; None where only the log can.
+        """Return the entries past the cursor, or None if only the log has them.
 
         Of a cursor without an event only the log knows whether there was another log before.
         """
@@ -136,27 +136,27 @@ class Feed:
         return None
 
     def interrupt(self) -> None:
-        """Every read that waits ends, with nothing: its reader has something else to do."""
+        """End every waiting read without entries."""
         self.interruptions += 1
         for follower in list(self.followers):
             follower.on_timer()
         self.wake()
 
     def wake(self) -> None:
-        """Everyone who waits looks again."""
+        """Wake the readers that wait."""
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
         self._wake = None
 
     async def wait(self, timeout: float) -> None:
-        """Returns when woken or after `timeout` seconds."""
+        """Wait until woken, or for `timeout` seconds."""
         if self._wake is None:
             self._wake = asyncio.get_running_loop().create_future()
         await done_within(self._wake, timeout)
 
     def _leave_behind(self) -> None:
-        """Sends the followers to the log. They stand at the old top, which must be forgotten before they look: whoever
-        stands at the top believes that it is live."""
+        """Send the live streams to the log. The top is cleared first: a stream whose cursor is the top takes itself for
+        live."""
         self.top = None
         self._pending.clear()
         for follower in self.followers:

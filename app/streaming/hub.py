@@ -1,4 +1,4 @@
-"""The hub: pub/sub once for all readers of this process; a reader is a cursor, never a queue (`app.streaming.reader`).
+"""The hub: one subscriber for all readers of this process. A reader is a cursor, not a queue (`app.streaming.reader`).
 
 Flows, one per ending:
 
@@ -36,16 +36,16 @@ logger = structlog.get_logger()
 
 _CONNECT_SECONDS = 2.0
 _CONFIRM_SECONDS = 10.0
-# However many readers fall behind at once, so many pages of the log are in memory: enough for Redis never to wait.
+# Pages of the log in memory at once, however many readers fall behind: enough to keep Redis busy.
 _PAGES_AT_ONCE = 16
-# After events were written, as much time goes by as that took so many times over, before the next are; at most so long.
-# Where few come that is no time at all; where more come than could be written one by one, they are joined.
+# After a batch was written, the next waits this many times as long as the writing took, at most so many seconds. With
+# few events that is no time at all; with more than could be written one by one, they are joined.
 _REST = 3
-_LONGEST_REST_SECONDS = 0.04
+_MAX_REST_SECONDS = 0.04
 
 
 class Hub(Listener):
-    """Feeds of all users with a reader in this process."""
+    """The feeds of all users with a reader in this process."""
 
     def __init__(self, log: EventLog, settings: Settings) -> None:
         self._log = log
@@ -61,12 +61,12 @@ class Hub(Listener):
         self._listeners: dict[bytes, Listener] = {}
 
     def listen(self, channel: str, listener: Listener) -> None:
-        """Has a channel that is no user's heard on the same connections; to be called before `running`."""
+        """Receive a channel that is no user's on the same connections. Call this before `running`."""
         self._listeners[channel.encode()] = listener
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Keeps the connections up and the rings checked while the context is open."""
+        """Keep the connections up, and the rings checked, within the context."""
         await self._subscriptions.start()
         works = [self._check_for_ever(), *(self._listen_to(channel.decode()) for channel in self._listeners)]
         tasks = [asyncio.create_task(work) for work in works]
@@ -79,7 +79,7 @@ class Hub(Listener):
 
     @asynccontextmanager
     async def reader(self, user: str) -> AsyncIterator[Reader]:
-        """`enter`, and `leave` with the context."""
+        """Enter a reader, and leave it with the context."""
         reader = await self.enter(user)
         try:
             yield reader
@@ -87,8 +87,8 @@ class Hub(Listener):
             self.leave(reader)
 
     async def enter(self, user: str) -> Reader:
-        """One more reader of a user's log, until it leaves. Raises Unavailable where Redis does not confirm the
-        subscription in time."""
+        """Add a reader of a user's log, until `leave`. Raises Unavailable if Redis does not confirm the subscription in
+        time."""
         reader = self._readers.get(user) or self._open(user)
         reader.feed.readers += 1
         try:
@@ -110,7 +110,7 @@ class Hub(Listener):
     def leave(self, reader: Reader) -> None:
         reader.feed.readers -= 1
         if reader.feed.readers == 0:
-            # The feed is gone from this moment on: whoever comes in now opens another.
+            # The feed is gone from here on: a reader that comes now opens another.
             channel = keys.channel(reader.user)
             del self._readers[reader.user]
             del self._by_channel[channel.encode()]
@@ -118,21 +118,21 @@ class Hub(Listener):
 
     @property
     def readers(self) -> int:
-        """Readers in this process."""
+        """Return the number of readers in this process."""
         return sum(reader.feed.readers for reader in self._readers.values())
 
     def interrupt(self) -> None:
-        """Ends every read that waits, so that its reader looks about."""
+        """End every waiting read, so that its reader checks its state."""
         for reader in list(self._readers.values()):
             reader.feed.interrupt()
 
     def interrupt_user(self, user: str) -> None:
-        """The same for one user's reads."""
+        """End the waiting reads of one user."""
         if reader := self._readers.get(user):
             reader.feed.interrupt()
 
     def readers_of(self, user: str) -> int:
-        """Readers that one user has in this process."""
+        """Return the number of readers of one user in this process."""
         return reader.feed.readers if (reader := self._readers.get(user)) else 0
 
     def on_message(self, channel: bytes, message: bytes) -> None:
@@ -142,8 +142,8 @@ class Hub(Listener):
             listener.on_message(channel, message)
 
     def on_batch_end(self) -> None:
-        """All that came in one reading of the socket goes out in one write for each reader, and, where very much comes,
-        what comes in some milliseconds."""
+        """Deliver what came in one read of the socket in one write for each reader; under high load, what came within
+        some milliseconds."""
         if not self._heard or self._due is not None:
             return
         rest = self._rests_until - time.perf_counter()
@@ -155,14 +155,14 @@ class Hub(Listener):
     def on_subscribed(self, channel: bytes) -> None:
         self._deliver()
         if feed := self._by_channel.get(channel):
-            # What was pushed before this moment may have been missed.
+            # Events that were pushed before this may have been missed.
             feed.drop()
             feed.confirm()
         elif listener := self._listeners.get(channel):
             listener.on_subscribed(channel)
 
     def _deliver(self) -> None:
-        """Until here nobody knows of what was heard: feeds take it and tell it in one step."""
+        """Apply the buffered messages atomically: all feeds take them, then all deliver them."""
         if self._due is not None:
             self._due.cancel()
             self._due = None
@@ -174,7 +174,7 @@ class Hub(Listener):
             try:
                 id, entry = LogEntry.from_push(message)
             except ValueError:
-                # Not ours. What it stands for, if anything, is in the log; it must not hold up what came with it.
+                # Not a message of ours. An event would be in the log; this must not delay those that came with it.
                 logger.warning("push_not_understood")
                 feed.drop()
                 continue
@@ -186,10 +186,10 @@ class Hub(Listener):
         for feed in changed:
             feed.deliver()
         ended = time.perf_counter()
-        self._rests_until = ended + min(_REST * (ended - began), _LONGEST_REST_SECONDS)
+        self._rests_until = ended + min(_REST * (ended - began), _MAX_REST_SECONDS)
 
     async def _listen_to(self, channel: str) -> None:
-        """A single server need not be there yet; a cluster must be known before one can tell where a channel is."""
+        """Subscribe. A single server need not be up yet; a cluster must be known to find a channel's server."""
         while True:
             try:
                 self._subscriptions.subscribe(channel)
@@ -203,12 +203,12 @@ class Hub(Listener):
         return reader
 
     async def _connection(self, channel: str) -> None:
-        """A cut that is mended at once is waited for; while Redis is away nobody new is let in. Raises TimeoutError."""
+        """Wait for a connection that is being restored; while Redis is away nobody is let in. Raises TimeoutError."""
         async with asyncio.timeout(_CONNECT_SECONDS):
             await self._subscriptions.connected(channel)
 
     async def _confirmation(self, channel: str, feed: Feed) -> None:
-        """A server that is connected answers, however many have come at once. Raises TimeoutError."""
+        """Wait for the confirmation of a subscription. Raises TimeoutError."""
         waiter = feed.confirmation()
         self._subscriptions.subscribe(channel)
         await self._confirmations.wait(waiter)
@@ -222,7 +222,7 @@ class Hub(Listener):
                 logger.info("check_failed", error=str(error))
 
     async def check(self) -> None:
-        """Compares every ring with its log in one round trip; where they differ, readers read the log."""
+        """Compare every ring with its log in one round trip; where they differ, readers read the log."""
         known = {
             user: (reader.feed, reader.feed.top)
             for user, reader in self._readers.items()
@@ -231,7 +231,7 @@ class Hub(Listener):
         tops = await self._log.tops(list(known))
         self._deliver()
         for (user, (feed, before)), top in zip(known.items(), tops, strict=True):
-            # A push that is still on its way is no difference: it counts only if the ring has stood still.
+            # An event may be on its way: a difference counts only if the ring did not change meanwhile.
             ahead = feed.top == before and top is not None and top > before
             behind = before.seq > 0 if top is None else top < before
             if ahead or behind:

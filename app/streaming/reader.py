@@ -1,4 +1,4 @@
-"""The readers of one user: what lies past a cursor, from the ring of what was told lately, else from the log."""
+"""Readers of one user: the entries past a cursor, from the ring of the latest events or else from the log."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ logger = structlog.get_logger()
 
 
 class Gone(Exception):
-    """What follows the cursor is no longer in the log: the reader needs a snapshot and the cursor that goes with it."""
+    """The entries after the cursor are no longer in the log: the reader needs a snapshot and its cursor."""
 
 
 class Reader:
-    """The readers of one user: `read` after a cursor, wait at most so long. SSE and long poll are both this."""
+    """All readers of one user. SSE and long poll both read entries after a cursor here."""
 
     def __init__(self, user: str, feed: Feed, log: EventLog, settings: Settings, pages: asyncio.Semaphore) -> None:
         self.user = user
@@ -33,7 +33,7 @@ class Reader:
         self._settings = settings
 
     def attach(self, follower: Follower) -> None:
-        """Have `follower` be sent the user's events as they come, while it is live."""
+        """Send `follower` the user's events as they come, while it is live."""
         self.feed.followers.add(follower)
 
     def detach(self, follower: Follower) -> None:
@@ -61,7 +61,7 @@ class Reader:
             left = deadline - loop.time()
             if entries or left <= 0 or self.feed.interruptions != interruptions:
                 return entries
-            # What came while the log was read woke nobody, and the log may have been read before it.
+            # An event that came while the log was read woke nobody, and may not have been in the log yet.
             if self.feed.changes == changes:
                 await self.feed.wait(left)
 
@@ -73,24 +73,24 @@ class Reader:
         if entries is not None:
             return entries
         async with self._pages:
-            # Who had the same way to go may have read it meanwhile.
+            # Another reader with the same cursor may have read it meanwhile.
             entries = self.feed.after(after)
             return entries if entries is not None else await self._read(after)
 
     @property
     def known(self) -> FeedVersion:
-        """To be looked at before the log is read."""
+        """The feed's version, to be taken before the log is read."""
         return FeedVersion(self.feed.changes, self.feed.last_seen)
 
     async def top(self) -> Cursor:
-        """The place behind the latest event."""
+        """Return the cursor of the latest event. Raises RedisError."""
         if self.feed.top is not None:
             return self.feed.top
         known = self.known
         return await self.read_top(await self._log.top(self.user), known)
 
     async def read_top(self, top: Cursor, known: FeedVersion) -> Cursor:
-        """The same, where the log was found to end at `top` after so much was `known`."""
+        """Return the same if the log was found to end at `top` after the feed was at version `known`."""
         if self.feed.top is not None:
             return self.feed.top
         await self._compare(top, known.last_seen)
@@ -99,7 +99,7 @@ class Reader:
         return top
 
     async def _catch_up(self, after: Cursor, deadline: float) -> list[LogEntry]:
-        """From the log. While Redis is away it is tried again until `deadline`."""
+        """Read from the log; while Redis is away, try again until `deadline`."""
         loop = asyncio.get_running_loop()
         while True:
             try:
@@ -120,14 +120,14 @@ class Reader:
             raise Gone
         if feed.changes == known.changes:
             if not page.entries:
-                # Nothing is past the cursor, so the cursor is the top: from here on pushes tell.
+                # Nothing is past the cursor, so the cursor is the top: pushed events continue it.
                 feed.sync_to(after)
             elif page.top is not None and page.top == page.entries[-1].id:
                 feed.refill(page.entries)
         return _counted(page.entries, thin=len(page.entries) > self._settings.conflate_over)
 
     async def _compare(self, top: Cursor, told: Cursor | None) -> None:
-        """A log that ends before what was told of it has lost its end, as that of a server that crashed may."""
+        """Notice a log that ends before an event that was seen: it lost its end, as after a crash of its server."""
         if told is None or top.epoch != told.epoch or top.seq >= told.seq:
             return
         logger.warning("log_fell_back", user=self.user, told=str(told), log=str(top))
@@ -137,7 +137,7 @@ class Reader:
 
 
 def _counted(entries: list[LogEntry], *, thin: bool) -> list[LogEntry]:
-    """What was read from the log, without what later progress overtakes if there is to be less of it."""
+    """Count what was read from the log, conflated if asked for."""
     kept = thinned(entries) if thin else entries
     COUNTS.replayed += len(kept)
     COUNTS.conflated += len(entries) - len(kept)
@@ -145,7 +145,7 @@ def _counted(entries: list[LogEntry], *, thin: bool) -> list[LogEntry]:
 
 
 def thinned(entries: Iterable[LogEntry]) -> list[LogEntry]:
-    """The entries without progress within a stage that later progress of the same job overtakes."""
+    """Return the entries without progress within a stage that later progress of the same job replaces."""
     kept: list[LogEntry] = []
     overtaken: set[str] = set()
     for entry in reversed(list(entries)):

@@ -1,4 +1,4 @@
-"""Ends streams and polls at once when the credential that opened them has ended, in whichever process that was done.
+"""Ends streams and polls at once when the credential that opened them is revoked, in whichever process that happens.
 
 Flows:
 
@@ -39,7 +39,7 @@ logger = structlog.get_logger()
 _BATCH = 200
 _KEYS_SECONDS = 0.5
 _REMEMBERED_SECONDS = 60.0
-_MOST_REMEMBERED = 10_000
+_MAX_REMEMBERED = 10_000
 
 
 class StreamCredential:
@@ -53,7 +53,7 @@ class StreamCredential:
         self.revoked = False
 
     def check(self) -> None:
-        """Raises Unauthenticated (`signed_out`) where it is over."""
+        """Raise Unauthenticated (`signed_out`) if it is revoked."""
         if self.revoked:
             raise Unauthenticated("You are signed out; sign in again.", code="signed_out")
 
@@ -72,7 +72,7 @@ class CredentialWatcher(Listener):
         hub.listen(keys.CONTROL, self)
 
     def hold(self, identity: Identity) -> StreamCredential:
-        """A lease, until it is released."""
+        """Watch the credential of a stream, until `release`."""
         user, lease = identity.user, StreamCredential(identity.credential)
         self._leases[user].add(lease)
         if max(self._gap, self._told.get(user, 0.0)) >= identity.checked:
@@ -88,7 +88,7 @@ class CredentialWatcher(Listener):
 
     @contextmanager
     def held(self, identity: Identity) -> Iterator[StreamCredential]:
-        """A lease for as long as the context is open."""
+        """Watch the credential of a stream within the context."""
         lease = self.hold(identity)
         try:
             yield lease
@@ -97,7 +97,7 @@ class CredentialWatcher(Listener):
 
     @asynccontextmanager
     async def watching(self, keyring: Keyring) -> AsyncIterator[None]:
-        """Ends what a removed key has signed, for as long as the context is open."""
+        """End streams of credentials that a removed key has signed, within the context."""
         watching = asyncio.create_task(self._watch(keyring)) if keyring.changes else None
         try:
             yield
@@ -106,12 +106,12 @@ class CredentialWatcher(Listener):
                 await cancel_and_wait(watching)
 
     def on_message(self, channel: bytes, message: bytes) -> None:
-        """A credential has ended, or all of a user's."""
+        """Handle a message that one credential, or all of a user's, were revoked."""
         try:
             told = json.loads(message)
             user, session = told["user"], told["session"]
         except (ValueError, TypeError, KeyError):
-            # Not ours; it must not end the connection that all events come by.
+            # Not a message of ours; it must not end the connection that all events use.
             logger.warning("control_not_understood")
             return
         self._remember(user)
@@ -125,7 +125,7 @@ class CredentialWatcher(Listener):
             self._hub.interrupt_user(user)
 
     def on_subscribed(self, channel: bytes) -> None:
-        """From here on the channel is heard; something may have been missed."""
+        """Recheck all credentials: a message may have been missed."""
         self._gap = time.monotonic()
         self._recheck_soon([lease for leases in self._leases.values() for lease in leases])
 
@@ -136,7 +136,7 @@ class CredentialWatcher(Listener):
     async def _watch(self, keyring: Keyring) -> None:
         while True:
             await asyncio.sleep(_KEYS_SECONDS)
-            # Each time all of them: a stream may begin with what was verified before the key went.
+            # All of them each time: a stream may begin with a token that was verified before the key was removed.
             held = {own.id for own in keyring.all()} | {None}
             self._end([lease for leases in self._leases.values() for lease in leases if self._unsigned(lease, held)])
 
@@ -145,10 +145,10 @@ class CredentialWatcher(Listener):
         return lease.credential.key not in held and not lease.revoked
 
     def _remember(self, user: str) -> None:
-        """For as long as a request may take from its check to its stream."""
+        """Remember the revocation for as long as a request may take from its check to its stream."""
         now = time.monotonic()
         self._told[user] = now
-        if len(self._told) > _MOST_REMEMBERED:
+        if len(self._told) > _MAX_REMEMBERED:
             self._told = {user: at for user, at in self._told.items() if now - at < _REMEMBERED_SECONDS}
 
     def _recheck_soon(self, leases: Iterable[StreamCredential]) -> None:
@@ -159,7 +159,7 @@ class CredentialWatcher(Listener):
     async def _recheck(self) -> None:
         while self._suspects:
             batch = list(islice(self._suspects, _BATCH))
-            # What is told of them while they are looked up makes them suspects again.
+            # A message that comes while they are looked up has them rechecked again.
             self._suspects.difference_update(batch)
             try:
                 holding = await self._access.holding([lease.credential for lease in batch])

@@ -1,4 +1,4 @@
-"""How many streams a user holds, counted over all web processes, at a cost that streams do not feel.
+"""How many streams a user holds, counted over all web processes, at a low cost for each stream.
 
 Each process writes its own number for a user into one hash, and keeps itself among the living with one call every
 20 s, however many streams it has. The number of a process that was killed is left out of account as soon as it stands
@@ -42,7 +42,7 @@ _PAUSE_SECONDS = 0.05
 
 
 class StreamSlots:
-    """The places of all users in this process, and its part of the number that all processes hold."""
+    """The stream slots of all users in this process, and its share of the number over all processes."""
 
     def __init__(self, redis: Redis, settings: Settings) -> None:
         self._redis = redis
@@ -52,14 +52,14 @@ class StreamSlots:
         self.total = 0
         self._changed: set[str] = set()
         self._change = asyncio.Event()
-        # Of one user's numbers only one is on its way to Redis at a time, so that the last one is true.
+        # One write for each user at a time, so that the last number written is the latest.
         self._turns = KeyedLock()
         self._place = redis.register_script(_PLACE)
         self._beat = redis.register_script(_BEAT)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Keeps the numbers right while the context is open."""
+        """Keep the numbers in Redis right within the context."""
         tasks = [asyncio.create_task(self._beat_for_ever()), asyncio.create_task(self._write_for_ever())]
         try:
             yield
@@ -71,7 +71,7 @@ class StreamSlots:
 
     @asynccontextmanager
     async def slot(self, user: str) -> AsyncIterator[None]:
-        """One place, held while the context is open. Raises TooMany (`too_many_streams`); RedisError."""
+        """Hold one slot within the context. Raises TooMany (`too_many_streams`); RedisError."""
         await self.acquire(user)
         try:
             yield
@@ -79,7 +79,7 @@ class StreamSlots:
             self.release(user)
 
     async def acquire(self, user: str) -> Cursor | None:
-        """Takes a place, to be given back. Returns where the user's log ended in that moment, if it was told.
+        """Take a slot, until `release`. Return where the user's log ended at that moment, if Redis said so.
 
         Raises TooMany (`too_many_streams`); RedisError.
         """
@@ -95,12 +95,12 @@ class StreamSlots:
         self._release(user)
 
     async def beat(self) -> list[bytes]:
-        """Says that this process lives; all that do."""
+        """Record that this process is alive; return all that are."""
         known, *alive = await self._beat(keys=[keys.WEBS], args=[self._process, _ALIVE_MS])
         if not known:
-            # Its numbers may have been taken for those of a dead process, or Redis may have lost them.
+            # Another process may have deleted its numbers as those of a dead one, or Redis may have lost them.
             self._changed |= self._held.keys()
-        # With what could not be written while Redis was away.
+        # Together with what could not be written while Redis was away.
         self._change.set()
         return list(alive)
 
@@ -113,18 +113,18 @@ class StreamSlots:
             try:
                 return await self._ask(user)
             except OutOfMemoryError:
-                # Whoever only reads is let in where Redis is full; it is told of them when it has room again.
+                # Readers are let in while Redis is full; the number is written when it has room again.
                 self._is_changed(user)
                 return None
             except BaseException:
-                # Whether Redis has counted it or not.
+                # Whether Redis has counted the slot or not.
                 self._release(user)
                 raise
 
     async def _ask(self, user: str) -> Cursor:
         top, others = await self._told(user)
         if top is None and (dead := others - set(await self.beat())):
-            # Some of them have died since.
+            # Some of those processes have died since.
             await self._redis.hdel(keys.streams(user), *dead)
             top, _ = await self._told(user)
         if top is None:
@@ -132,7 +132,7 @@ class StreamSlots:
         return top
 
     async def _told(self, user: str) -> tuple[Cursor | None, set[bytes]]:
-        """Writes this process' number: the log's top; where that makes too many, the other processes that hold some."""
+        """Write this process' number; return the log's top, or, if there are too many, the other holders."""
         limits: list[str | int] = [self._process, self._held[user], self._most, _LIFETIME_MS]
         taken, *told = await self._place(keys=[keys.streams(user), keys.log(user), keys.user(user)], args=limits)
         return (cursor_of(told[0]), set()) if taken else (None, set(told))
@@ -156,7 +156,7 @@ class StreamSlots:
     async def _write_for_ever(self) -> None:
         while True:
             await self._change.wait()
-            # Streams often end together: when a server leaves, when a browser is closed.
+            # Streams often end together: when a server drains, when a browser is closed.
             await asyncio.sleep(_PAUSE_SECONDS)
             self._change.clear()
             try:
@@ -166,7 +166,7 @@ class StreamSlots:
                 logger.info("places_unwritten", users=len(self._changed), error=str(error))
 
     async def _write(self, users: set[str]) -> None:
-        """Writes the numbers of so many users in one round trip."""
+        """Write the numbers of these users in one round trip."""
         async with AsyncExitStack() as locks:
             for user in users:
                 await locks.enter_async_context(self._turns.of(user))
@@ -192,4 +192,4 @@ class StreamSlots:
 
 
 def _too_many() -> TooMany:
-    return TooMany("You hold as many streams as you may; close some.", code="too_many_streams", retry_after=5)
+    return TooMany("Stream limit reached; close some of your streams.", code="too_many_streams", retry_after=5)

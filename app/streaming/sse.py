@@ -36,7 +36,7 @@ from app.streaming.timer_wheel import TICK, TimerWheel
 
 _REAUTH_SECONDS = 30.0
 _JITTER = 0.1
-_MOST_UNREAD = 64 * 1024
+_MAX_UNREAD = 64 * 1024
 
 
 class Streams:
@@ -246,7 +246,7 @@ class Stream(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Nothing is expected of the client any more; a little is let pass."""
         self._unread += len(data)
-        if self._unread > _MOST_UNREAD:
+        if self._unread > _MAX_UNREAD:
             self._cut()
 
     def eof_received(self) -> bool:

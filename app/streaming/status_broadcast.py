@@ -1,4 +1,4 @@
-"""How the service is, told on the streams that want it: found out once for all, and only while there are any."""
+"""The service's status for the streams that watch it: found out once for all, only while there are any."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _EVERY_SECONDS = 2.0
 
 
 class Watcher(Protocol):
-    """A stream that wants it."""
+    """A stream that watches the status."""
 
     def tell(self, written: bytes) -> None:
-        """Sends these bytes, if the client takes any just now: there will be newer ones."""
+        """Send these bytes unless the client is behind: newer ones will come."""
 
 
 class StatusBroadcaster:
-    """Tells its watchers every two seconds, and a new one at once."""
+    """Sends the status to its watchers every two seconds, and to a new one at once."""
 
     def __init__(self, status: Callable[[], Awaitable[Status]]) -> None:
         self._status = status
@@ -48,7 +48,7 @@ class StatusBroadcaster:
             await cancel_and_wait(self._telling)
 
     async def _tell(self) -> None:
-        """As long as there are watchers."""
+        """Send the status while there are watchers."""
         while self._watchers:
             try:
                 told = await self._status()

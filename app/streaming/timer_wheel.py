@@ -1,4 +1,4 @@
-"""One timer for the moments of all streams: the heartbeat, the credential's end, the end of patience.
+"""One timer for all streams: heartbeats, the ends of credentials, send timeouts.
 
 A stream has one place on it, at its next moment or before; when that comes, the stream looks what is due and takes
 another. What is written to it meanwhile touches nothing here. A turn costs what is due in it, however many streams
@@ -11,20 +11,20 @@ import asyncio
 from typing import Protocol
 
 TICK = 0.1
-"""Seconds; what is due within a tick is due."""
+"""Seconds between two turns; what is due within a tick is due."""
 
 
 class Timed(Protocol):
-    """What waits for a moment; `slot` is the wheel's."""
+    """What is to be called at some moment; `slot` belongs to the wheel."""
 
     slot: int
 
     def on_timer(self) -> None:
-        """Its moment may have come; it asks for its next one."""
+        """Do what is due, and schedule the next moment."""
 
 
 class TimerWheel:
-    """Turns as long as there is somebody on it."""
+    """A wheel of slots, one for each tick. It turns while anything is scheduled."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -33,7 +33,7 @@ class TimerWheel:
         self._timer: asyncio.TimerHandle | None = None
 
     def schedule(self, due: Timed, moment: float) -> None:
-        """Has it looked at by `moment`, on the loop's clock, and not before."""
+        """Have `due.on_timer` called at `moment` of the loop's clock, not before."""
         if self._timer is None:
             self._at = int(self._loop.time() / TICK)
             self._timer = self._loop.call_later(TICK, self._turn)
@@ -48,7 +48,7 @@ class TimerWheel:
             slot.discard(due)
 
     def _turn(self) -> None:
-        # If the loop was kept busy, all the turns that were missed are made good.
+        # If the loop was busy, all turns that were missed are made up for.
         upto = max(int(self._loop.time() / TICK), self._at + 1)
         while self._at < upto:
             self._at += 1

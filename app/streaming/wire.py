@@ -26,7 +26,7 @@ END_OF_EVENT = b"\r\n\r\n"
 
 _PADDING = b": " + b" " * 2048 + b"\r\n"
 """Old proxies hold a response back until they have this much of it."""
-_LONGEST_RETRY_MS = 3000
+_MAX_RETRY_MS = 3000
 _CHUNK_BYTES = 8 * 1024
 _EVENT = b"id: %b\r\nevent: %b\r\ndata: %b\r\n\r\n"
 
@@ -42,8 +42,8 @@ class EventChunk(NamedTuple):
 def ready_template(heartbeat: float) -> bytes:
     """What each stream begins with, but for what `preamble` adds."""
     fields: dict[str, object] = {"cursor": "%(cursor)b", "connectionId": "%(id)b", "heartbeatSeconds": heartbeat}
-    told = control("ready", fields, id="%(cursor)b", retry=_LONGEST_RETRY_MS)
-    return _PADDING + told.replace(b"retry: %d" % _LONGEST_RETRY_MS, b"retry: %(retry)d")
+    told = control("ready", fields, id="%(cursor)b", retry=_MAX_RETRY_MS)
+    return _PADDING + told.replace(b"retry: %d" % _MAX_RETRY_MS, b"retry: %(retry)d")
 
 
 def preamble(template: bytes, cursor: Cursor) -> bytes:
@@ -68,7 +68,7 @@ def reset_head(cursor: Cursor) -> bytes:
 
 def retry_ms() -> int:
     """After how long a client is to come back: not all at once."""
-    return 1000 + int(random.random() * (_LONGEST_RETRY_MS - 999))
+    return 1000 + int(random.random() * (_MAX_RETRY_MS - 999))
 
 
 def event(entry: LogEntry) -> bytes:

@@ -31,7 +31,7 @@ _SHOWN = {
     "projects-en-wide-light": "projects",
     "working-en-narrow-dark": "phone",
 }
-_LARGEST_SHOWN_BYTES = 150_000
+_MAX_SHOWN_BYTES = 150_000
 
 
 async def main(folder: Path, shown: Path | None) -> None:
@@ -50,7 +50,7 @@ def _show(folder: Path, shown: Path) -> None:
     shown.mkdir(parents=True, exist_ok=True)
     for name, called in _SHOWN.items():
         file = folder / f"{name}.png"
-        assert file.stat().st_size < _LARGEST_SHOWN_BYTES, file
+        assert file.stat().st_size < _MAX_SHOWN_BYTES, file
         shutil.copyfile(file, shown / f"{called}.png")
 
 

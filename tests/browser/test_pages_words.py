@@ -13,7 +13,7 @@ from tests.measurements import Measured
 from tests.stack import Stack
 
 ROOT = Path(__file__).parents[2]
-MOST_BYTES = 150_000
+MAX_BYTES = 150_000
 CATALOGUE = "async (name) => (await import(`/static/js/messages/${name}.js`)).messages"
 
 
@@ -76,7 +76,7 @@ async def test_pages_weigh_little(context: BrowserContext, stack: Stack, measure
     weights["project"] = await _weight(page)
     for name, (files, sent, whole) in weights.items():
         measured(f"The {name} page: {files} files, {sent / 1000:.0f} kB sent, {whole / 1000:.0f} kB unpacked")
-    assert all(sent < MOST_BYTES for _, sent, _ in weights.values())
+    assert all(sent < MAX_BYTES for _, sent, _ in weights.values())
 
 
 async def _weight(page: Page) -> tuple[int, int, int]:

@@ -8,7 +8,7 @@ from tests.browser.scenes import sign_in
 from tests.stack import Stack
 
 THREE = "Chapter 1\n\nThe sea was calm.\n\nChapter 2\n\nThe wind rose.\n\nChapter 3\n\nThey came home.\n"
-_MOST_TABS = 80
+_MAX_TABS = 80
 
 
 async def visit(context: BrowserContext, stack: Stack, user: str, path: str = "/") -> Page:
@@ -32,7 +32,7 @@ async def paste(page: Page, text: str = THREE, title: str = "") -> None:
 
 async def tab_to(page: Page, target: Locator) -> None:
     """Presses Tab until `target` has the focus, which must then be seen."""
-    for _ in range(_MOST_TABS):
+    for _ in range(_MAX_TABS):
         await page.keyboard.press("Tab")
         if await target.evaluate("element => element === document.activeElement"):
             assert await target.evaluate("element => element.matches(':focus-visible')")

@@ -173,4 +173,4 @@ def test_book_survives_that_its_stack_is_killed_twice() -> None:
     assert found.kills == ["the whole stack", "the whole stack, in the book"]
     assert len(found.marks) == 12
     assert max(found.voiced.values()) == 1
-    assert found.peaks["worker"] < long_book.MOST_MB
+    assert found.peaks["worker"] < long_book.MAX_MB

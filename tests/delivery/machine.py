@@ -33,7 +33,7 @@ from tests.support import until
 T = TypeVar("T")
 
 UNITS = 100
-MOST_READERS = 5
+MAX_READERS = 5
 
 _any = st.integers(0, 9)
 _rarely = st.integers(0, 3).map(lambda number: number == 3)
@@ -132,12 +132,12 @@ class Delivery(RuleBasedStateMachine):
     def note_cursor(self) -> None:
         self.noted = self.do(self._cursor())
 
-    @precondition(lambda self: len(self.readers) < MOST_READERS)
+    @precondition(lambda self: len(self.readers) < MAX_READERS)
     @rule(form=st.sampled_from(["stream", "poll"]), web=st.integers(0, 1), noted=st.booleans())
     def connect(self, form: Form, web: int, noted: bool) -> None:
         self.do(self._connect(form, web, noted))
 
-    @precondition(lambda self: len(self.readers) < MOST_READERS)
+    @precondition(lambda self: len(self.readers) < MAX_READERS)
     @rule(form=st.sampled_from(["stream", "poll"]), web=st.integers(0, 1), pick=_any, narrow=st.booleans())
     def connect_from_project(self, form: Form, web: int, pick: int, narrow: bool) -> None:
         self.do(self._connect_from_project(form, web, pick_of(self.projects, pick), narrow))

@@ -21,7 +21,7 @@ from tests.openapi.world import Names, peopled
 _HERE = Path(__file__).parent
 _EXAMPLES = os.environ.get("SMARTVOICE_FUZZ_EXAMPLES")
 _AMOUNT = ["--max-examples", _EXAMPLES] if _EXAMPLES else ["--max-examples", "10", "--generation-deterministic"]
-_LEAST_CASES = 1000
+_MIN_CASES = 1000
 
 
 async def _run(address: str, names: Names, folder: Path, *options: str) -> dict[str, Any]:
@@ -59,7 +59,7 @@ async def test_every_operation_keeps_to_its_description(settings: Settings, tmp_
         report = await _run(address, names, tmp_path)
     _check(report)
     assert report["operations"]["selected"] == report["operations"]["total"]
-    assert report["test_cases"]["generated"] >= _LEAST_CASES
+    assert report["test_cases"]["generated"] >= _MIN_CASES
     assert {phase["status"] for phase in report["phases"].values()} == {"success"}
     # All that there is was found: no operation was seen from outside only, but for splits, which find no second half in
     # texts as short as these (tests/endpoints/test_split_merge.py has them).

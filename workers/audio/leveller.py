@@ -18,11 +18,11 @@ from workers.audio.pcm import Pcm
 from workers.audio.samples import Samples, decibels, fade, pcm_of, samples_of, trimmed
 
 _AHEAD = 60.0  # seconds that are held back
-_LARGEST_GAIN = 30.0  # dB
+_MAX_GAIN = 30.0  # dB
 _GAIN_STEP = 0.1  # dB
 # An encoder and another sample rate add to the peaks: this much lower is the limit before them.
 _HEADROOM = 1.2  # dB
-_LARGEST_LIFT = 2.0  # dB, for what the limiter takes away
+_MAX_LIFT = 2.0  # dB, for what the limiter takes away
 _STEP = 0.001  # seconds for which the limiter has one gain
 _ATTACK = 5  # steps in which it comes down before a peak, and goes up after it
 
@@ -87,7 +87,7 @@ class Leveller:
             loud = samples * gain
             limit(loud, piece.pcm.sample_rate, self._ceiling)
             meter.add(loud, piece.pcm.sample_rate)
-        return 0.0 if meter.lufs is None else min(max(self.level.lufs - meter.lufs, 0.0), _LARGEST_LIFT)
+        return 0.0 if meter.lufs is None else min(max(self.level.lufs - meter.lufs, 0.0), _MAX_LIFT)
 
     @property
     def _ceiling(self) -> float:
@@ -98,7 +98,7 @@ class Leveller:
         lufs = self._meters[speaker].lufs
         if lufs is None:
             return 0.0
-        gain = min(self.level.lufs - lufs, _LARGEST_GAIN) + self._lifts.get(speaker, 0.0)
+        gain = min(self.level.lufs - lufs, _MAX_GAIN) + self._lifts.get(speaker, 0.0)
         return round(gain / _GAIN_STEP) * _GAIN_STEP
 
 

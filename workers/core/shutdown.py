@@ -6,7 +6,7 @@ import asyncio
 import threading
 
 _LOOK_SECONDS = 0.05
-_LONGEST_SECONDS = 30.0  # a worker that leaves cancels its jobs long before
+_MAX_SECONDS = 30.0  # a worker that leaves cancels its jobs long before
 
 _told = threading.Event()
 
@@ -28,4 +28,4 @@ async def give_way(seconds: float = 5.0) -> None:
         if loop.time() >= latest:
             return
         await asyncio.sleep(_LOOK_SECONDS)
-    await asyncio.sleep(_LONGEST_SECONDS)
+    await asyncio.sleep(_MAX_SECONDS)

@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
 _SENTENCE = "The tide came in, and the tide went out, and nobody on the shore took any notice of it."
-_SHORTEST_LIMIT = 100
+_MIN_LIMIT = 100
 _ENDS_WITHIN_SECONDS = 2.0
 _SAME_SECONDS = 0.1
 
@@ -52,7 +52,7 @@ class EngineConformance(ABC):
         assert re.fullmatch(r"[a-z][a-z0-9_-]*", first.name), f"{first.name!r} does not fit into SMARTVOICE_TTS_ENGINE"
         assert first.fingerprint, "an empty fingerprint keeps sound for ever, whatever changes"
         assert first.fingerprint == second.fingerprint, "the fingerprint differs without reason: nothing is ever kept"
-        assert first.max_characters >= _SHORTEST_LIMIT
+        assert first.max_characters >= _MIN_LIMIT
         assert first.at_once >= 1
         assert isinstance(first.wants_words, bool)
 

@@ -34,7 +34,7 @@ logger = structlog.get_logger()
 
 _CONNECT_SECONDS = 10.0
 _SLOWEST, _FASTEST = 0.25, 4.0  # that the interface knows
-_LARGEST_REFUSAL = 8 * 1024  # bytes of an error's body that are looked at
+_MAX_REFUSAL = 8 * 1024  # bytes of an error's body that are looked at
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,9 +154,9 @@ class OpenAi:
         url = f"{self.service.url}/audio/speech"
         async with self._http.stream("POST", url, json=self._request(text, voice, speed)) as answer:
             if not answer.is_success:
-                raise refusal(answer, await _beginning(answer, _LARGEST_REFUSAL), secret)
+                raise refusal(answer, await _beginning(answer, _MAX_REFUSAL), secret)
             if not is_sound(kind := content_type(answer)):
-                told = said(await _beginning(answer, _LARGEST_REFUSAL), secret)
+                told = said(await _beginning(answer, _MAX_REFUSAL), secret)
                 raise bad_audio(f"{clean(kind, secret)} instead of sound" + (f": {told}" if told else ""))
             data = await _beginning(answer, self.service.largest + 1)
         if len(data) > self.service.largest:

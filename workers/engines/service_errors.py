@@ -11,7 +11,7 @@ import httpx
 
 from app.core.errors import JobError
 
-_LONGEST_MESSAGE = 300  # characters of what the service said
+_MAX_MESSAGE = 300  # characters of what the service said
 _A_DAY = 86_400.0
 # What an answer with sound in it may call itself; many a service does not say more than "bytes".
 _PLAIN_KINDS = {"", "application/octet-stream", "binary/octet-stream", "application/ogg"}
@@ -86,7 +86,7 @@ def clean(text: str, secret: str) -> str:
     """`text` on one line, without `secret`, in 300 characters at most."""
     text = text.replace(secret, "…") if secret else text
     text = " ".join("".join(char if char.isprintable() else " " for char in text).split())
-    return text if len(text) <= _LONGEST_MESSAGE else f"{text[: _LONGEST_MESSAGE - 1]}…"
+    return text if len(text) <= _MAX_MESSAGE else f"{text[: _MAX_MESSAGE - 1]}…"
 
 
 def _message(found: Any) -> str:

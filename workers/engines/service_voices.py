@@ -20,9 +20,9 @@ OPENAI_VOICES = [
 ]
 
 _SECONDS = 10.0
-_LARGEST = 1024 * 1024  # bytes
-_LONGEST_ID = 100  # characters
-_MOST = 1000
+_MAX_SIZE = 1024 * 1024  # bytes
+_MAX_ID = 100  # characters
+_MAX_COUNT = 1000
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*")
 # Kokoro's voices say in their first letter which language they are for, in their second whether they are female:
 # `zf_xiaobei`. Given another language's text they read nonsense, so that one must know.
@@ -70,7 +70,7 @@ def _body(answer: httpx.Response) -> bytes:
     body = bytearray()
     for piece in answer.iter_raw():
         body += piece
-        if len(body) > _LARGEST:
+        if len(body) > _MAX_SIZE:
             return b""
         if time.monotonic() > deadline:
             raise timed_out()
@@ -88,13 +88,13 @@ def _voices(body: bytes) -> list[Voice]:
     if isinstance(found, dict):
         found = found.get("voices") or found.get("data")
     rows = found if isinstance(found, list) else []
-    voices = [_voice(row if isinstance(row, dict) else {"id": row}) for row in rows[:_MOST]]
+    voices = [_voice(row if isinstance(row, dict) else {"id": row}) for row in rows[:_MAX_COUNT]]
     return list({voice.id: voice for voice in voices if voice}.values())
 
 
 def _voice(row: dict[str, Any]) -> Voice | None:
     id = row.get("id") or row.get("voice_id") or row.get("name")
-    if not isinstance(id, str) or len(id) > _LONGEST_ID or not re.fullmatch(VOICE_ID, id):
+    if not isinstance(id, str) or len(id) > _MAX_ID or not re.fullmatch(VOICE_ID, id):
         return None
     name, language = row.get("name"), row.get("language") or row.get("locale")
     if not isinstance(language, str) or not _LANGUAGE.fullmatch(language):

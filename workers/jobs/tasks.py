@@ -25,7 +25,7 @@ from workers.runtime.lease import run_with_lease
 
 logger = structlog.get_logger()
 
-_LONGEST_PAUSE = 300.0
+_MAX_PAUSE = 300.0
 _REDIS_PAUSE = 1.0
 
 
@@ -140,7 +140,7 @@ async def _give_up(runtime: Runtime, claim: Claim, error: JobError) -> None:
         return
     # Some sooner, some later: what failed together does not come back together.
     pause = settings.retry_seconds * 3**claim.failures * random.uniform(0.5, 1.0)
-    pause = min(max(pause, error.retry_after or 0), _LONGEST_PAUSE)
+    pause = min(max(pause, error.retry_after or 0), _MAX_PAUSE)
     _tell("retrying", code=error.code, seconds=round(pause, 1), message=error.message)
     await runtime.jobs.retry(claim, pause)
 

@@ -14,7 +14,7 @@ from app.core.manuscripts.text import scrubbed
 from app.core.projects.text_lengths import MAX_TITLE
 
 _NCX_TYPE = "application/x-dtbncx+xml"
-_MOST_ENTRIES = 20_000
+_MAX_ENTRIES = 20_000
 _DEEPEST = 12  # of entries within entries
 Known = Callable[[str], str]
 """How the archive spells a path; empty where it has no such file."""
@@ -168,7 +168,7 @@ class _Navigation(HTMLParser):
     def _begin(self) -> None:
         self._label = False
         self._count += 1
-        if self._count > _MOST_ENTRIES or len(self._lists) > _DEEPEST:
+        if self._count > _MAX_ENTRIES or len(self._lists) > _DEEPEST:
             self._within = False
             return
         above = self._current.entries if self._lists else self.entries

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from workers.manuscript.model import visible
 
-LONGEST_HEADING = 80  # characters; a longer line is a sentence
+MAX_HEADING = 80  # characters; a longer line is a sentence
 
 _ZH_NUMBER = r"[0-9０-９〇零一二三四五六七八九十百千万兩两廿卅壹贰叁肆伍陆柒捌玖拾]+"
 _ZH_GAP = r"[\s:：、.．·—–-]"
@@ -50,8 +50,8 @@ _NUMBERED = {
     "zh": re.compile(r"([〇零一二三四五六七八九十百]{1,5})(?:[.、:]?$|[.、:]\s*.{1,30}$)"),
     "roman": re.compile(r"([IVXLC]{1,7})\.?$"),
 }
-_SHORTEST_RUN = 3
-_LEAST_TEXT = 40  # visible characters that a numbered section has on average
+_MIN_RUN = 3
+_MIN_TEXT = 40  # visible characters that a numbered section has on average
 
 _DIGITS = {
     digit: value
@@ -77,7 +77,7 @@ def is_heading(line: str) -> bool:
     A line that is long, or ends like a statement, is a sentence that only begins like a heading.
     """
     line = line.strip()
-    if not line or len(line) > LONGEST_HEADING:
+    if not line or len(line) > MAX_HEADING:
         return False
     if line.endswith(_STATEMENT_ENDS) and not (_EN_BARE.match(line) or line.endswith("...")):
         return False
@@ -121,14 +121,14 @@ def _run(lines: list[str], pattern: re.Pattern[str]) -> set[int]:
     for index, line in enumerate(lines):
         if not line.strip():
             continue
-        plain = unicodedata.normalize("NFKC", line.strip()) if len(line) <= LONGEST_HEADING else ""
+        plain = unicodedata.normalize("NFKC", line.strip()) if len(line) <= MAX_HEADING else ""
         match = pattern.match(plain)
         if match and _number(match[1]) == len(run) + 1 and not plain.endswith(("。", "；", ";", ",", "，")):
             run.append(index)
             texts.append(0)
         elif texts:
             texts[-1] += visible(line)
-    enough = len(run) >= _SHORTEST_RUN and all(texts) and sum(texts) >= _LEAST_TEXT * len(run)
+    enough = len(run) >= _MIN_RUN and all(texts) and sum(texts) >= _MIN_TEXT * len(run)
     return set(run) if enough else set()
 
 

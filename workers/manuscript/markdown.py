@@ -11,13 +11,13 @@ from app.core.projects.text_lengths import MAX_TITLE
 from workers.manuscript import marked_chapters, markup
 from workers.manuscript.blocks import Document
 from workers.manuscript.model import Manuscript, visible
-from workers.manuscript.plain_chapters import LONGEST_CHAPTER
+from workers.manuscript.plain_chapters import MAX_CHAPTER
 
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?\n)(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
 _FIELD = re.compile(r"^(title|author|language|lang)[ \t]*:[ \t]*[\"']?(.*?)[\"']?[ \t]*$", re.MULTILINE)
 
 
-def split(markdown: str, title: str, *, longest: int = LONGEST_CHAPTER) -> Manuscript:
+def split(markdown: str, title: str, *, longest: int = MAX_CHAPTER) -> Manuscript:
     """The manuscript in `markdown`; its title is the document's own where it tells one, else `title`."""
     return marked_chapters.manuscript(read(markdown), title, longest=longest)
 

@@ -23,7 +23,7 @@ from workers.manuscript.plain_chapters import Section
 _UNLIKE = re.compile(r"[\W_]+")
 
 
-def manuscript(document: Document, title: str, *, longest: int = plain_chapters.LONGEST_CHAPTER) -> Manuscript:
+def manuscript(document: Document, title: str, *, longest: int = plain_chapters.MAX_CHAPTER) -> Manuscript:
     """The manuscript in `document`; its title is the document's own where it has one or rule 1 finds one."""
     tally = document.tally
     title = document.title or title

@@ -14,7 +14,7 @@ from app.core.projects.text_lengths import MAX_TITLE
 from workers.manuscript import rtf, xml
 
 _PARTS = {"docx": "docProps/core.xml", "odt": "meta.xml"}
-_LARGEST = 1024 * 1024  # bytes, of such a part
+_MAX_SIZE = 1024 * 1024  # bytes, of such a part
 _JUNK = re.compile(r"(?i)microsoft word\b.*|document\d*|untitled")
 _DESCRIPTION = re.compile(r"<description\b.*?</description>", re.DOTALL)
 _NAME = re.compile(r"<author\b[^>]*>(.*?)</author>", re.DOTALL)
@@ -48,7 +48,7 @@ def said(path: Path, format: str) -> DocumentMetadata:
 def _office(path: Path, part: str) -> DocumentMetadata:
     try:
         with zipfile.ZipFile(path) as archive:
-            if archive.getinfo(part).file_size > _LARGEST:
+            if archive.getinfo(part).file_size > _MAX_SIZE:
                 return DocumentMetadata()
             root = xml.parse(archive.read(part))
     except (KeyError, ValueError):

@@ -10,7 +10,7 @@ from xml.etree.ElementTree import Element
 from workers.manuscript.html_writer import CONTENTS, HIDDEN, INDEX, NOTE, Page
 from workers.manuscript.office_xml import attribute, broken, child, local, main_part, part
 
-_MOST_SPACES = 1000
+_MAX_SPACES = 1000
 _UNREAD = {"tracked-changes", "annotation", "annotation-end", "forms", "variable-decls", "sequence-decls"}
 _CONTENTS = {"table-of-content", "illustration-index", "table-index", "object-index", "user-index"}
 _INDEXES = {"alphabetical-index", "bibliography"}
@@ -134,7 +134,7 @@ class _Reader:
 
     def _spaces(self, element: Element) -> None:
         count = attribute(element, "c")
-        self.page.text(" " * min(_number(count, 1), _MOST_SPACES))
+        self.page.text(" " * min(_number(count, 1), _MAX_SPACES))
 
     def _note(self, element: Element) -> None:
         if self._in_note:

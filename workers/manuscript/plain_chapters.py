@@ -10,7 +10,7 @@ from app.core.projects.text_lengths import divided, numbered
 from workers.manuscript.headings import Ordinal, is_contents, is_heading, is_volume, numbered_run, ordinal
 from workers.manuscript.model import Chapter, Confidence, Manuscript, Tally, visible
 
-LONGEST_CHAPTER = 100_000  # characters
+MAX_CHAPTER = 100_000  # characters
 _DEEPEST_NESTING = 3  # volume, part, chapter: more headings in a row are a list of contents
 _HEAD = 500  # characters, in which the author may be named
 _AUTHOR = re.compile(r"^[ \t\u3000]*(?:作者[:：][ \t]*(\S.{0,40})|[Bb]y ([A-Z][\w.'’ -]{1,60}))[ \t]*$", re.MULTILINE)
@@ -38,7 +38,7 @@ class Section:
         return visible(self.title or "") if self.heading is None else self.heading
 
 
-def read(text: str, title: str, *, longest: int = LONGEST_CHAPTER) -> Manuscript:
+def read(text: str, title: str, *, longest: int = MAX_CHAPTER) -> Manuscript:
     """The manuscript in the plain `text`."""
     tally = Tally(characters_in=visible(text))
     author = _AUTHOR.search(text[:_HEAD])
@@ -46,7 +46,7 @@ def read(text: str, title: str, *, longest: int = LONGEST_CHAPTER) -> Manuscript
     return Manuscript(title, found, author=(author[1] or author[2]).strip() if author else "", tally=tally)
 
 
-def split(text: str, title: str, tally: Tally | None = None, *, longest: int = LONGEST_CHAPTER) -> list[Chapter]:
+def split(text: str, title: str, tally: Tally | None = None, *, longest: int = MAX_CHAPTER) -> list[Chapter]:
     """The chapters of `text`; a book without headings is one chapter with the book's `title`.
 
     What stands before the first heading is a chapter with the book's title. Chapters over `longest` characters are
@@ -62,7 +62,7 @@ def split(text: str, title: str, tally: Tally | None = None, *, longest: int = L
 
 
 def from_sections(
-    sections: list[Section], title: str, tally: Tally | None = None, *, longest: int = LONGEST_CHAPTER
+    sections: list[Section], title: str, tally: Tally | None = None, *, longest: int = MAX_CHAPTER
 ) -> list[Chapter]:
     """The chapters of `sections`, of which those without anything to read give their headings to the next one.
 

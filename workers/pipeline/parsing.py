@@ -15,7 +15,7 @@ from workers.core.report import ProgressCallback
 from workers.core.scratch import scratch_dir
 from workers.manuscript import cover, splitter_program
 from workers.manuscript.model import Chapter
-from workers.manuscript.plain_chapters import LONGEST_CHAPTER
+from workers.manuscript.plain_chapters import MAX_CHAPTER
 from workers.manuscript.safe_copy import BOUNDS, copy_for_reading
 from workers.manuscript.sandboxed import Program, produced, run
 from workers.sandbox import python_modules
@@ -27,7 +27,7 @@ MAX_CHAPTERS = 2000
 MAX_CHARACTERS = 5_000_000
 TIMEOUT = 60.0  # seconds, for the splitting alone
 _ADDRESSES = 768 * 1024 * 1024
-_LARGEST_OUTPUT = 128 * 1024 * 1024
+_MAX_OUTPUT = 128 * 1024 * 1024
 _UNTITLED: dict[Language, str] = {"zh-CN": "未命名", "en": "Untitled"}
 
 
@@ -64,7 +64,7 @@ async def parse(
     *,
     max_chapters: int = MAX_CHAPTERS,
     max_characters: int = MAX_CHARACTERS,
-    max_chapter_characters: int = LONGEST_CHAPTER,
+    max_chapter_characters: int = MAX_CHAPTER,
     bounds: Bounds = BOUNDS,
     timeout: float = TIMEOUT,
 ) -> Parsed:
@@ -112,13 +112,13 @@ async def _split(
     asked, output = folder / "order.json", folder / "chapters.json"
     asked.write_text(json.dumps(order))
     limits = Limits(
-        _ADDRESSES, cpu_seconds=int(timeout) + 1, output=_LARGEST_OUTPUT, exhausted=[splitter_program.OUT_OF_MEMORY]
+        _ADDRESSES, cpu_seconds=int(timeout) + 1, output=_MAX_OUTPUT, exhausted=[splitter_program.OUT_OF_MEMORY]
     )
     access = FileAccess(read=python_modules.readable(), write=[folder])
     command = python_modules.command(splitter_program.__name__, text.name, asked.name)
     program = Program(command, timeout, limits, access)
     await run(program, folder, output)
-    answer = json.loads(produced(output, _LARGEST_OUTPUT))
+    answer = json.loads(produced(output, _MAX_OUTPUT))
     if "code" in answer:
         raise JobError(answer["code"], answer["message"])
     found: splitter_program.Found = answer
@@ -132,6 +132,6 @@ def _cover(name: str, folder: Path, source: Path, format: str, bounds: Bounds) -
     if format == "epub":
         picture = cover.from_archive(source, name, format, bounds)
     else:
-        picture = produced(folder / splitter_program.COVER, _LARGEST_OUTPUT)
-        picture = picture if len(picture) <= cover.LARGEST else b""
+        picture = produced(folder / splitter_program.COVER, _MAX_OUTPUT)
+        picture = picture if len(picture) <= cover.MAX_SIZE else b""
     return picture if cover.type_of(picture) else b""

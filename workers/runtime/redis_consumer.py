@@ -183,7 +183,7 @@ class QueueConsumer:
         others, who see no sign of life."""
         self._needs_reconcile = True
         try:
-            # What came without a ring, because this worker would look for it, is theirs as well.
+            # Notify others of silently enqueued messages: this worker would have fetched them.
             await self._exchange(0, notify=True)
         except (RedisError, OSError) as error:
             logger.warning("queue_lost", queue=self.queue, error=str(error))

@@ -41,7 +41,7 @@ _DEVICES = ("/dev/null",)
 
 _SIGHUP, _SIGINT, _SIGPIPE, _SIGTERM, _SIGKILL, _SIGXFSZ = 1, 2, 13, 15, 9, 25
 _PR_SET_PDEATHSIG = 1
-_MOST_FILES = 4096
+_MAX_FILES = 4096
 
 
 class LaunchArguments:
@@ -75,7 +75,7 @@ def run() -> None:
 def become(order: LaunchArguments) -> None:
     """Puts the layers around this process and executes the command in it. Raises OSError."""
     _try(os.setsid)
-    os.closerange(3, _MOST_FILES)
+    os.closerange(3, _MAX_FILES)
     os.chdir(order.all("folder")[0])
     _set_signals()
     _bound(order)

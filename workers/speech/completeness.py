@@ -24,7 +24,7 @@ _FEWEST = 12  # letters by which a pace can be judged
 _TOO_FAST = 1.8  # times the usual pace of the chapter
 _TOO_SLOW = 0.5
 _QUIET = int(10 ** (-50 / 20) * FULL_SCALE)
-_LONGEST_GAP = 3.0  # seconds without sound within a segment
+_MAX_GAP = 3.0  # seconds without sound within a segment
 _CLIPPED_RUN = 4  # samples at full scale in a row
 _FULL = FULL_SCALE - 2
 _EXCERPT = 200
@@ -63,7 +63,7 @@ def heard(pcm: Pcm | None) -> tuple[float, bool, bool]:
 def _is_silent(samples: NDArray[np.int16], sample_rate: int) -> bool:
     """Whether there is a long silence in it, or nothing else."""
     loud = np.flatnonzero((samples > _QUIET) | (samples < -_QUIET))
-    return not loud.size or int(np.max(np.diff(loud), initial=0)) / sample_rate > _LONGEST_GAP
+    return not loud.size or int(np.max(np.diff(loud), initial=0)) / sample_rate > _MAX_GAP
 
 
 def _is_clipped(samples: NDArray[np.int16]) -> bool:

@@ -14,14 +14,14 @@ from workers.audio.pcm import Pcm
 
 _HAN = re.compile(r"[\u4e00-\u9fff]")
 _WORD = re.compile(r"[0-9A-Za-z]+")
-_LONGEST_WORD = 30  # characters; eSpeak NG drops the end of words far longer than any real one
+_MAX_WORD = 30  # characters; eSpeak NG drops the end of words far longer than any real one
 
-_SHORTEST = 0.02  # seconds
-_SHORTEST_HAN = 1 / 25
-_SHORTEST_LATIN = 1 / 80
-_LONGEST_BASE = 3.0
-_LONGEST_ORDINARY = 1.5
-_LONGEST_OTHER = 3.0
+_MIN_LENGTH = 0.02  # seconds
+_MIN_HAN = 1 / 25
+_MIN_LATIN = 1 / 80
+_MAX_BASE = 3.0
+_MAX_ORDINARY = 1.5
+_MAX_OTHER = 3.0
 
 
 def check_duration(text: str, pcm: Pcm, speed: float = 1.0) -> None:
@@ -39,7 +39,7 @@ def bounds(text: str) -> tuple[float, float]:
     """The fewest and the most seconds that `text` can take to say."""
     han = len(_HAN.findall(text))
     words = [len(word) for word in _WORD.findall(text)]
-    shortest = han * _SHORTEST_HAN + sum(min(word, _LONGEST_WORD) for word in words) * _SHORTEST_LATIN
+    shortest = han * _MIN_HAN + sum(min(word, _MAX_WORD) for word in words) * _MIN_LATIN
     ordinary = han + sum(words)
     other = len("".join(text.split())) - ordinary
-    return max(shortest, _SHORTEST), _LONGEST_BASE + ordinary * _LONGEST_ORDINARY + other * _LONGEST_OTHER
+    return max(shortest, _MIN_LENGTH), _MAX_BASE + ordinary * _MAX_ORDINARY + other * _MAX_OTHER

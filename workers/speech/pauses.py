@@ -15,7 +15,7 @@ _HEADING = re.compile(
     r"|(?:chapter|part|book|section)\s+[\w]+\b.*)\s*",
     re.I,
 )
-_LONGEST_HEADING = 80  # characters
+_MAX_HEADING = 80  # characters
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def is_heading(segment: str, title: str = "") -> bool:
     text = segment.strip()
     if title and text == title:
         return True
-    return len(text) <= _LONGEST_HEADING and "\n" not in text and bool(_HEADING.fullmatch(text))
+    return len(text) <= _MAX_HEADING and "\n" not in text and bool(_HEADING.fullmatch(text))
 
 
 def without_marks(segment: str) -> str:

@@ -14,8 +14,8 @@ import re
 KEPT = 24
 """How often a unit is said that is repeated more often in a row."""
 
-_LONGEST = 12  # characters of a unit
-_RUN = re.compile(rf"([^\d]{{1,{_LONGEST}}}?)\1{{{KEPT},}}", re.S)
+_MAX_LENGTH = 12  # characters of a unit
+_RUN = re.compile(rf"([^\d]{{1,{_MAX_LENGTH}}}?)\1{{{KEPT},}}", re.S)
 
 
 def shortened(text: str) -> str:
@@ -28,5 +28,5 @@ def _may_repeat(text: str) -> bool:
 
     Wherever a run of a unit begins, one of the places looked at lies in it, with seven of the unit after it.
     """
-    places = ((size, at) for size in range(1, _LONGEST + 1) for at in range(0, len(text) - 7 * size + 1, 12 * size))
+    places = ((size, at) for size in range(1, _MAX_LENGTH + 1) for at in range(0, len(text) - 7 * size + 1, 12 * size))
     return any(text[at : at + 6 * size] == text[at + size : at + 7 * size] for size, at in places)

@@ -41,7 +41,7 @@ _MAX_THREADS = 64
 _MAX_KILLS = 4
 _KILL_PAUSE = 0.1
 _PIECE = 80  # characters
-_SMALLEST_PIECE = 8
+_MIN_PIECE = 8
 _EXCERPT = 60
 _KNOWN_CHOICES = 1024
 
@@ -363,7 +363,7 @@ def _ended(pool: _Pool, threads: ThreadPoolExecutor) -> None:
 
 def _pieces(text: str) -> list[str]:
     """`text` in pieces that are smaller than it."""
-    limit = min(_PIECE, max(_SMALLEST_PIECE, len(text) // 2))
+    limit = min(_PIECE, max(_MIN_PIECE, len(text) // 2))
     return [piece for piece in segments(text, "en", limit) if piece.strip()]
 
 

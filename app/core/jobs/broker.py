@@ -29,7 +29,7 @@ logger = structlog.get_logger()
 
 _SILENT_MS = 8_000
 """Time without a sign of life after which a worker's messages are others'. (As Dramatiq comes, a minute.)"""
-_MOST_UNPACKED = 1000  # values that Dramatiq's script hands over at once
+_MAX_UNPACKED = 1000  # values that Dramatiq's script hands over at once
 
 
 def message(queue: Queue, user: str, job: str) -> dramatiq.Message[None]:
@@ -69,7 +69,7 @@ class AsyncRedisBroker(RedisBroker):
         """
         sha = self.scripts["dispatch"].sha
         lasting = (_SILENT_MS, self.dead_message_ttl)
-        words = (name, current_millis(), queue, self.broker_id, *lasting, int(maintain), _MOST_UNPACKED, *values)
+        words = (name, current_millis(), queue, self.broker_id, *lasting, int(maintain), _MAX_UNPACKED, *values)
         return ("EVALSHA", sha, 1, self.namespace, *words)
 
     def enqueue(self, message: dramatiq.Message[Any], *, delay: int | None = None) -> NoReturn:

@@ -27,7 +27,7 @@ __all__ = ["PREFIX", "Claim", "JobRequest", "Jobs"]
 
 _OVERDUE = LEASE + LINE + files("app.core.jobs").joinpath("lua/overdue.lua").read_text()
 _RENEW = files("app.core.jobs").joinpath("lua/renew.lua").read_text()
-_MOST_OVERDUE = 100
+_MAX_OVERDUE = 100
 
 
 class JobDispatcher(Protocol):
@@ -245,7 +245,7 @@ class Jobs:
         lines = [key for queue in PREFIX for key in (keys.line(user, queue), keys.out_of_line(user, queue))]
         shares = [self._log.capacity.share(queue) for queue in PREFIX]
         script_keys = [keys.open_jobs(user), keys.user(user), *lines]
-        found = await self._overdue(keys=script_keys, args=[put_off, _MOST_OVERDUE, waited, *shares])
+        found = await self._overdue(keys=script_keys, args=[put_off, _MAX_OVERDUE, waited, *shares])
         late = names(found)
         if not late:
             await self._forget_idle(user)

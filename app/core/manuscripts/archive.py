@@ -21,10 +21,10 @@ NEEDED = {"epub": "META-INF/container.xml", "docx": "[Content_Types].xml", "odt"
 """By format, the entry without which it is none of that format."""
 
 _END = struct.Struct("<4sHHHHLLH")
-_LONGEST_COMMENT = 0xFFFF
+_MAX_COMMENT = 0xFFFF
 _ROW = struct.Struct("<4sHHHHHHLLLHHHHHLL")
 _LOCAL = struct.Struct("<4sHHHHHLLLHH")
-_LONGEST_ROW = 1024  # bytes for an entry of the directory, on average
+_MAX_ROW = 1024  # bytes for an entry of the directory, on average
 _CHUNK = 64 * 1024
 _STORED, _DEFLATED = 0, 8
 _SECRET = 0x2041  # the bits of encryption: plain, strong, of the directory
@@ -35,7 +35,7 @@ _ARCHIVE = re.compile(r"\.(?:zip|jar|epub|docx|odt|xlsx|pptx|ods|7z|rar|gz|tgz|b
 # Word keeps the files that are embedded in a document, archives most of them, here; nobody opens them.
 _EMBEDDED = "word/embeddings/"
 # Deflate can do 1032; text that people write stays below 30, and the emptiest tables of a word processor below 200.
-_MOST_RATIO = 250
+_MAX_RATIO = 250
 _RATIO_COUNTS_FROM = 1024 * 1024
 
 
@@ -122,7 +122,7 @@ def too_large(largest: int) -> TooLarge:
 def _directory(file: BinaryIO, most: int) -> list[ArchiveEntry]:
     count, size, offset = _end(file)
     # What the archive says of itself is believed only where it speaks against it.
-    if count > most or size > most * _LONGEST_ROW:
+    if count > most or size > most * _MAX_ROW:
         raise _too_many(most)
     file.seek(offset)
     rows = file.read(size)
@@ -141,7 +141,7 @@ def _directory(file: BinaryIO, most: int) -> list[ArchiveEntry]:
 def _end(file: BinaryIO) -> tuple[int, int, int]:
     """Number of entries, size and place of the directory, as the record at the archive's end says."""
     whole = file.seek(0, os.SEEK_END)
-    start = max(0, whole - _END.size - _LONGEST_COMMENT)
+    start = max(0, whole - _END.size - _MAX_COMMENT)
     file.seek(start)
     tail = file.read(whole - start)
     at = tail.rfind(b"PK\x05\x06")
@@ -180,7 +180,7 @@ def _check(entry: ArchiveEntry) -> None:
         raise broken(f"{entry.name!r} is packed in a way that no book is")
     if _ARCHIVE.search(entry.name) and not entry.is_embedded:
         raise nested()
-    if entry.size > _RATIO_COUNTS_FROM and entry.size > entry.packed * _MOST_RATIO:
+    if entry.size > _RATIO_COUNTS_FROM and entry.size > entry.packed * _MAX_RATIO:
         raise TooLarge("The file is nearly empty, and inflates without end.", code="inflated_too_large")
 
 

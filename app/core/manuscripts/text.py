@@ -28,7 +28,7 @@ _PIECE = 16 * 1024  # characters
 # What a text without a mark may be in; of equals the first wins. UTF-8 is among them for files with a few broken bytes.
 _GUESSES = ["utf-8", "gb18030", "big5", "utf-16-le", "utf-16-be", "cp1252"]
 _SAMPLE = 64 * 1024
-_LEAST_LIKELIHOOD = 0.75
+_MIN_LIKELIHOOD = 0.75
 
 # Control characters that no text has; tab, line feed, carriage return and form feed may stay.
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f-\x84\x86-\x9f]")
@@ -151,7 +151,7 @@ def _decode_guessed(data: bytes) -> str:
     text = data.decode(best, errors="replace")
     broken = text.count(_BROKEN)
     if (
-        _likelihood(sample, best) < _LEAST_LIKELIHOOD
+        _likelihood(sample, best) < _MIN_LIKELIHOOD
         or _full_of_controls(text)
         or broken > max(1, len(text) // 1000)
         or not text

@@ -14,7 +14,7 @@ from app.core.timestamps import now
 from app.core.vocabulary import BookFormat
 
 FORMATS: tuple[BookFormat, ...] = get_args(BookFormat)
-MOST_NAMED = 1000
+MAX_NAMED = 1000
 """So many chapters that a book lacks are named in it at most."""
 _DIGEST_CHARACTERS = 20
 # Raise this with every change that makes another book of the same chapters.
@@ -87,7 +87,7 @@ def result_of(name: str, format: BookFormat, size: int, chapters: Sequence[Chapt
         "bytes": size,
         "durationSeconds": round(sum(chapter.duration_seconds or 0 for chapter in there), 3),
         "chapters": len(there),
-        "missing": missing[:MOST_NAMED],
+        "missing": missing[:MAX_NAMED],
     }
 
 

@@ -37,8 +37,8 @@ for _, old in ipairs(redis.call('ZRANGE', KEYS[4], 0, -tonumber(ARGV[3]) - 1)) d
 end
 """
 _AGAIN_AFTER_LEASES = 2
-_MOST_DUE = 100
-_MOST_REMEMBERED = 1000  # deleted projects of a user; of the others nobody knows that they ever were
+_MAX_DUE = 100
+_MAX_REMEMBERED = 1000  # deleted projects of a user; of the others nobody knows that they ever were
 
 
 class ProjectDeletion:
@@ -58,12 +58,12 @@ class ProjectDeletion:
         again = await self._now() + self._settings.lease_seconds * _AGAIN_AFTER_LEASES
         await self._list(keys=[keys.DELETED], args=[_name(user, project), again])
         names = [keys.project(user, project), keys.projects(user), keys.deleted(user, project), keys.deletions(user)]
-        await self._begin(keys=names, args=[project, int(self._settings.log_days * 86400), _MOST_REMEMBERED])
+        await self._begin(keys=names, args=[project, int(self._settings.log_days * 86400), _MAX_REMEMBERED])
         await self._clear(user, project)
 
     async def sweep(self) -> int:
         """Clears projects that were deleted a while ago once more; how many there were. Raises as `delete` does."""
-        due = names(await self._redis.zrangebyscore(keys.DELETED, "-inf", await self._now(), 0, _MOST_DUE))
+        due = names(await self._redis.zrangebyscore(keys.DELETED, "-inf", await self._now(), 0, _MAX_DUE))
         for name in due:
             user, project = name.split(" ")
             # Without its mark the deletion never began, and the project is there.

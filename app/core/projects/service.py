@@ -36,7 +36,7 @@ from app.core.vocabulary import PARSING, Language
 _ADD_CHAPTERS = files("app.core.projects").joinpath("lua/add_chapters.lua").read_text()
 _BATCH = 100
 _SAYABLE = {"title", "language"}
-_LONGEST = {"title": MAX_TITLE, "author": MAX_AUTHOR}
+_MAX_LENGTH = {"title": MAX_TITLE, "author": MAX_AUTHOR}
 
 
 class UploadedManuscript(NamedTuple):
@@ -302,7 +302,7 @@ class Projects:
         totals = {"chapterCount": str(len(parsed)), "characters": str(sum(len(found.text) for found in parsed))}
         unsaid = decoded(await self._redis.hgetall(keys.project(user, project))).get("unsaid", "").split()
         told = {**found}
-        told |= {name: shortened(told[name], most) for name, most in _LONGEST.items() if name in told}
+        told |= {name: shortened(told[name], most) for name, most in _MAX_LENGTH.items() if name in told}
         own = {name: said for name, said in told.items() if name not in _SAYABLE or name in unsaid}
         return {keys.project(user, project): own | totals | {"updatedAt": now()}}
 

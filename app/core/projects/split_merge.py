@@ -22,7 +22,7 @@ from app.core.settings import Settings
 from app.core.timestamps import now
 
 _REARRANGE = PUSH + files("app.core.projects").joinpath("lua/split_merge.lua").read_text()
-_LONGEST_HEADING = 80  # characters
+_MAX_HEADING = 80  # characters
 _STATEMENT_ENDS = tuple("。，；;,.")
 _NUMBERED = re.compile(r" \(\d+\)$")
 Record = Mapping[str, str]
@@ -94,7 +94,7 @@ def halves(text: str, title: str, offset: int) -> Halves:
     first, second = text[:start].strip("\n"), text[start:].strip("\n")
     line, _, rest = second.partition("\n")
     heading = line.strip()
-    if heading and len(heading) <= _LONGEST_HEADING and not heading.endswith(_STATEMENT_ENDS) and _readable(rest):
+    if heading and len(heading) <= _MAX_HEADING and not heading.endswith(_STATEMENT_ENDS) and _readable(rest):
         title, second = heading, rest.strip("\n")
     else:
         title = numbered(_NUMBERED.sub("", title), 2)

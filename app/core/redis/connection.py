@@ -1,4 +1,4 @@
-"""A connection to Redis that hiredis reads straight from its socket: opened by redis-py, then without its layers.
+"""A connection to Redis that is opened by redis-py and then read by hiredis, without the layers between.
 
 redis-py knows how to connect: addresses, TLS, names and passwords. What it does for each reply after that (tasks,
 timers, streams) costs more than the reply, so its transport is given to a protocol of ours.
@@ -37,9 +37,9 @@ class RedisConnection(asyncio.Protocol):
         self._begun = False
 
     async def open(self, connection: AbstractConnection) -> None:
-        """Connects by `connection`, which is this link's from then on. Raises RedisError, OSError."""
+        """Connect by `connection`, which belongs to this object from then on. Raises RedisError, OSError."""
         await connection.connect()  # type: ignore[no-untyped-call] # redis-py's is untyped
-        # Kept, because its writer closes the socket when it is forgotten.
+        # Kept: its writer closes the socket when it is garbage-collected.
         self._opened = connection
         writer: Any = connection._writer
         self._transport = cast(asyncio.Transport, writer.transport)
@@ -52,11 +52,11 @@ class RedisConnection(asyncio.Protocol):
         return self._transport is not None and not self._transport.is_closing() and not self.closed.done()
 
     def send(self, *command: Any) -> None:
-        """Sends a command; what is sent in one turn of the loop goes out together, in two writes at most."""
+        """Send a command. Commands of one iteration of the event loop are sent together, in at most two writes."""
         if not self._turn:
             self._turn = self._loop.call_soon(self._end_of_turn)
         self._unsent.append(hiredis.pack_command(command))
-        # Of some commands the first few go at once: server and process are then at work at the same time.
+        # The first few are sent at once, so that the server and this process work at the same time.
         if len(self._unsent) == _FIRST and not self._begun:
             self._begun = True
             self._flush()
@@ -67,13 +67,13 @@ class RedisConnection(asyncio.Protocol):
             self._flush()
 
     def _flush(self) -> None:
-        # A transport writes at once what it is given; each write is a system call, and wakes the server.
+        # Each write to a transport is a system call, and wakes the server.
         unsent, self._unsent = self._unsent, []
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(b"".join(unsent))
 
     def fail(self, error: BaseException) -> None:
-        """Cuts the connection off, for a reason."""
+        """Abort the connection because of `error`."""
         self.error = self.error or error
         if self._transport is not None:
             self._transport.abort()
@@ -82,14 +82,14 @@ class RedisConnection(asyncio.Protocol):
         self.connection_lost(None)
 
     def on_reply(self, reply: Any) -> None:
-        """One reply, or something that was published."""
+        """Receive a reply, or a published message."""
         raise NotImplementedError
 
     def on_batch_end(self) -> None:
-        """What came together has been taken."""
+        """Note that all replies of one read have been passed to `on_reply`."""
 
     def on_lost(self, error: BaseException) -> None:
-        """The connection is gone."""
+        """Note that the connection is lost."""
 
     def data_received(self, data: bytes) -> None:
         reader = self._reader
@@ -112,6 +112,6 @@ class RedisConnection(asyncio.Protocol):
 
 
 def connect_without_retry(connection_class: Any, options: dict[str, Any]) -> AbstractConnection:
-    """A connection that does not try again by itself: every cut must be seen."""
+    """Make a connection that does not retry by itself, so that every loss is noticed."""
     connection = connection_class(**{**options, "retry": Retry(NoBackoff(), 0)})
     return cast(AbstractConnection, connection)

@@ -1,4 +1,4 @@
-"""A Redis client whose commands share one connection: what is asked in one turn of the loop goes out in one write.
+"""A Redis client whose commands share one connection; those of one iteration of the event loop are sent in one write.
 
 redis-py's own takes a connection from a pool for each command, with a task's worth of timers and locks; where thousands
 of readers come at once, that is most of what they cost.
@@ -18,11 +18,11 @@ from redis.exceptions import ConnectionError, NoScriptError, TimeoutError
 
 from app.core.redis.connection import RedisConnection, connect_without_retry
 
-_TOGETHER = 50  # so neither this process nor Redis is busy with them for long
+_TOGETHER = 50  # commands in one batch: neither this process nor Redis is busy with them for long
 
 
 class _MultiplexedConnection(RedisConnection):
-    """Answers come in the order of the questions."""
+    """One connection: replies come in the order of the commands."""
 
     def __init__(self, patience: float) -> None:
         super().__init__()
@@ -32,9 +32,9 @@ class _MultiplexedConnection(RedisConnection):
         self._watch: asyncio.TimerHandle | None = None
 
     def ask(self, command: tuple[Any, ...]) -> asyncio.Future[Any]:
-        """Raises ConnectionError where the connection was lost since it was looked at."""
+        """Send a command. Raises ConnectionError if the connection was lost meanwhile."""
         if not self.is_open:
-            # Nothing would ever answer, not even its loss, which has been told.
+            # No reply would ever come; the loss has been reported already.
             raise ConnectionError("the connection was lost")
         answer = self._loop.create_future()
         if not self._asked:
@@ -49,12 +49,12 @@ class _MultiplexedConnection(RedisConnection):
         if isinstance(reply, PushNotification):
             return
         if not self._asked:
-            # What nobody asked for: a server that is full says so, and closes.
+            # A reply to no command: a server with too many clients says so, and closes.
             self.fail(reply if isinstance(reply, Exception) else ConnectionError("an answer to nothing"))
             return
         answer = self._asked.popleft()
         if answer.done():
-            return  # whoever asked has gone
+            return  # the caller was cancelled
         if isinstance(reply, Exception):
             answer.set_exception(reply)
         else:
@@ -72,7 +72,7 @@ class _MultiplexedConnection(RedisConnection):
         self._asked.clear()
 
     def _look(self) -> None:
-        """One timer for all that is asked: a server that is silent for too long is given up."""
+        """Give up a server that is silent for too long; one timer serves all commands."""
         self._watch = None
         if not self._asked:
             return
@@ -84,7 +84,7 @@ class _MultiplexedConnection(RedisConnection):
 
 
 class MultiplexedRedis(Redis):
-    """redis-py's client, but for how single commands travel. None of them may block."""
+    """redis-py's client with multiplexed single commands. None of them may block."""
 
     _pipe: _MultiplexedConnection | None = None
     _opening: asyncio.Task[_MultiplexedConnection] | None = None
@@ -92,35 +92,35 @@ class MultiplexedRedis(Redis):
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         # `SCRIPT LOAD` and the like are two words for the server.
         answer = await self.ask(*args[0].split(" "), *args[1:])
-        options.pop("keys", None)  # for a cache, which we do not have
+        options.pop("keys", None)  # for a client-side cache, which is not used
         callback = self.response_callbacks.get(args[0])
         return callback(answer, **options) if callback else answer
 
     async def ask(self, *command: Any) -> Any:
-        """What the server says, as it says it. Raises RedisError."""
+        """Return the server's reply, unconverted. Raises RedisError."""
         try:
             pipe = self._pipe
             return await (self._ask(command) if pipe is None else pipe.ask(command))
         except (ConnectionError, TimeoutError):
-            # As often, and with such pauses, as the client was told to.
+            # As often, and after such pauses, as the client is configured to.
             return await self.get_retry().call_with_retry(lambda: self._ask(command), _no_matter)  # type: ignore[union-attr] # it has one
 
     def register_script(self, script: Any) -> AsyncScript:  # type: ignore[override] # as redis-py's own is
         return _Script(self, script)
 
     async def ask_all(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
-        """What the server says to each, as it says it. Raises RedisError, also for what is refused."""
+        """Return the server's reply to each command, unconverted. Raises RedisError, also for a refusal."""
         pipe = self._pipe
         if pipe is None or not pipe.is_open:
             pipe = await self._open()
         answers = [pipe.ask(command) for command in commands]
         try:
-            # Most are there when the first of them is; to wait for each costs less than to gather them.
+            # Most replies are there with the first one; awaiting each costs less than gathering them.
             return [await answer for answer in answers]
         except BaseException:
             for answer in answers:
                 if not answer.cancel() and not answer.cancelled():
-                    answer.exception()  # told once is enough
+                    answer.exception()  # one report is enough
             raise
 
     async def aclose(self, close_connection_pool: bool | None = None) -> None:
@@ -137,7 +137,7 @@ class MultiplexedRedis(Redis):
         return await pipe.ask(command)
 
     async def _open(self) -> _MultiplexedConnection:
-        """Whoever comes while it is being opened waits for the same one."""
+        """Return the open connection; callers that come while it is opened wait for the same one."""
         if self._opening is None:
             self._opening = asyncio.create_task(self._opened())
             self._opening.add_done_callback(self._is_open)
@@ -153,11 +153,11 @@ class MultiplexedRedis(Redis):
     def _is_open(self, opening: asyncio.Task[_MultiplexedConnection]) -> None:
         self._opening = None
         if not opening.cancelled():
-            opening.exception()  # told to all who waited
+            opening.exception()  # reported to all that waited
 
 
 class _Script(AsyncScript):
-    """A Lua script that is asked for by its digest, and sent where the server does not know it."""
+    """A Lua script, called by its digest, and sent if the server does not know it."""
 
     def __init__(self, redis: MultiplexedRedis, script: str | bytes) -> None:
         super().__init__(redis, script)
@@ -172,12 +172,12 @@ class _Script(AsyncScript):
 
 
 async def ask(redis: Redis | RedisCluster, *command: Any) -> Any:
-    """The answer to a command; where the connection is not one of ours, as redis-py has it. Raises RedisError."""
+    """Return the reply to a command; from another client, as redis-py converts it. Raises RedisError."""
     return await (redis.ask(*command) if isinstance(redis, MultiplexedRedis) else redis.execute_command(*command))
 
 
 async def ask_all(redis: Redis, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
-    """Answers to many commands, asked some hundreds at a time. Raises RedisError."""
+    """Return the replies to many commands, sent in batches. Raises RedisError."""
     answers: list[Any] = []
     for part in (commands[at : at + _TOGETHER] for at in range(0, len(commands), _TOGETHER)):
         if isinstance(redis, MultiplexedRedis):
@@ -191,4 +191,4 @@ async def ask_all(redis: Redis, commands: Sequence[tuple[Any, ...]]) -> list[Any
 
 
 async def _no_matter(error: Exception) -> None:
-    """A connection that failed is left; the next try makes another."""
+    """Do nothing between two tries: the next one opens another connection."""

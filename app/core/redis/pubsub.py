@@ -1,4 +1,4 @@
-"""Pub/sub connections that are made anew for ever: one to a single Redis, one to each primary of a cluster.
+"""Pub/sub connections that reconnect for ever: one to a single Redis, or one to each primary of a cluster.
 
 redis-py resubscribes by itself after a cut and says nothing of what was missed. Here a cut ends the connection, and
 every subscription on the next one is confirmed to the listener, which is how it learns of the gap.
@@ -43,7 +43,7 @@ class Listener:
 
 
 class Subscriber:
-    """One connection to one server, and the channels that are wanted on it."""
+    """One connection to one server, and the channels to subscribe to on it."""
 
     def __init__(
         self,
@@ -64,25 +64,25 @@ class Subscriber:
         self._sent: set[str] = set()
 
     def subscribe(self, channel: str) -> None:
-        """Wants a channel from now on; the listener hears when it is confirmed."""
+        """Subscribe to a channel; the listener's `on_subscribed` is called when this is confirmed."""
         self.channels.add(channel)
         if channel in self._sent:
-            # Asked for on this connection already, so no answer will come. If the first one is still to come, it
-            # will be told as well, as a gap.
+            # This connection is subscribed already, so no confirmation will come. If the first one is still to
+            # come, it is reported as well, as a gap.
             self._listener.on_subscribed(channel.encode())
         elif self._link is not None:
             self._sent.add(channel)
             self._link.send(self._prefix + "SUBSCRIBE", channel)
 
     def unsubscribe(self, channel: str) -> None:
-        """Does not want it from this moment on."""
+        """Unsubscribe from a channel."""
         self.channels.discard(channel)
         if self._link is not None and channel in self._sent:
             self._sent.discard(channel)
             self._link.send(self._prefix + "UNSUBSCRIBE", channel)
 
     async def run(self) -> None:
-        """Keeps the connection up, as long as `lost` says that it is worth it."""
+        """Keep the connection up while `lost` returns true."""
         first = True
         while True:
             try:
@@ -99,14 +99,14 @@ class Subscriber:
                 return
 
     async def _listen(self) -> None:
-        """One connection's life."""
+        """Serve one connection until it is lost."""
         link = _PubSubConnection(self._listener, self.channels)
         try:
             await link.open(self._connection())
-            # A connection is idle only where it has a channel, so it gets one of its own that nobody publishes on.
+            # Subscribed to a channel that nobody publishes on: a connection without any would be in command mode.
             link.send("SUBSCRIBE", _IDLE_CHANNEL)
             self._sent = set(self.channels)
-            # On a cluster one command may name channels of one slot only.
+            # On a cluster all channels of one command must be of one slot.
             for channels in [[one] for one in self._sent] if self._prefix else [list(self._sent)]:
                 if channels:
                     link.send(self._prefix + "SUBSCRIBE", *channels)
@@ -119,7 +119,7 @@ class Subscriber:
             link.close()
 
     async def _watch(self, link: _PubSubConnection) -> None:
-        """Raises ConnectionError when the connection is lost, or silent though it was asked."""
+        """Raise ConnectionError when the connection is lost, or does not answer a ping."""
         asked = False
         while True:
             link.heard = False
@@ -136,7 +136,7 @@ class Subscriber:
 
 
 class _PubSubConnection(RedisConnection):
-    """A connection that is published on."""
+    """A connection in pub/sub mode."""
 
     def __init__(self, listener: Listener, wanted: Collection[str]) -> None:
         super().__init__()
@@ -163,7 +163,7 @@ class _PubSubConnection(RedisConnection):
 
 
 class Subscriptions:
-    """All channels of a process, each on the server that it belongs to.
+    """All subscriptions of a process, each on the server that its channel belongs to.
 
     The client is its own: getting to know a cluster anew would disturb those who share it.
     """
@@ -173,27 +173,27 @@ class Subscriptions:
         self._listener = listener
         self._subscribers: dict[str, Subscriber] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._only: Subscriber | None = None  # where there is but one server
+        self._only: Subscriber | None = None  # where there is only one server
 
     def subscribe(self, channel: str) -> None:
         self._of(channel).subscribe(channel)
 
     def unsubscribe(self, channel: str) -> None:
-        """Does not want it from this moment on."""
+        """Unsubscribe from a channel."""
         for subscriber in self._subscribers.values():
             if channel in subscriber.channels:
                 subscriber.unsubscribe(channel)
 
     def is_connected(self, channel: str) -> bool:
-        """Whether the server of `channel` is connected just now."""
+        """Return whether the server of `channel` is connected."""
         return self._of(channel).connected.is_set()
 
     async def connected(self, channel: str) -> None:
-        """Returns when the server of `channel` is connected."""
+        """Wait until the server of `channel` is connected."""
         await self._of(channel).connected.wait()
 
     async def start(self) -> None:
-        """A single server is connected before anybody wants anything of it; a cluster is got to know."""
+        """Connect to a single server; of a cluster, find out which servers there are."""
         await prepare(self._redis)
         if isinstance(self._redis, Redis):
             self._of("")
@@ -225,7 +225,7 @@ class Subscriptions:
         return node.name, lambda: connect_without_retry(node.connection_class, node.connection_kwargs)
 
     async def _reroute(self, lost: str) -> bool:
-        """After a server was lost: channels that have moved are wanted where they are now.
+        """After the loss of a server, subscribe to channels that have moved where they are now.
 
         Whether the server that was lost still is one of those that channels are on.
         """

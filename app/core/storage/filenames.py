@@ -7,7 +7,7 @@ import unicodedata
 
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]+')
 _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?")
-_LONGEST_BYTES = 120  # of 255 that a name may have: path lengths are limited, too
+_MAX_BYTES = 120  # of 255 that a name may have: path lengths are limited, too
 
 
 def safe(name: str, otherwise: str) -> str:
@@ -24,4 +24,4 @@ def safe(name: str, otherwise: str) -> str:
 
 
 def _cut(name: str) -> str:
-    return name.encode()[:_LONGEST_BYTES].decode(errors="ignore")
+    return name.encode()[:_MAX_BYTES].decode(errors="ignore")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _CONNECT_SECONDS = 5
 _SILENT_SECONDS = 20
 # What one who listens to a chapter, slowly, may take to fetch it; a bucket that falls silent is given up on sooner.
-_LONGEST_HOURS = 4
+_MAX_HOURS = 4
 _TRIES_AGAIN = 3
 _TRYING_SECONDS = 10
 _CODE = re.compile(r"<Code>(\w+)</Code>")
@@ -47,7 +47,7 @@ def open_bucket(url: str, access: BucketAccess) -> S3Store:
             "allow_http": access.address.startswith("http://"),
             "connect_timeout": timedelta(seconds=_CONNECT_SECONDS),
             "read_timeout": timedelta(seconds=_SILENT_SECONDS),
-            "timeout": timedelta(hours=_LONGEST_HOURS),
+            "timeout": timedelta(hours=_MAX_HOURS),
         },
         # Soon enough for somebody who waits for an answer; a worker has its own tries after these.
         retry_config={"max_retries": _TRIES_AGAIN, "retry_timeout": timedelta(seconds=_TRYING_SECONDS)},

@@ -70,7 +70,7 @@ JOB_FAILURES = Counter("smartvoice_job_failures", "Jobs that failed, by code.", 
 JOBS_ACTIVE = Gauge("smartvoice_jobs_active", "Jobs that this process is at.", ["queue"], registry=REGISTRY)
 JOB_WAIT = Histogram(
     "smartvoice_job_wait_seconds",
-    "From a job's being asked for to its first being taken.",
+    "Time from creation to first claim.",
     ["queue"],
     buckets=_SLOW,
     registry=REGISTRY,

@@ -18,7 +18,7 @@ from workers.engines.openai import OpenAi, Service
 
 TEXT = "The road ran along the cliff for three miles."
 SAMPLES = samples_of(TEXT)
-LARGEST = 10 * 1024 * 1024
+MAX_SIZE = 10 * 1024 * 1024
 FORMS = ["wav", "flac", "mp3", "opus", "aac"]
 
 
@@ -28,7 +28,7 @@ async def server() -> AsyncIterator[TtsServer]:
         yield server
 
 
-def why(data: bytes, largest: int = LARGEST) -> str:
+def why(data: bytes, largest: int = MAX_SIZE) -> str:
     with pytest.raises(JobError) as caught:
         decode(data, largest)
     assert (caught.value.code, caught.value.retryable) == ("tts_bad_audio", True)
@@ -37,20 +37,20 @@ def why(data: bytes, largest: int = LARGEST) -> str:
 
 def verdict(data: bytes) -> str:
     try:
-        return "sound" if decode(data, LARGEST).samples else "no sound"
+        return "sound" if decode(data, MAX_SIZE).samples else "no sound"
     except JobError as error:
         return error.code
 
 
 @pytest.mark.parametrize("form", ["wav", "flac"])
 def test_sound_without_loss_is_the_same_to_the_sample(form: str) -> None:
-    pcm = decode(sound_of(TEXT, form), LARGEST)
+    pcm = decode(sound_of(TEXT, form), MAX_SIZE)
     assert (pcm.samples, pcm.sample_rate) == (SAMPLES, SAMPLE_RATE)
 
 
 @pytest.mark.parametrize(("form", "rate"), [("mp3", SAMPLE_RATE), ("opus", 48_000), ("aac", SAMPLE_RATE)])
 def test_sound_with_loss_is_as_long_and_as_loud(form: str, rate: int) -> None:
-    pcm = decode(sound_of(TEXT, form), LARGEST)
+    pcm = decode(sound_of(TEXT, form), MAX_SIZE)
     assert pcm.sample_rate == rate
     assert pcm.seconds == pytest.approx(len(SAMPLES) / 2 / SAMPLE_RATE, abs=0.15)
     assert max(memoryview(pcm.samples).cast("h")) > 4000
@@ -59,14 +59,14 @@ def test_sound_with_loss_is_as_long_and_as_loud(form: str, rate: int) -> None:
 def test_two_channels_become_one() -> None:
     left = array("h", SAMPLES)
     both = array("h", [sample for one in left for sample in (one, one)])
-    pcm = decode(wav(both.tobytes(), channels=2), LARGEST)
+    pcm = decode(wav(both.tobytes(), channels=2), MAX_SIZE)
     assert (pcm.samples, pcm.sample_rate) == (SAMPLES, SAMPLE_RATE)
 
 
 def test_rate_that_mp3_does_not_have_is_changed() -> None:
     data = bytearray(wav(SAMPLES))
     data[24:32] = struct.pack("<II", 96_000, 192_000)
-    pcm = decode(bytes(data), LARGEST)
+    pcm = decode(bytes(data), MAX_SIZE)
     assert pcm.sample_rate == SAMPLE_RATE
     assert pcm.seconds == pytest.approx(len(SAMPLES) / 2 / 96_000, abs=0.01)
 
@@ -92,15 +92,15 @@ def test_truncated_sound_is_refused(form: str, cut: int) -> None:
 @pytest.mark.parametrize("share", [0.301, 0.5, 0.777, 0.999])
 def test_mp3_that_does_not_say_its_length_is_refused_where_a_frame_is_cut(share: float) -> None:
     data = encoded(SAMPLES, "mp3", write_xing="0", id3v2_version="0")
-    assert decode(data, LARGEST).samples
-    assert decode(data + b"TAG" + bytes(125), LARGEST).samples
+    assert decode(data, MAX_SIZE).samples
+    assert decode(data + b"TAG" + bytes(125), MAX_SIZE).samples
     assert why(data[: int(len(data) * share)]) == "The voice service sent truncated sound."
 
 
 def test_mp3_that_says_its_length_is_refused_where_whole_frames_lack() -> None:
     data = encoded(SAMPLES, "mp3", id3v2_version="0")
     last_frame = data.rindex(data[:2])
-    assert decode(data, LARGEST).samples
+    assert decode(data, MAX_SIZE).samples
     assert why(data[:last_frame]) == "The voice service sent truncated sound."
 
 

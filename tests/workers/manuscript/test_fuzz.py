@@ -32,7 +32,7 @@ from workers.manuscript.safe_copy import copy_for_reading, make_safe
 _SOAK = os.environ.get("SMARTVOICE_SOAK_EXAMPLES")
 _EXAMPLES = int(_SOAK or 600)
 _CONVERSIONS = max(150, _EXAMPLES // 20)
-_MOST_GROWTH_MB = 60
+_MAX_GROWTH_MB = 60
 BOUNDS = Bounds(entries=100, inflated=1_000_000)
 
 REFUSALS = {
@@ -173,7 +173,7 @@ def flat_memory() -> Iterator[None]:
     grown = (memory_kb(os.getpid()) - before) / 1024
     print(f"memory grew by {grown:.0f} MB")
     if _SOAK is None:
-        assert grown < _MOST_GROWTH_MB
+        assert grown < _MAX_GROWTH_MB
 
 
 @contextmanager

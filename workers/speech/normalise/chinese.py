@@ -24,7 +24,7 @@ _AFTER_TWO = re.compile(
 )
 _INT = r"\d{1,3}(?:,\d{3})+|\d+"
 _NUM = rf"(?:{_INT})(?:\.\d+)?"
-_LONGEST_COUNTED = 16  # digits
+_MAX_COUNTED = 16  # digits
 _FOLLOWING = 8  # characters that show what a number counts
 _DASH = r"\s?[-–—~～至]\s?"
 _FREE = r"(?<![\dA-Za-z.])"
@@ -79,14 +79,14 @@ def spoken(number: str) -> str:
     whole, _, decimals = number.replace(",", "").partition(".")
     if not decimals and (len(whole) > 1 and whole.startswith("0")):
         return digits(whole)
-    if len(whole) > _LONGEST_COUNTED:
+    if len(whole) > _MAX_COUNTED:
         return digits(whole)
     return cardinal(int(whole)) + (f"点{digits(decimals)}" if decimals else "")
 
 
 def _whole(number: str) -> str:
     """A number without its leading zeros; one that nobody counts so far is said digit by digit."""
-    return cardinal(int(number)) if len(number) <= _LONGEST_COUNTED else digits(number)
+    return cardinal(int(number)) if len(number) <= _MAX_COUNTED else digits(number)
 
 
 def _counted(number: str, after: str) -> str:
