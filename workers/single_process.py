@@ -1,4 +1,4 @@
-"""A worker that is its process' only one, on Dramatiq's `Worker` and without Dramatiq's command around it."""
+"""A single worker process, on Dramatiq's `Worker`, without Dramatiq's command line."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _MAX_SIGNALS = 4096
 
 
 def run(shutdown_ms: int) -> int:
-    """Works until a signal tells it to leave, and returns that signal's number; actors have `shutdown_ms` to end.
+    """Work until a signal, and return its number; actors have `shutdown_ms` to end.
 
-    Of several signals one that ends counts more than SIGHUP. What comes later is blocked, for whoever goes on to take.
+    Of several signals one that ends the process wins over SIGHUP. Later signals are blocked, for the caller to take.
     """
     logging.basicConfig(level=logging.INFO, format=LOGFORMAT, stream=sys.stderr)
     logging.getLogger("pika").setLevel(logging.CRITICAL)
@@ -36,7 +36,7 @@ def run(shutdown_ms: int) -> int:
         signal.signal(number, leave)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, boot.LEAVING)
     boot.setup(watched=False)
-    # Only now: actors register with the broker that is set.
+    # Imported here: actors register with the broker that is set.
     from workers.jobs import actors  # noqa: F401 # for what its import does
 
     chosen = dramatiq.get_broker()

@@ -1,4 +1,4 @@
-"""What a worker process holds open while it works, and what it does by the way."""
+"""What a worker process holds open while it works, and its background tasks."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ class Runtime:
 
 @asynccontextmanager
 async def opened(settings: Settings, fault: Callable[[], str] = str) -> AsyncIterator[Runtime]:
-    """Opens everything, tells the voices, and looks after what got lost, until the context ends.
+    """Open everything, publish the voices, and run reaper and sweeper within the context.
 
-    `fault`: why this worker takes no jobs, in words; nothing where it does.
+    `fault`: why this worker takes no jobs, in words; empty if it does.
     """
 
     async def examine() -> str:
@@ -80,13 +80,13 @@ async def opened(settings: Settings, fault: Callable[[], str] = str) -> AsyncIte
         ),
     ]
     try:
-        # Here, not when the broker is set up: Dramatiq forks in between.
+        # Here, not when the broker is set up: Dramatiq forks between the two.
         with tracing.running("smartvoice-worker"):
             async with capacity.running(), exposed(settings, "worker", examine), metrics_server(settings, redis):
                 yield runtime
     finally:
         await cancel_and_wait(*tasks)
-        # What a worker that was killed beside this one left: nobody may start here for a long time.
+        # Left by a worker that was killed beside this one: no other may start here for a long time.
         await asyncio.to_thread(clear_away)
         await runtime.engine.aclose()
         await queue.aclose()
@@ -97,20 +97,20 @@ _current: Runtime | None = None
 
 
 def current() -> Runtime:
-    """This process' runtime: Dramatiq gives an actor nothing but its message."""
+    """Return this process' runtime: an actor is given nothing but its message."""
     if _current is None:
         raise RuntimeError("the worker has not booted: is OpenRuntime among the broker's middleware?")
     return _current
 
 
 def set_current(runtime: Runtime | None) -> None:
-    """Set when the worker boots, taken away when it ends."""
+    """Set the runtime when the worker boots; clear it when it ends."""
     global _current
     _current = runtime
 
 
 async def _tell_voices(runtime: Runtime) -> None:
-    """Writes down what this worker can speak with: the web side never loads an engine."""
+    """Publish this worker's voices: the web side never loads an engine."""
     while True:
         try:
             voices = await asyncio.to_thread(runtime.engine.voices)

@@ -1,4 +1,4 @@
-"""Dramatiq's event loop in a worker, as uvloop makes it: about twice as fast as asyncio's own."""
+"""Dramatiq's event loop in a worker, by uvloop: about twice as fast as asyncio's own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _START_SECONDS = 1.0
 
 
 class UvloopThread(EventLoopThread):
-    """A loop of uvloop's in a thread. (By asyncio's policy all loops would be; Python 3.14 deprecates that.)"""
+    """A uvloop in a thread. (A policy would make all loops such; Python 3.14 deprecates policies.)"""
 
     def __init__(self, logger: Logger) -> None:
         super().__init__(logger)
@@ -22,7 +22,7 @@ class UvloopThread(EventLoopThread):
 
 
 class Uvloop(AsyncIO):
-    """The middleware that starts that thread, and ends it as Dramatiq's does."""
+    """Starts that thread, and ends it as Dramatiq's middleware does."""
 
     def before_worker_boot(self, broker: Any, worker: Any) -> None:
         thread = UvloopThread(self.logger)

@@ -1,7 +1,7 @@
-"""Has the broker's messages processed as tasks of the worker's event loop.
+"""Processes the broker's messages as tasks of the worker's event loop.
 
-Dramatiq gives each message a thread, which for an async actor only waits until the loop has done it: handing it there
-and back costs as much as a third of a small job.
+Dramatiq gives each message a thread, which only waits for the loop if the actor is asynchronous: passing it there and
+back costs a third of a small job.
 """
 
 from __future__ import annotations
@@ -27,22 +27,21 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _LOOK_SECONDS = 0.25
-_LOOKS = 2  # that see messages wait, so that a worker with a free place may take them before
+_LOOKS = 2  # checks that see waiting messages, so that a worker with a free place may take them first
 _GUESTS: dict[str, int] = {NARRATION: 8}
-"""Jobs of a queue that a worker keeps beside those that have places; a narration that waits takes some megabytes."""
+"""Jobs of a queue that a worker holds beside those that run; a waiting narration takes some megabytes."""
 _GUESTS_OTHERWISE = 2
 
 
 class MessageCallbacks(NamedTuple):
-    """Who is told of messages.
+    """What is called about messages.
 
     Args:
-        ended: of each whose actor has ended; `failed` says how.
-        unbegun: of each that is not begun any more, because the worker leaves.
-        returned: of each that another worker may do sooner.
-        invite: that of this queue one more message is wanted, for which there is no place; with those that are being
-            processed, whose end need not be waited for.
-        waiting: asked how many messages of a queue nobody has fetched.
+        ended: called with each whose actor has ended; `failed` says how.
+        unbegun: called with each that is not started, because the worker shuts down.
+        returned: called with each that another worker may do sooner.
+        invite: called if one more message of a queue is wanted, for which there is no place; with those in flight.
+        waiting: returns how many messages of a queue nobody has fetched.
     """
 
     on_ended: Callable[[dramatiq.MessageProxy], None]
@@ -53,7 +52,7 @@ class MessageCallbacks(NamedTuple):
 
 
 class Executor:
-    """Where messages are put, each of which becomes a task. It belongs to the loop.
+    """Makes a task of each message. It belongs to the loop.
 
     `max_in_flight`: how many messages of each queue at once; `fair_scheduler` has the exception.
     """
@@ -66,18 +65,18 @@ class Executor:
         self._begun: list[dramatiq.MessageProxy] = []
         self._busy: Counter[str] = Counter()
         self._schedulers: dict[str, Scheduler] = {}
-        # Who delivers may not know of what is being worked on, and deliver as much once more.
+        # A consumer may not know what is in flight, and deliver as much again.
         self._waiting: defaultdict[str, deque[dramatiq.MessageProxy]] = defaultdict(deque)
         self._seen: Counter[str] = Counter()
         self._inviting: asyncio.Task[None] | None = None
         self._closed = False
 
     def open(self) -> None:
-        """From now on messages that wait for long are taken beside those that have a place."""
+        """Start to take messages that wait for long beside those that have a place."""
         self._inviting = asyncio.get_running_loop().create_task(self._invite_for_ever())
 
     def put(self, message: dramatiq.MessageProxy) -> None:
-        """Has `message` processed, now or when one of its queue has ended."""
+        """Process `message` now, or when another one of its queue has ended."""
         if self._closed:
             self._told.on_not_started(message)
         elif self._is_full(message.queue_name):
@@ -86,7 +85,7 @@ class Executor:
             self._begin(message)
 
     async def close(self, patience: float) -> None:
-        """Begins nothing more, cancels what has begun, and waits at most `patience` seconds for its end."""
+        """Start nothing more, cancel what runs, and wait at most `patience` seconds for its end."""
         self._closed = True
         if self._inviting is not None:
             await cancel_and_wait(self._inviting)
@@ -109,7 +108,7 @@ class Executor:
 
     def _begin(self, message: dramatiq.MessageProxy) -> None:
         self._busy[message.queue_name] += 1
-        # A context of its own: what one job's log lines bear is not another's.
+        # A context of its own, so that jobs do not share log fields.
         task = asyncio.get_running_loop().create_task(self._process(message), context=Context())
         self._tasks[task] = message
         task.add_done_callback(self._ended)
@@ -128,8 +127,8 @@ class Executor:
             self._begin(waiting.popleft())
 
     async def _process(self, message: dramatiq.MessageProxy) -> None:
-        """Calls the actor once there is a place. What it raises is the log's, and the message goes where Dramatiq keeps
-        such. Raises _NoPlace."""
+        """Call the actor once there is a place. What it raises is logged, and the message becomes a dead letter. Raises
+        _NoPlace."""
         scheduler = self._scheduler(message.queue_name)
         slot = await scheduler.acquire(str(message.args[0]) if message.args else "")
         if slot is None:
@@ -142,7 +141,7 @@ class Executor:
             actor = self._broker.get_actor(message.actor_name)
             await inspect.unwrap(actor.fn)(*message.args, **message.kwargs)
         except asyncio.CancelledError:
-            pass  # the actor has handed on what it was at
+            pass  # the actor has released its job
         except Exception:
             logger.exception("Failed to process message %s.", message)
             message.fail()
@@ -164,11 +163,11 @@ class Executor:
 
 
 class _NoPlace(Exception):
-    """The worker has no place for this user soon."""
+    """The worker will have no place for this user soon."""
 
 
 def on_loop(work: Coroutine[Any, Any, T]) -> T:
-    """What `work` brings on the worker's event loop, waited for in a thread of Dramatiq's."""
+    """Run `work` on the worker's event loop and wait for it, in a thread of Dramatiq's."""
     loop = get_event_loop_thread()
     assert loop is not None, "Dramatiq's AsyncIO is to come first"
     return loop.run_coroutine(work)

@@ -1,9 +1,9 @@
-"""Which of a worker's jobs of one queue go on, so that a long job does not keep another user's short one waiting.
+"""Decides which of a worker's jobs of one queue run, so that a long job does not delay another user's short one.
 
-A worker has so many places. Beyond them it takes a few jobs as guests when messages wait in the queue. Of those that
-want a place, one of the user who has the fewest gets it; who has more than another that waits gives its place up at its
-next checkpoint, which is after each segment, and waits in the same process: its lease, its attempt and all that it has
-made so far stay. A guest that nobody makes room for within two seconds begins all the same.
+A worker has a number of places. When messages wait in the queue, it takes a few more jobs as guests. A free place goes
+to a job of the user who has the fewest. A job of a user who has more places than one that waits gives its place up at
+its next checkpoint, after each segment, and waits in the same process: it keeps its lease, its attempt and all that it
+has made. A guest that gets no place within two seconds starts without one.
 """
 
 from __future__ import annotations
@@ -13,26 +13,26 @@ from collections import Counter
 from contextvars import ContextVar
 
 SLICE_SECONDS = 1.0
-"""How long a job goes on before it gives its place to one that was begun before."""
+"""Seconds that a job runs before it gives its place to one that was started earlier."""
 
 PATIENCE_SECONDS = 2.0
-"""How long a job that is to begin waits for others to reach a checkpoint."""
+"""Seconds that a new job waits for others to reach a checkpoint."""
 
 _HAND_BACK_SECONDS = 5.0
 
 
 class Preempted(Exception):
-    """The job is to be handed back to the queue: more users wait than this worker can keep jobs for."""
+    """The job is to be requeued: more users wait than this worker can hold jobs for."""
 
 
 class JobSlot:
-    """A job's right to go on, as its `user`'s. Given by `Scheduler.acquire`."""
+    """A job's permission to run, on behalf of its `user`. Made by `Scheduler.acquire`."""
 
     def __init__(self, scheduler: Scheduler, user: str, now: float) -> None:
         self.user = user
         self.begun = False
         self.since = now
-        """When it got its place, or lost it."""
+        """When it got or lost its place."""
         self._parked = 0.0
         self._scheduler = scheduler
         self._go = asyncio.Event()
@@ -47,14 +47,14 @@ class JobSlot:
 
     @property
     def parked_seconds(self) -> float:
-        """How long it has waited since it began."""
+        """How long it has waited since it started."""
         is_parked = self.begun and not self._go.is_set()
         return self._parked + (self._scheduler.now() - self.since if is_parked else 0.0)
 
     async def checkpoint(self, *, new_work: bool = True) -> None:
-        """Returns when the job may go on, often at once; any number of a job's tasks may call it.
+        """Wait until the job may go on, often not at all. Any number of a job's tasks may call it.
 
-        `new_work`: whether it is past what an earlier attempt had done. Raises GaveWay.
+        `new_work`: whether it is past what an earlier attempt had done. Raises Preempted.
         """
         if self._caught_up is None and new_work:
             self._caught_up = self._ran + self._scheduler.now() - self.since
@@ -63,20 +63,20 @@ class JobSlot:
         await self.wait()
 
     async def wait(self) -> None:
-        """Returns when the job has a place. Raises GaveWay."""
+        """Wait until the job has a place. Raises Preempted."""
         await self._go.wait()
         if self._handed_back:
             raise Preempted
 
     def go(self, now: float) -> None:
-        """It gets a place."""
+        """Give it a place."""
         if self.begun:
             self._parked += now - self.since
         self.begun, self.since = True, now
         self._go.set()
 
     def stop(self, now: float) -> None:
-        """It has no place any more."""
+        """Take its place away."""
         self._ran += now - self.since
         self.since = now
         self._go.clear()
@@ -86,7 +86,7 @@ class JobSlot:
         self._go.set()
 
     def may_be_handed_back(self, now: float) -> bool:
-        """Whether it has done as much as it took to come to where an earlier attempt was: else it would never end."""
+        """Whether it has done more than it took to reach the point of an earlier attempt; else it would never end."""
         new = self._ran - self._caught_up if self._caught_up is not None else 0.0
         waited = now - self.since
         enough = max(self._caught_up or 0.0, _HAND_BACK_SECONDS)
@@ -94,11 +94,11 @@ class JobSlot:
 
 
 class Scheduler:
-    """The jobs of one queue in one worker; it belongs to the event loop.
+    """Schedules the jobs of one queue in one worker. It belongs to the event loop.
 
     Args:
-        places: how many go on at once, as a rule.
-        guests: how many more are kept, of which as many may begin without a place.
+        places: how many run at once, as a rule.
+        guests: how many more are held, all of which may start without a place.
     """
 
     def __init__(
@@ -120,9 +120,9 @@ class Scheduler:
         return asyncio.get_running_loop().time()
 
     async def acquire(self, user: str) -> JobSlot | None:
-        """A slot with a place, once there is one; None where the worker has none for this user soon: another may.
+        """Return a slot with a place, once there is one; None if another worker may have one sooner.
 
-        What is acquired is to be released.
+        Release the slot with `release`.
         """
         slot = JobSlot(self, user, self.now())
         self._waiting.append(slot)
@@ -139,14 +139,15 @@ class Scheduler:
         return slot
 
     def release(self, slot: JobSlot) -> None:
-        """The job has ended."""
+        """Release the slot of a job that has ended."""
         for slots in (self._running, self._waiting):
             if slot in slots:
                 slots.remove(slot)
         self._grant()
 
     def must_yield(self, slot: JobSlot) -> bool:
-        """Whether `slot` is to give its place up: to a user with fewer, or because more go on than there are places."""
+        """Return whether `slot` must give up its place: to a user with fewer, or because more run than there are
+        places."""
         users = self._users()
         mine, ran = users[slot.user], self.now() - slot.since
         for other in self._waiting:
@@ -156,14 +157,14 @@ class Scheduler:
         return len(self._running) > self.places and ran >= self._slice and mine == max(users.values())
 
     def park(self, slot: JobSlot) -> None:
-        """Takes the place of `slot` for another."""
+        """Give the place of `slot` to another."""
         self._running.remove(slot)
         slot.stop(self.now())
         self._waiting.append(slot)
         self._grant()
 
     def hand_one_back(self) -> bool:
-        """Has one that waits, of the user with the most, handed back to the queue; whether there is one for that."""
+        """Have a waiting job of the user with the most requeued; return whether there is one."""
         now = self.now()
         kept = Counter(slot.user for slot in [*self._running, *self._waiting])
         fit = [slot for slot in self._waiting if slot.may_be_handed_back(now)]
@@ -180,7 +181,7 @@ class Scheduler:
     def _grant(self) -> None:
         while self._waiting and len(self._running) < self.places:
             users = self._users()
-            # Of equals the first has waited longest.
+            # Among equals the first has waited longest.
             self._begin(min(self._waiting, key=lambda slot: users[slot.user]))
 
     def _begin(self, slot: JobSlot) -> None:
@@ -196,7 +197,7 @@ class Scheduler:
             pass
 
     def _insist(self, slot: JobSlot) -> bool:
-        """Has `slot` begin without a place where others have more than its user; whether it did."""
+        """Start `slot` without a place if others have more than its user; return whether it did."""
         users = self._users()
         if len(self._running) >= self.places + self.guests or users[slot.user] >= max(users.values(), default=0):
             return False
@@ -208,10 +209,10 @@ _slot: ContextVar[JobSlot | None] = ContextVar("slot", default=None)
 
 
 def current_slot() -> JobSlot | None:
-    """The slot of the job that this task works at; None where nobody shares the worker with it."""
+    """Return the slot of this task's job; None if the worker has no scheduler."""
     return _slot.get()
 
 
 def set_slot(slot: JobSlot) -> None:
-    """Makes `slot` that of this task and of those that it starts."""
+    """Set the slot of this task and of those that it starts."""
     _slot.set(slot)

@@ -1,4 +1,4 @@
-"""Doing a job's work for as long as the job is ours: its lease is renewed, and whoever takes the job ends the work."""
+"""Runs a job's work while the job is this worker's: renews the lease, and ends the work when the job is taken away."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ async def run_with_lease(
     longest: float,
     slot: JobSlot | None = None,
 ) -> T:
-    """What `work` returns. It is ended, wherever it waits, within a second or two of the job being cancelled.
+    """Run `work` and return its result. It is cancelled within a second or two of the job being cancelled.
 
-    Raises Refused (`stale`) where the job is no longer this claim's, JobError (`took_too_long`) after `longest`
+    Raises Refused (`stale`) if the job is no longer this claim's, JobError (`took_too_long`) after `longest`
     seconds, those not counted for which its `slot` was parked, and what `work` raises.
     """
     loop = asyncio.get_running_loop()
@@ -57,7 +57,7 @@ async def run_with_lease(
             wake()
 
     tasks = [started(work)]
-    # Most jobs end before their lease is to be renewed for the first time.
+    # Most jobs end before the first renewal of their lease.
     timers = [
         loop.call_later(pause, lambda: tasks.append(started(_keep(jobs, claim, pause, slot)))),
         loop.call_later(longest, look),
@@ -78,7 +78,7 @@ async def run_with_lease(
 
 
 async def _keep(jobs: Jobs, claim: Claim, pause: float, slot: JobSlot | None) -> None:
-    """Renews the lease at once and again and again; returns when there is no longer one to renew."""
+    """Renew the lease until it can no longer be renewed."""
     kept = True
     while kept:
         try:

@@ -1,4 +1,4 @@
-"""Metrics of a machine that has workers alone: on a port of its own, where one is set."""
+"""Serves the metrics of a machine with workers but no web process, on a port of its own if one is set."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from app.core.status.system_metrics import system_metrics
 
 @asynccontextmanager
 async def metrics_server(settings: Settings, redis: Redis) -> AsyncIterator[None]:
-    """Answers on `worker_metrics_port` of `host` while the context is open.
+    """Serve on `worker_metrics_port` of `host` within the context.
 
-    Each worker process of the machine does; the system chooses one for each request, and each tells of all.
+    Each worker process of the machine does; the kernel chooses one for each request, and each reports all.
     """
     if not settings.worker_metrics_port:
         yield
@@ -43,10 +43,9 @@ async def metrics_server(settings: Settings, redis: Redis) -> AsyncIterator[None
 
 
 def _may_see(settings: Settings, head: bytes, peer: str) -> bool:
-    """Whether a request with this head has the token, where one is set.
+    """Return whether a request with this head has the token, if one is set.
 
-    Where none is, it must come from this machine and name it: a page of another site may have made a name of its own
-    point here.
+    Without a token it must come from this machine and name it: DNS rebinding may bring requests of other sites' pages.
     """
     token = settings.metrics_token.get_secret_value()
     lines = [line.partition(b":") for line in head.split(b"\r\n")[1:]]

@@ -1,7 +1,7 @@
-"""Files that nothing names any more: texts and audio that others took the place of, and what a crash left behind.
+"""Files that no record names any more: replaced texts and audio, and what a crash left behind.
 
-A project is left alone while a job is open for it, which may still read what it found at its beginning. What was
-written lately is left alone, too: whoever wrote it may be about to name it.
+A project with an open job is left alone: the job may still read what it found when it started. Files that were written
+lately are left alone, too: their writer may be about to name them.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _CHAPTERS_EACH = 200
 
 
 class OrphanedFiles:
-    """Sweeps the projects of all users, and counts anew what each has."""
+    """Sweeps the projects of all users, and counts again what each has."""
 
     def __init__(self, redis: Redis, store: Storage, projects: Projects) -> None:
         self._redis = redis
@@ -42,7 +42,7 @@ class OrphanedFiles:
         self._projects = projects
 
     async def sweep(self, segments: Sizes, *, after: timedelta = _AFTER) -> int:
-        """Deletes what was written longer than `after` ago and has no name; how many files.
+        """Delete files that were written longer than `after` ago and have no name; return how many.
 
         `segments`: how many bytes each project's segments have. Raises Unavailable, RedisError.
         """
@@ -76,7 +76,7 @@ class OrphanedFiles:
         return len(going)
 
     async def _sweep_orphan(self, user: str, project: str, files: list[File]) -> int:
-        """A project that there is not, or not yet."""
+        """A project that does not exist, or not yet."""
         if not all(_is_older(file, _ORPHAN_AFTER) for file in files):
             return 0
         await self._store.delete_all(paths.project_prefix(user, project))
@@ -108,7 +108,7 @@ class OrphanedFiles:
 
 
 def _named_by(user: str, record: dict[str, str]) -> set[str]:
-    """What a project itself names."""
+    """The files that a project itself names."""
     project = Project.from_record(record)
     made = [(PurePosixPath(one.download_url).stem, one.format) for one in books.books_of(record, "")]
     return {

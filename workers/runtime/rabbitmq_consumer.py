@@ -1,4 +1,4 @@
-"""Takes what Dramatiq's consumers deliver, each on a thread of its own, to the worker's event loop: RabbitMQ's way."""
+"""For RabbitMQ: passes what Dramatiq's consumer threads deliver to the worker's event loop."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ logger = logging.getLogger(__name__)
 
 
 class RabbitmqConsumerMiddleware(Middleware):
-    """Stands after Dramatiq's `AsyncIO`, whose loop it is. Middleware that looks at single messages is told of none.
+    """Dramatiq middleware, to be placed after `AsyncIO`, whose loop it uses. Message hooks of other middleware are not
+    called.
 
     `at_once`: how many messages of each queue are processed at once; `patience`: seconds for which a worker that leaves
-    waits for actors to hand back what they are at.
+    waits for actors to release their jobs.
     """
 
     def __init__(self, at_once: int, patience: float = 4.0) -> None:
@@ -44,7 +45,7 @@ class RabbitmqConsumerMiddleware(Middleware):
         thread.loop.call_soon_threadsafe(self._door.desk.open)
 
     def fault(self) -> str:
-        """Nothing: Dramatiq's consumers connect anew by themselves."""
+        """Return nothing: Dramatiq's consumers reconnect by themselves."""
         return ""
 
     def before_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
@@ -54,8 +55,8 @@ class RabbitmqConsumerMiddleware(Middleware):
 
 
 class _WorkQueueAdapter:
-    """What a worker takes for its queue of messages: it has what consumers put there go to a desk, and what that does
-    not begin any more come back."""
+    """Takes the place of a worker's queue of messages: passes what consumers put there to the executor, and returns
+    what that does not start."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, worker: dramatiq.Worker, at_once: int) -> None:
         self._loop = loop
@@ -63,17 +64,17 @@ class _WorkQueueAdapter:
         self._left: SimpleQueue[dramatiq.MessageProxy] = SimpleQueue()
         told = MessageCallbacks(self._tell, self._left.put, self._return, self._invite, self._count)
         self.desk = Executor(worker.broker, at_once, told)
-        # Its own thread, for a client that blocks and has a connection for each.
+        # Its own thread: the client blocks, and has a connection for each thread.
         self._asking = ThreadPoolExecutor(1, "queue-length")
         self._acknowledged: set[str] = set()
 
     def put(self, item: Any) -> None:
-        """A message, from a consumer's thread."""
+        """Put a message, from a consumer's thread."""
         self._loop.call_soon_threadsafe(self.desk.put, item.message)
 
     def get_nowait(self) -> Any:
-        """A message that was not begun, as it was put. Raises Empty."""
-        # What was put before is on its way through the loop.
+        """Return a message that was not started. Raises Empty."""
+        # Messages that were put before may still be on their way through the loop.
         asyncio.run_coroutine_threadsafe(asyncio.sleep(0), self._loop).result()
         return _Item(self._left.get_nowait())
 
@@ -81,15 +82,15 @@ class _WorkQueueAdapter:
         self._asking.shutdown(wait=False, cancel_futures=True)
 
     def _invite(self, queue: str, begun: Sequence[dramatiq.MessageProxy]) -> None:
-        """A broker brings one more when the end of one is told. Should this worker die before that, the reaper finds
-        the job, whose lease nobody renews."""
+        """Acknowledge a message early, so that the broker delivers one more. If this worker dies, the reaper finds the
+        job by its lease."""
         early = next((message for message in begun if message.message_id not in self._acknowledged), None)
         if early is not None:
             self._tell(early)
             self._acknowledged.add(early.message_id)
 
     def _return(self, message: dramatiq.MessageProxy) -> None:
-        """Puts the message behind all others: there is no other way than to send it anew."""
+        """Put the message behind all others, by sending it again: there is no other way."""
         again = Message.decode(message.encode())
 
         def send() -> None:
@@ -106,7 +107,7 @@ class _WorkQueueAdapter:
         return await self._loop.run_in_executor(self._asking, waiting_messages, self._worker.broker, queue)
 
     def _tell(self, message: dramatiq.MessageProxy) -> None:
-        """RabbitMQ's consumer leaves it to its own thread, and so does not block the loop."""
+        """Acknowledge a message. RabbitMQ's consumer leaves this to its own thread, so the loop is not blocked."""
         if message.message_id in self._acknowledged:
             self._acknowledged.discard(message.message_id)
             return
@@ -115,11 +116,11 @@ class _WorkQueueAdapter:
         try:
             (consumer.nack if message.failed else consumer.ack)(message)
         except BrokerConnectionError as error:
-            # It is delivered again, and finds its job done.
+            # It is delivered again, and its job is found done.
             logger.warning("Message %s was not acknowledged: %s", message, error)
 
 
 class _Item(NamedTuple):
-    """What Dramatiq looks for in what it gets from a worker's queue."""
+    """What Dramatiq expects in a worker's queue."""
 
     message: dramatiq.MessageProxy

@@ -1,4 +1,4 @@
-"""The reaper: jobs that nobody began, or whose worker fell silent, are handed to the workers anew."""
+"""The reaper enqueues jobs again that nobody began, or whose worker lost its lease."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _EVERY_SECONDS = 2.0
 
 
 async def reap_for_ever(jobs: Jobs, queue: WorkQueue, lease: float) -> None:
-    """Looks every two seconds, in every worker; Redis' clock decides, and of two reapers one enqueues.
+    """Check every two seconds, in every worker. Redis' clock decides, and only one of two reapers enqueues a job.
 
-    Where Redis was away it first waits for as long as a `lease`: those who could not renew theirs do it now.
+    After an outage of Redis wait as long as a `lease` first, so that workers can renew theirs.
     """
     while True:
         await asyncio.sleep(_EVERY_SECONDS * random.uniform(0.8, 1.2))

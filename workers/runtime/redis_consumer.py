@@ -1,11 +1,11 @@
-"""Fetches messages from Redis on the worker's event loop: when somebody rings, and when what was fetched has ended.
+"""Fetches messages from Redis on the worker's event loop, when it is notified and when a message has ended.
 
-As Dramatiq comes, a consumer that found nothing sleeps, longer from time to time: a job pressed on an idle system
-starts after a fifth of a second, or a whole one. Here whoever enqueues also publishes the queue's name, and the worker
-listens. Nothing hangs on it: a ring that is lost, or a connection that is cut, leaves a worker that looks at its own
-pace; a ring without a message costs one look. After each cut it looks at every queue.
+Dramatiq's own consumer sleeps when it finds nothing, longer each time: a job on an idle system starts after 0.2 to 1 s.
+Here the sender also publishes the queue's name, and the worker subscribes to that. Nothing depends on it: without
+notifications a worker polls at its own pace, and a notification without a message costs one fetch. After each loss of
+the connection it polls every queue.
 
-What is asked are the words of Dramatiq's own script, so its bookkeeping of what is being worked on stands.
+Messages are fetched and acknowledged by Dramatiq's own script, so its records of unacknowledged messages hold.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ logger = structlog.get_logger()
 
 _FIRST_PAUSE = 0.1
 _MAX_PAUSE = 3.0
-"""Each look is also the sign of life that others wait for (see `app.core.jobs.broker`)."""
+"""Each fetch is also the heartbeat that other workers watch (see `app.core.jobs.broker`)."""
 _UNSUBSCRIBED_PAUSE = 0.25
 _MAINTENANCE_SECONDS = 1.0
 _LEAVING_SECONDS = 1.0
@@ -46,14 +46,15 @@ _AGAIN_SECONDS = (0.1, 0.5)
 
 
 class RedisConsumerMiddleware(Middleware):
-    """Stands after Dramatiq's `AsyncIO`, whose loop it is. Middleware that looks at single messages is told of none.
+    """Dramatiq middleware, to be placed after `AsyncIO`, whose loop it uses. Message hooks of other middleware are not
+    called.
 
     `at_once`: how many messages of each queue are processed at once; `patience`: seconds for which a worker that leaves
-    waits for actors to hand back what they are at.
+    waits for actors to release their jobs.
     """
 
     def __init__(self, broker: AsyncRedisBroker, at_once: int, patience: float = 4.0) -> None:
-        # Each cut is to be seen: nobody else knows of what was on its way.
+        # Every loss of the connection must be noticed: messages may have been on their way.
         broker.redis.set_retry(Retry(NoBackoff(), 0))
         self._broker = broker
         self._patience = patience
@@ -79,7 +80,7 @@ class RedisConsumerMiddleware(Middleware):
         on_loop(self._close())
 
     def fault(self) -> str:
-        """Why no jobs are taken, in words; nothing where they are, or would be if there were room."""
+        """Return why no jobs are taken, in words; empty if they are, or would be if there were room."""
         silent = [consumer.queue for consumer in self._consumers.values() if consumer.silent_seconds > _SILENT_SECONDS]
         return f"it asks for no jobs of {', '.join(silent)}" if self._tasks and silent else ""
 
@@ -109,7 +110,7 @@ class RedisConsumerMiddleware(Middleware):
 
 
 class QueueConsumer:
-    """Brings the messages of one queue; what has ended it tells as it asks for more, in one write."""
+    """Fetches the messages of one queue, and acknowledges those that have ended in the same write."""
 
     def __init__(
         self,
@@ -127,7 +128,7 @@ class QueueConsumer:
         self._put = put
         self._held: set[str] = set()
         self._outcomes: deque[tuple[str, str]] = deque()
-        # Whether there may be messages that were fetched and did not arrive.
+        # Whether messages may have been fetched that did not arrive.
         self._needs_reconcile = False
         self._notified = self._extra_wanted = False
         self._waiter: asyncio.Future[None] | None = None
@@ -137,29 +138,29 @@ class QueueConsumer:
 
     @property
     def silent_seconds(self) -> float:
-        """How long ago the broker last answered. It is asked every three seconds, also where there is no room."""
+        """How long ago the broker last answered. It is asked every three seconds, even without room."""
         return time.monotonic() - self._asked
 
     def notify(self) -> None:
-        """Has it look now."""
+        """Have it fetch now."""
         self._notified = True
         if self._waiter is not None:
             _wake(self._waiter)
 
     def tell(self, how: str, message: dramatiq.MessageProxy) -> None:
-        """That a message has ended (`ack`, `nack`) or is given back (`requeue`), and makes room for another."""
+        """Note that a message has ended (`ack`, `nack`) or is given back (`requeue`), and make room for another."""
         id = message.options["redis_message_id"]
         self._held.discard(id)
         self._outcomes.append((how, id))
         self.notify()
 
     def invite(self) -> None:
-        """Has it fetch one more than may be processed at once."""
+        """Have it fetch one more than may be in flight."""
         self._extra_wanted = True
         self.notify()
 
     async def run(self) -> None:
-        """Looks for messages until it is cancelled."""
+        """Fetch messages until cancelled."""
         lost = False
         while True:
             try:
@@ -174,13 +175,13 @@ class QueueConsumer:
                 lost = True
                 await asyncio.sleep(random.uniform(*_AGAIN_SECONDS))
             except Exception:
-                # Whatever it was: a worker that goes on, but fetches no more of a queue, would be seen by nobody.
+                # Nobody would notice a worker that goes on but no longer fetches from a queue.
                 logger.exception("consumer_failed", queue=self.queue)
                 await asyncio.sleep(random.uniform(*_AGAIN_SECONDS))
 
     async def close(self) -> None:
-        """Tells what has ended since, and gives back what nobody took. What cannot be told any more is found out by
-        others, who see no sign of life."""
+        """Acknowledge what has ended, and requeue what nobody took. If Redis is away, other workers requeue it when the
+        heartbeat is missing."""
         self._needs_reconcile = True
         try:
             # Notify others of silently enqueued messages: this worker would have fetched them.
@@ -189,11 +190,11 @@ class QueueConsumer:
             logger.warning("queue_lost", queue=self.queue, error=str(error))
 
     async def _look(self) -> None:
-        """One look for messages, and a pause, should nobody ring."""
+        """Fetch once, then wait for a notification or a pause."""
         notified, self._notified = self._notified, False
         extra_wanted, self._extra_wanted = self._extra_wanted, False
         room = max(self._at_once - len(self._held), int(extra_wanted))
-        # A ring may be for others; a look that is due is a sign of life.
+        # A notification may be for others; a fetch that is due is the heartbeat.
         found = await self._exchange(room) if room or self._outcomes or not notified else []
         if found:
             self._pause = _FIRST_PAUSE
@@ -202,9 +203,9 @@ class QueueConsumer:
         await self._rest()
 
     async def _exchange(self, room: int, *, notify: bool = False) -> list[bytes]:
-        """Tells what has ended, and returns what is fetched: at most `room` messages. Raises RedisError, OSError.
+        """Acknowledge what has ended, and fetch at most `room` messages. Raises RedisError, OSError.
 
-        `notify`: wakes other workers, as a message that is requeued does.
+        `notify`: wake other workers, as a message that is requeued does.
         """
         if self._needs_reconcile:
             await self._requeue_unacknowledged()
@@ -228,7 +229,7 @@ class QueueConsumer:
         return fetched  # type: ignore[no-any-return] # as the script has it
 
     async def _requeue_unacknowledged(self) -> None:
-        """Gives back what was fetched for this worker and did not arrive. Raises RedisError, OSError."""
+        """Requeue what was fetched for this worker and did not arrive. Raises RedisError, OSError."""
         known = self._held | {id for _, id in self._outcomes}
         fetched = await self._broker.fetched(self.queue)
         self._outcomes.extend(("requeue", id) for id in fetched if id not in known)
@@ -236,7 +237,7 @@ class QueueConsumer:
 
     def _take(self, data: bytes | None) -> None:
         if data is None:
-            return  # whose it was has told of it as we fetched it
+            return  # it was acknowledged by its former worker while it was fetched
         try:
             message = Message.decode(data)
             id = message.options["redis_message_id"]
@@ -247,7 +248,7 @@ class QueueConsumer:
         self._put(MessageProxy(message))
 
     async def _rest(self) -> None:
-        """Returns when somebody rings, or after a pause that is longer from time to time."""
+        """Wait for a notification, or for a pause that grows each time."""
         if self._notified:
             return
         loop = asyncio.get_running_loop()
@@ -276,11 +277,11 @@ class QueueNotifier(Listener):
         return self._subscriptions is not None and self._subscriptions.is_connected(keys.ENQUEUED)
 
     def on_enqueue(self, queue: Queue, callback: Callable[[], None]) -> None:
-        """Has `notify` called when `queue` was put into, and when that may not have been heard."""
+        """Call `callback` when `queue` gets a message, and when a notification may have been missed."""
         self._callbacks[queue.encode()] = callback
 
     def open(self) -> None:
-        """Listens from now on, over connections that are made anew for ever."""
+        """Subscribe, over connections that reconnect for ever."""
         self._subscriptions = Subscriptions(self._url, self)
         self._subscriptions.subscribe(keys.ENQUEUED)
 

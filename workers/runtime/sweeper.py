@@ -1,5 +1,5 @@
-"""The sweeper: deleted projects are cleared once more; segments that are old or too many, uploads that were never
-finished, and files that nothing names any more make room."""
+"""The sweeper clears deleted projects once more, and deletes old segments, surplus segments, unfinished uploads, and
+files that no record names."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ logger = structlog.get_logger()
 _DELETED_EVERY_SECONDS = 5.0
 _SEGMENTS_EVERY_SECONDS = 3600
 _UNFINISHED_AFTER = timedelta(days=1)
-_FILL = 0.9  # of the space that is allowed, once there was too much: so that not every sweep has to delete
+_FILL = 0.9  # of the allowed space, once there was too much, so that not every sweep has to delete
 _BATCH = 500
 
 
 async def sweep_for_ever(
     redis: Redis, deletion: ProjectDeletion, store: Storage, leftovers: OrphanedFiles, settings: Settings
 ) -> None:
-    """Looks after deleted projects every few seconds, in every worker, and in one of them each hour after files."""
+    """Clear deleted projects every few seconds, in every worker; sweep files each hour, in one of them."""
     while True:
         await asyncio.sleep(_DELETED_EVERY_SECONDS * random.uniform(0.8, 1.2))
         try:
@@ -47,10 +47,10 @@ async def sweep_for_ever(
 
 
 async def sweep_segments(store: Storage, settings: Settings) -> tuple[int, Sizes]:
-    """Deletes segments older than `segment_days`, then of each user the oldest until theirs fit, then of all users.
+    """Delete segments older than `segment_days`, then each user's oldest until theirs fit, then the oldest of all.
 
-    How many went, and how many bytes are left of each user's project. A chapter that needs one of them later has it
-    voiced anew. Raises Unavailable.
+    Return how many were deleted, and how many bytes each user's projects have left. A chapter that needs one of them
+    later voices it again. Raises Unavailable.
     """
     kept = sorted([file async for file in store.files(SEGMENTS)], key=lambda file: file.modified)
     going = _too_old(kept, settings.segment_days)
@@ -70,7 +70,7 @@ async def sweep_segments(store: Storage, settings: Settings) -> tuple[int, Sizes
 
 
 def _by_user(files: list[File], space: int) -> list[File]:
-    """The oldest of each user that must go for the others of that user to fit."""
+    """Return the oldest segments of each user that must be deleted so that the others fit."""
     found: dict[str, list[File]] = {}
     for file in files:
         found.setdefault(file.path.split("/")[1], []).append(file)
@@ -91,7 +91,8 @@ def _too_old(files: list[File], days: float) -> list[File]:
 
 
 def _too_many(files: list[File], space: int) -> list[File]:
-    """The oldest of `files`, which come oldest first, that must go for the others to fit with some room to spare."""
+    """Return the first of `files`, sorted by age, that must be deleted so that the others fit with some room to
+    spare."""
     left = sum(file.size for file in files)
     if left <= space:
         return []

@@ -11,8 +11,8 @@ _FORM = re.compile(r"(0|[1-9][0-9]{0,14})-(0|[1-9][0-9]{0,14})")
 
 
 class Cursor(NamedTuple):
-    """A place in a log: the id of the last event seen; with `seq` 0 the place before the first event of the next log,
-    whose epoch will be `epoch` or later."""
+    """The id of the last event seen. With `seq` 0 it stands before the first event of the next log, whose epoch will be
+    `epoch` or later."""
 
     epoch: int
     seq: int
@@ -21,14 +21,14 @@ class Cursor(NamedTuple):
         return f"{self.epoch}-{self.seq}"
 
     def precedes(self, first: Cursor) -> bool:
-        """Whether `first` is the very next event after this place, so that nothing lies between."""
+        """Return whether `first` is the next event after this cursor, so that nothing lies between."""
         if self.seq == 0 and first.seq == 1:
             return first.epoch >= self.epoch
         return first == (self.epoch, self.seq + 1)
 
 
 def parse(text: str) -> Cursor:
-    """The cursor that a client sent. Raises BadRequest (`bad_cursor`) where it is none."""
+    """Parse a cursor that a client sent. Raises BadRequest (`bad_cursor`)."""
     match = _FORM.fullmatch(text)
     if not match:
         raise BadRequest("A cursor is the id of an event, like 1767225600-42.", code="bad_cursor")

@@ -25,16 +25,16 @@ from app.core.vocabulary import Queue
 Guard = Literal["new", "claim", "report", "command"]
 
 PUSH = files("app.core.eventlog").joinpath("lua/push.lua").read_text()
-"""Lua that stands before every script which appends to a log (see `EventLog.pushing`)."""
+"""Lua to put before each script that appends to a log (see `EventLog.pushing`)."""
 
 TOP = files("app.core.eventlog").joinpath("lua/top.lua").read_text()
-"""Lua that stands before every script which tells where a log ends; its keys are the log and the user's hash."""
+"""Lua to put before each script that returns where a log ends; its keys are the log and the user's hash."""
 
 LEASE = files("app.core.eventlog").joinpath("lua/lease.lua").read_text()
-"""Lua that stands before every script which writes of a job."""
+"""Lua to put before each script that writes of a job."""
 
 LINE = files("app.core.eventlog").joinpath("lua/line.lua").read_text()
-"""Lua that stands before every script which lets jobs out of their user's line."""
+"""Lua to put before each script that lets jobs out of their user's queue."""
 
 _ENDED = files("app.core.eventlog").joinpath("lua/ended.lua").read_text()
 _APPEND = PUSH + LEASE + LINE + _ENDED + files("app.core.eventlog").joinpath("lua/append.lua").read_text()
@@ -79,7 +79,7 @@ class LogEntry(NamedTuple):
 
     @property
     def thin(self) -> bool:
-        """Progress within a stage: of a long backlog only the latest of each job need be sent."""
+        """Whether it is progress within a stage: of a long backlog only the latest of each job need be sent."""
         return self.line.endswith(b" thin")
 
 
@@ -92,7 +92,7 @@ class Event(NamedTuple):
 
 
 class JobWrite(NamedTuple):
-    """What one call of the appending script does to one job, which is of `queue`.
+    """One call of the appending script, for one job of `queue`.
 
     Args:
         owner: what the job makes: `manuscript`, `book` or a chapter's id.
@@ -117,7 +117,7 @@ class JobWrite(NamedTuple):
 
 
 class Appended(NamedTuple):
-    """`version`: id of the last event. `existing`: the open job that stood in the way of a new one.
+    """`version`: id of the last event. `existing`: the open job that prevented a new one.
 
     `go`: ids of jobs that may now be handed to the workers.
     """
@@ -137,18 +137,18 @@ class Page(NamedTuple):
 
 
 class EventLog:
-    """Reads and writes the logs of all users in one Redis."""
+    """The logs of all users in one Redis."""
 
     def __init__(self, redis: Redis, settings: Settings, capacity: WorkerCapacity | None = None) -> None:
-        """`capacity`: what tells how many jobs of a user are with the workers at once; else the settings do."""
+        """`capacity` says how many jobs of a user are with the workers at once; without it the settings do."""
         self._redis = redis
         self._settings = settings
         self._capacity = capacity or WorkerCapacity(redis, settings)
         self._append = redis.register_script(_APPEND)
         self._report = redis.register_script(_REPORT)
-        # What names each write, so that one which is sent again is known.
+        # A nonce for each write, so that one that is sent again is recognised.
         self._writer, self._writes = secrets.token_hex(8), count()
-        # What each write hands to the script in the same way.
+        # Arguments that are the same for each write.
         self._log_length, self._log_ttl = str(settings.log_length), str(_ms(settings.log_days * 86400))
         self._job_ttl = str(_ms(settings.job_days * 86400))
         self._look = redis.register_script(_LOOK)
@@ -156,7 +156,7 @@ class EventLog:
         self._publish = "SPUBLISH" if isinstance(redis, RedisCluster) else "PUBLISH"
 
     async def append(self, write: JobWrite) -> Appended:
-        """Appends the events of `write` and all that changes with them, in one step.
+        """Append the events of `write` and all that changes with them, in one step.
 
         Raises ValueError for an event that is too large or would break its framing; Refused with the reason `gone` (job
         or project deleted), `final` (the job has ended), `stale` (another attempt took over), `leased` (another worker
@@ -179,17 +179,18 @@ class EventLog:
 
     @property
     def capacity(self) -> WorkerCapacity:
-        """How many jobs of each queue may be with the workers at once."""
+        """The number of jobs of each queue that may be with the workers at once."""
         return self._capacity
 
     def pushing(self, user: str, data: str) -> list[str | int]:
-        """What another script hands to `push`: data, channel, command, and the log's length and lifetime."""
+        """Return the arguments of `push` for another script: data, channel, command, and the log's length and
+        lifetime."""
         return [data, *self._pushed(user)]
 
     async def read(self, user: str, after: Cursor, count: int) -> Page:
-        """At most `count` entries past `after`, and whether they follow it without a gap."""
-        # Entries tell enough by themselves, of a place behind an event: which of them follows it, and, where there are
-        # fewer than asked for, where the log ends. A script that looks, too, costs Redis several times as much.
+        """Read at most `count` entries past `after`, and whether they follow it without a gap."""
+        # Behind an event the entries alone are enough: they say which follows it and, if there are fewer than asked
+        # for, where the log ends. A script costs Redis several times as much.
         if after.seq and (rows := await ask(self._redis, "XRANGE", keys.log(user), f"({after}", "+", "COUNT", count)):
             entries = [_entry(id, fields) for id, fields in rows]
             return Page(entries, after.precedes(entries[0].id), None if len(rows) == count else entries[-1].id)
@@ -198,25 +199,25 @@ class EventLog:
         return Page(entries, _whole(after, entries, top, int(before)), top)
 
     async def top(self, user: str) -> Cursor:
-        """The place behind the latest event; before the first one where the log is empty."""
+        """Return the cursor of the latest event, or the one before the first event of an empty log."""
         last, *_ = await self._look(keys=[keys.log(user), keys.user(user)], args=["+", 1])
         return cursor_of(last)
 
     async def fallen_back(self, user: str, told: Cursor) -> None:
-        """Marks a log that ends before `told`, which was read from it before: its server lost what it had not kept.
+        """Mark a log that ends before `told`, an event that was read from it: its server lost what it had not saved.
 
-        The next event then begins a new epoch, so that no id is given out a second time for another event.
+        The next event then begins a new epoch, so that no id is used again for another event.
         """
         await self._fallen(keys=[keys.log(user), keys.user(user)], args=[told.epoch, told.seq])
 
     async def tops(self, users: Sequence[str]) -> list[Cursor | None]:
-        """The ids of the latest events of many logs, None for each that is empty."""
+        """Return the ids of the latest events of many logs, None for each empty one."""
         commands = [("XREVRANGE", keys.log(user), "+", "-", "COUNT", "1") for user in users]
         return [cursor_of(row[0][0]) if row else None for row in await ask_all(self._redis, commands)]
 
     def _check(self, event: Event) -> None:
         most = self._settings.max_event_bytes
-        # No character has more than four bytes.
+        # A character has at most four bytes.
         if len(event.data) * 4 > most and len(event.data.encode()) > most:
             raise ValueError(f"an event of type {event.type} has more than {most} bytes")
         if not _is_type(event.type) or "\n" in event.data or "\r" in event.data:
@@ -255,8 +256,8 @@ class EventLog:
         ]
 
     def _limits(self, queue: Queue) -> str:
-        """Most open jobs of a user, most of a queue with the workers, ms until one that nobody began is looked after,
-        and most ended ones."""
+        """The bounds as the scripts take them: open jobs of a user, jobs of a queue with the workers, ms until the
+        reaper takes up a job that nobody began, and ended jobs."""
         settings = self._settings
         patience, most_ended = _ms(settings.requeue_seconds), settings.max_ended_jobs
         return f"{settings.max_open_jobs} {self._capacity.share(queue)} {patience} {most_ended}"
@@ -265,7 +266,7 @@ class EventLog:
         return f"{self._writer}-{next(self._writes)}"
 
     def _pushed(self, user: str) -> tuple[str, str, str, str]:
-        """How every script is told where to push to: channel, command, the log's length and lifetime."""
+        """Where a script pushes to: channel, command, the log's length and lifetime."""
         return keys.channel(user), self._publish, self._log_length, self._log_ttl
 
 
@@ -297,13 +298,13 @@ def _kind(event: Event) -> str:
 
 
 def _entry(id: bytes, fields: Sequence[bytes] | Mapping[bytes, bytes]) -> LogEntry:
-    """An entry as the log holds it: its head under `h`, its data under `d` (see `append.lua`)."""
+    """Make an entry of what the log stores: its head under `h`, its data under `d` (see `append.lua`)."""
     head, data = fields.values() if isinstance(fields, Mapping) else (fields[1], fields[3])
     return LogEntry(b"%b %b" % (id, head), data)
 
 
 def cursor_of(id: bytes) -> Cursor:
-    """An id as Redis tells it."""
+    """Parse an id as Redis writes it."""
     epoch, _, seq = id.partition(b"-")
     return Cursor(int(epoch), int(seq))
 
@@ -321,9 +322,10 @@ def _sized(items: list[str]) -> list[str | int]:
 
 
 def _whole(after: Cursor, entries: list[LogEntry], top: Cursor, before: int) -> bool:
-    """Whether nothing is missing between `after` and `entries`, of a log whose predecessor had the epoch `before`."""
+    """Return whether nothing is missing between `after` and `entries`, in a log whose predecessor had the epoch
+    `before`."""
     if after.seq == 0 and before and after.epoch <= before:
-        # A place before a log's first event, but of that earlier log, whose events are gone.
+        # A cursor before a log's first event, but of the earlier log, whose events are gone.
         return False
     if entries:
         return after.precedes(entries[0].id)

@@ -1,4 +1,4 @@
-"""How many jobs of each queue all workers do at once: each worker announces its places, everybody reads the sum."""
+"""How many jobs of each queue all workers do at once: each worker announces its own number, everybody reads the sum."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _START_SECONDS = 1.0
 
 
 class WorkerCapacity:
-    """What one process knows of the places of all workers.
+    """What one process knows of the capacity of all workers.
 
     Args:
-        places: jobs of each queue that this process does at once; 0 where it is no worker.
+        places: jobs of each queue that this process does at once; 0 if it is not a worker.
     """
 
     def __init__(self, redis: Redis, settings: Settings, places: int = 0) -> None:
@@ -41,22 +41,22 @@ class WorkerCapacity:
 
     @property
     def places(self) -> int:
-        """The places of all workers; as long as none is known, those that one machine has by the settings."""
+        """The places of all workers; until they are known, those of one machine by the settings."""
         return self._places or self._settings.places
 
     def share(self, queue: Queue) -> int:
-        """How many jobs of a queue one user has with the workers at once; the others wait in line."""
+        """Return how many jobs of a queue one user may have with the workers at once; the others wait."""
         set_by_operator = self._settings.narrations_per_user if queue == NARRATION else 0
         return set_by_operator or self.places
 
     async def refresh(self) -> int:
-        """Announces this process' own places, if it has any; the places of all. Raises RedisError, OSError."""
+        """Announce this process' own places, if any, and return those of all. Raises RedisError, OSError."""
         self._places = int(await self._script(keys=[keys.WORKERS], args=[self._announced, _LIFETIME_MS]))
         return self._places
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Keeps the number right while the context is open. Redis need not be there yet."""
+        """Keep the number right within the context. Redis need not be up yet."""
         with suppress(RedisError, OSError, TimeoutError):
             async with asyncio.timeout(_START_SECONDS):
                 await self.refresh()

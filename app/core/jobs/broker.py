@@ -1,4 +1,4 @@
-"""Handing jobs to the workers: by the name of an actor, so that who enqueues need not know who works."""
+"""Enqueues jobs by the names of actors, so that the web side need not import the workers."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ ACTORS: dict[Queue, str] = {
     NARRATION: "narrate_chapter",
     ASSEMBLY: "assemble_book",
 }
-"""The actor of each queue. Dramatiq's queues bear the names of ours."""
+"""The actor of each queue. Dramatiq's queues have the same names."""
 
 logger = structlog.get_logger()
 
 _SILENT_MS = 8_000
-"""Time without a sign of life after which a worker's messages are others'. (As Dramatiq comes, a minute.)"""
-_MAX_UNPACKED = 1000  # values that Dramatiq's script hands over at once
+"""Milliseconds without a heartbeat after which a worker's messages are requeued. (Dramatiq's default: a minute.)"""
+_MAX_UNPACKED = 1000  # values that Dramatiq's script passes to one Redis command
 
 
 def message(queue: Queue, user: str, job: str) -> dramatiq.Message[None]:
-    """What a worker is sent: ids, never objects; with the id of the request that asked for it, for the logs."""
+    """Make a worker's message: ids, never objects, and the id of the request for the logs."""
     return dramatiq.Message(
         queue_name=queue,
         actor_name=ACTORS[queue],
@@ -45,7 +45,7 @@ def message(queue: Queue, user: str, job: str) -> dramatiq.Message[None]:
 
 
 class Sender(Protocol):
-    """What puts messages into the broker."""
+    """Sends messages to the broker."""
 
     async def send(self, queue: Queue, user: str, job: str, *, notify: bool) -> None:
         """`notify`: whether waiting workers are woken. Raises RedisError, OSError, BrokerConnectionError."""
@@ -55,7 +55,7 @@ class Sender(Protocol):
 
 
 class AsyncRedisBroker(RedisBroker):
-    """Dramatiq's broker with a client that does not block. It is asked in the words of Dramatiq's own script."""
+    """Dramatiq's Redis broker with an asynchronous client. It calls Dramatiq's own script."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -63,9 +63,9 @@ class AsyncRedisBroker(RedisBroker):
         super().__init__(client=self.redis, middleware=[], namespace=keys.QUEUE_NAMESPACE)  # type: ignore[no-untyped-call] # dramatiq's is untyped
 
     def command(self, name: str, queue: Queue, *values: str | bytes | int, maintain: bool = False) -> tuple[Any, ...]:
-        """The command to Redis that does `name` (see Dramatiq's `dispatch.lua`) with `values` in `queue`.
+        """Return the Redis command that runs `name` of Dramatiq's `dispatch.lua` with `values` on `queue`.
 
-        `maintain`: what workers that fell silent had of the queue is put back into it as well.
+        `maintain`: also requeue the messages of workers without a heartbeat.
         """
         sha = self.scripts["dispatch"].sha
         lasting = (_SILENT_MS, self.dead_message_ttl)
@@ -77,19 +77,19 @@ class AsyncRedisBroker(RedisBroker):
         raise RuntimeError("This broker is asynchronous: await WorkQueue.enqueue() instead of calling actor.send().")
 
     async def fetched(self, queue: Queue) -> list[str]:
-        """The ids of the messages that this broker fetched and has not told the end of, as Redis has them."""
+        """Return the ids of the messages that this broker fetched and has not acknowledged, as Redis has them."""
         found: Any = await self.redis.smembers(f"{self.namespace}:__acks__.{self.broker_id}.{queue}")
         return names(found)
 
     async def waiting(self, queue: str) -> int:
-        """How many messages of a queue nobody has fetched; 0 where that cannot be told."""
+        """Return how many messages of a queue nobody has fetched; 0 if that is unknown."""
         try:
             return int(await self.redis.llen(f"{self.namespace}:{queue}"))
         except (RedisError, OSError):
             return 0
 
     async def load(self) -> None:
-        """Gives the server the script, which it may have lost. Raises RedisError."""
+        """Load the script into the server, which may have lost it. Raises RedisError."""
         await self.redis.script_load(self.scripts["dispatch"].script)
 
     async def send(self, queue: Queue, user: str, job: str, *, notify: bool) -> None:
@@ -102,7 +102,7 @@ class AsyncRedisBroker(RedisBroker):
         try:
             await ask_all(self.redis, commands)
         except (NoScriptError, ConnectionError):
-            # A server that has begun anew: over a connection that was left from before, or without its scripts.
+            # The server was restarted: the connection was an old one, or the scripts are gone.
             await self.load()
             await ask_all(self.redis, commands)
 
@@ -111,13 +111,13 @@ class AsyncRedisBroker(RedisBroker):
 
 
 class _RabbitmqSender:
-    """RabbitMQ's client blocks, so it is given a thread each time."""
+    """RabbitMQ's client blocks, so each call has a thread."""
 
     def __init__(self, url: str) -> None:
         self._broker = rabbitmq_broker(url)
 
     async def send(self, queue: Queue, user: str, job: str, *, notify: bool) -> None:
-        # RabbitMQ brings messages by itself.
+        # RabbitMQ delivers messages by itself.
         await asyncio.to_thread(self._broker.enqueue, message(queue, user, job))
 
     async def aclose(self) -> None:
@@ -125,17 +125,18 @@ class _RabbitmqSender:
 
 
 def rabbitmq_broker(url: str) -> Broker:
-    """Dramatiq's broker in the RabbitMQ at `url` (`amqp://`). Raises ValueError where its client is not installed."""
+    """Make Dramatiq's broker for the RabbitMQ at `url` (`amqp://`). Raises ValueError if its client is not
+    installed."""
     try:
         from dramatiq.brokers.rabbitmq import RabbitmqBroker
     except ImportError as error:
         raise ValueError("RabbitMQ needs its client: pip install 'smartvoice[rabbitmq]'") from error
-    # Whoever enqueues is told that the message is kept, and a queue that got lost is made anew.
+    # The broker confirms each message, and a queue that was lost is declared again.
     return RabbitmqBroker(url=url, middleware=[], confirm_delivery=True)
 
 
 def waiting_messages(broker: Broker, queue: str) -> int:
-    """How many messages of a queue nobody has fetched; 0 where that cannot be told. Blocks: call it in one thread."""
+    """Return how many messages of a queue nobody has fetched; 0 if that is unknown. Blocks: call it in one thread."""
     if isinstance(broker, RedisBroker):
         return int(broker.do_qsize(queue))
     from dramatiq.brokers.rabbitmq import RabbitmqBroker
@@ -146,18 +147,18 @@ def waiting_messages(broker: Broker, queue: str) -> int:
         return int(broker.get_queue_message_counts(queue)[0])
     except (AMQPError, OSError) as error:
         logger.info("queue_length_unknown", queue=queue, error=str(error))
-        # The next look makes a new one: this thread's own, which nothing keeps alive between looks.
+        # The next call makes a new one: this thread's own, which nothing keeps alive between calls.
         del broker.connection
         return 0
 
 
 def is_rabbitmq(url: str) -> bool:
-    """Whether `url` names a RabbitMQ."""
+    """Return whether `url` names a RabbitMQ."""
     return url.partition(":")[0] in {"amqp", "amqps"}
 
 
 class WorkQueue:
-    """The web side's end of the queue. A job that could not be enqueued is not lost: the reaper finds it."""
+    """Enqueues jobs for the web side. A job that could not be enqueued is not lost: the reaper finds it."""
 
     def __init__(self, url: str) -> None:
         self._sender: Sender = _RabbitmqSender(url) if is_rabbitmq(url) else AsyncRedisBroker(url)

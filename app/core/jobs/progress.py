@@ -1,4 +1,4 @@
-"""What people read of a job, in both languages; stages and their percentages stand beside it."""
+"""What people read about a job, in both languages, with the stages and their percentages."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ TOTAL_STEPS = 3
 def progress(
     queue: Queue, stage: str, language: Language, *, done: int = 0, total: int = 0, eta_seconds: float | None = None
 ) -> Progress:
-    """How far a job of `queue` is at `stage`, with `done` of `total` units of that stage behind it."""
+    """Return how far a job of `queue` is at `stage`, with `done` of `total` units of that stage."""
     row = STAGES[queue][stage]
     share = done / total if total else 0.0
     return Progress(
@@ -97,7 +97,7 @@ def progress(
 
 
 def resting(last: Progress, queue: Queue, stage: str, language: Language, seconds: float) -> Progress:
-    """`last`, at a `stage` in which a job waits for its next attempt: as far as it was; `seconds` until it goes on."""
+    """Return `last` at a `stage` in which a job waits for its next attempt: as far as it was, `seconds` until then."""
     row = STAGES[queue][stage]
     return last.model_copy(
         update={

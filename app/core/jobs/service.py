@@ -1,4 +1,5 @@
-"""Jobs: made by those who ask, taken and reported on by workers, ended exactly once; each step is events in the log."""
+"""Jobs: created by requests, claimed and reported on by workers, ended exactly once. Each step is an event in the
+log."""
 
 from __future__ import annotations
 
@@ -31,18 +32,18 @@ _MAX_OVERDUE = 100
 
 
 class JobDispatcher(Protocol):
-    """Where jobs are handed to the workers: `app.core.jobs.broker.WorkQueue`."""
+    """Hands jobs to the workers: `app.core.jobs.broker.WorkQueue`."""
 
     async def enqueue(self, queue: Queue, user: str, job: str, *, notify: bool = True) -> None:
-        """Tells the workers of a job; what they are not told of, the reaper finds.
+        """Enqueue a job. The reaper finds a job that could not be enqueued.
 
-        `notify`: wakes them; without it a worker of that queue is about to look by itself.
+        `notify`: wake the workers; without it a worker of that queue is about to look by itself.
         """
         ...
 
 
 class Jobs:
-    """The jobs of all users in one Redis. Times are Redis' own."""
+    """The jobs of all users in one Redis. Times are those of Redis' clock."""
 
     def __init__(self, redis: Redis, log: EventLog, settings: Settings, dispatcher: JobDispatcher) -> None:
         self._redis = redis
@@ -55,18 +56,18 @@ class Jobs:
 
     @property
     def log(self) -> EventLog:
-        """Where what happens is told."""
+        """The log that their events are appended to."""
         return self._log
 
     async def create(self, user: str, order: JobRequest) -> tuple[Job, bool]:
-        """A waiting job, and whether it is new: while one is open for the same thing that one is returned, as is one
-        that has the order's `id`, open or not.
+        """Return a waiting job, and whether it is new. An open job for the same thing is returned instead, and so is
+        one with the request's `id`, open or not.
 
-        It is handed to the workers, or waits in line until one of its user's others ends.
-        Raises NotFound where the project is gone, TooMany (`too_many_jobs`); RedisError.
+        It is handed to the workers, or waits until another job of its user ends.
+        Raises NotFound if the project is gone, TooMany (`too_many_jobs`); RedisError.
         """
         job = transitions.fresh(order)
-        # First the reaper's list, then the job: a crash between leaves a name too many, never a job too few.
+        # The reaper's list first, then the job: a crash between the two leaves a name too many, never a job too few.
         await self._redis.zadd(keys.BUSY, {user: int(time.time() * 1000)})
         grace, trace = self._settings.requeue_seconds, tracing.traceparent()
         write = transitions.created(user, job, order.language, grace, trace)
@@ -86,11 +87,11 @@ class Jobs:
         return job.model_copy(update={"version": done.version}), True
 
     async def create_all(self, user: str, orders: Sequence[JobRequest]) -> list[tuple[Job, bool]]:
-        """`create` for each, in order."""
+        """Create a job for each request, in order."""
         return [await self.create(user, order) for order in orders]
 
     async def get(self, user: str, queue: str, job: str) -> Job:
-        """One job. Raises NotFound where the user has no such job in that queue."""
+        """Return one job. Raises NotFound if the user has no such job in that queue."""
         found = await self.find(user, job)
         if found is None or found.queue != queue:
             raise NotFound("There is no such job.")
@@ -101,14 +102,14 @@ class Jobs:
         return Job.from_record(decoded(record)) if record else None
 
     async def version(self, user: str, queue: str, job: str) -> tuple[str, str]:
-        """The version and the state of a job, without the rest of it. Raises NotFound as `get` does."""
+        """Return the version and the state of a job, without the rest. Raises NotFound as `get` does."""
         found: Any = await self._redis.hmget(keys.job(user, job), ["queue", "version", "state"])
         if None in found or found[0].decode() != queue:
             raise NotFound("There is no such job.")
         return found[1].decode(), found[2].decode()
 
     async def find_all(self, user: str, jobs: Sequence[str]) -> list[Job | None]:
-        """The jobs with these ids, None for each that is gone."""
+        """Return the jobs with these ids, None for each that is gone."""
         if not jobs:
             return []
         async with self._redis.pipeline(transaction=False) as pipe:
@@ -118,17 +119,17 @@ class Jobs:
         return [Job.from_record(decoded(record)) if record else None for record in records]
 
     async def latest(self, user: str, project: str) -> dict[str, Job]:
-        """The latest job for each thing of a project that can be made: by chapter id, `manuscript` and `book`."""
+        """Return the latest job for each thing of a project: by chapter id, `manuscript` and `book`."""
         made = await self.latest_ids(user, project)
         found = await self.find_all(user, list(made.values()))
         return {owner: job for owner, job in zip(made, found, strict=True) if job is not None}
 
     async def latest_ids(self, user: str, project: str) -> dict[str, str]:
-        """The ids of the same jobs."""
+        """Return the ids of the same jobs."""
         return decoded(await self._redis.hgetall(keys.project_jobs(user, project)))
 
     async def latest_of(self, user: str, project: str, owners: Sequence[str]) -> list[Job | None]:
-        """The latest job for each of these things of a project; None for each that has none."""
+        """Return the latest job for each of these things of a project; None for each without one."""
         if not owners:
             return []
         made: Any = await self._redis.hmget(keys.project_jobs(user, project), list(owners))
@@ -136,7 +137,7 @@ class Jobs:
         return [None if id is None else next(found) for id in made]
 
     async def cancel(self, user: str, queue: str, job: str) -> Job:
-        """Ends a job that has not ended; the worker at it is refused from then on. Idempotent. Raises NotFound."""
+        """Cancel a job that has not ended; its worker is refused from then on. Idempotent. Raises NotFound."""
         current = await self.get(user, queue, job)
         try:
             await self._end(transitions.cancelled(user, current))
@@ -147,10 +148,10 @@ class Jobs:
         return await self.get(user, queue, job)
 
     async def claim(self, user: str, job: str, first: str) -> Claim:
-        """Takes a job for this worker and reports its stage `first`; the attempt is one higher than the last.
+        """Claim a job for this worker and report its stage `first`; the attempt is one higher than the last.
 
-        Raises Refused: `gone`, `final`, `leased` (another worker is at it, or it is not to be tried again yet), `stale`
-        (another was quicker), `lost`: it has lost so many workers that it is failed instead.
+        Raises Refused: `gone`, `final`, `leased` (another worker has it, or its next attempt is not due yet), `stale`
+        (another worker was quicker), `lost` (it has lost so many workers that it is failed instead).
         """
         record = decoded(await self._redis.hgetall(keys.job(user, job)))
         if not record:
@@ -168,9 +169,9 @@ class Jobs:
         return claim
 
     async def report(self, claim: Claim, progress: Progress, *, thin: bool, kept: bool = False) -> str:
-        """Tells how far the job is, and renews the lease. `thin`: within a stage. Returns the event's id.
+        """Report how far the job is, and renew the lease. `thin`: within a stage. Return the event's id.
 
-        `kept`: some of what this attempt did need not be done again; workers lost before that do not count any more.
+        `kept`: some of this attempt's work need not be done again; workers lost before that no longer count.
 
         Raises Refused: `gone`, `final`, `stale`.
         """
@@ -178,16 +179,16 @@ class Jobs:
         return (await self._log.append(write)).version
 
     async def renew(self, claim: Claim, *, parked: bool = False) -> bool:
-        """Keeps the job for its worker for another `lease_seconds`; False where it is no longer that worker's.
+        """Renew the lease for another `lease_seconds`; return False if the job is no longer this worker's.
 
-        `parked`: the worker works at others meanwhile. Losing it then does not count against this job.
+        `parked`: the worker does other jobs meanwhile. Losing it then does not count against this job.
         """
         names = [keys.job(claim.user, claim.job.id), keys.open_jobs(claim.user)]
         lease = int(self._settings.lease_seconds * 1000)
         return bool(await self._renew(keys=names, args=[claim.job.id, claim.attempt, lease, int(parked)]))
 
     async def complete(self, claim: Claim, result: Mapping[str, Any], records: Mapping[str, Mapping[str, str]]) -> None:
-        """Ends the job well: stage `done`, then the terminal event with `result`; `records` change in the same step.
+        """Complete the job: stage `done`, then the terminal event with `result`; `records` change in the same step.
 
         Raises Refused: `gone`, `final`, `stale`.
         """
@@ -195,28 +196,28 @@ class Jobs:
         labelled(JOBS, claim.job.queue, "completed").inc()
 
     async def fail(self, claim: Claim, code: str, message: str) -> None:
-        """Ends the job with the reason why it cannot be done. Raises Refused: `gone`, `final`, `stale`."""
+        """Fail the job with the reason. Raises Refused: `gone`, `final`, `stale`."""
         await self._end(transitions.failed(claim, code, message), claim)
         _count_failure(claim, code)
 
     async def retry(self, claim: Claim, pause: float) -> None:
-        """Has the job tried again after `pause` seconds, by any worker. Raises Refused: `gone`, `final`, `stale`."""
+        """Have the job tried again by any worker after `pause` seconds. Raises Refused: `gone`, `final`, `stale`."""
         last = await self._progress_of(claim)
         await self._log.append(transitions.put_back(claim, last, "retrying", pause, claim.failures + 1))
         labelled(JOBS, claim.job.queue, "retried").inc()
 
     async def release(self, claim: Claim) -> None:
-        """Leaves the job to the next worker, at once. Raises Refused: `gone`, `final`, `stale`."""
+        """Release the job to the next worker, at once. Raises Refused: `gone`, `final`, `stale`."""
         last = await self._progress_of(claim)
         await self._log.append(transitions.put_back(claim, last, "queued", 0, claim.failures))
         labelled(JOBS, claim.job.queue, "handed_back").inc()
         await self._dispatcher.enqueue(claim.job.queue, claim.user, claim.job.id)
 
     async def overdue(self) -> list[tuple[str, Job]]:
-        """Open jobs that nobody began or whose worker fell silent, each put off once more, to be enqueued anew."""
+        """Return open jobs that nobody began or whose lease ended, to be enqueued again; each is put off once more."""
         users = names(await self._redis.zrange(keys.BUSY, 0, -1))
         now = time.monotonic()
-        # In milliseconds; 0 says that this reaper has not looked before.
+        # In milliseconds; 0 if this reaper has not looked before.
         waited, self._looked = max(1, int((now - self._looked) * 1000)) if self._looked else 0, now
         found = await asyncio.gather(*(self._overdue_of(user, waited) for user in users))
         late = [(user, job) for user, jobs in zip(users, found, strict=True) for job in jobs]
@@ -225,9 +226,9 @@ class Jobs:
         return late
 
     async def _end(self, write: JobWrite, claim: Claim | None = None) -> None:
-        """Writes a job's end, and dispatcher out those of its user that wait in line for it.
+        """Write a job's end, and hand out the jobs of its user that waited for it.
 
-        A worker whose own job (`claim`) has ended looks for the next, so it need not wake all for one more.
+        A worker whose own job (`claim`) has ended fetches the next one, so it need not notify all for one more.
         """
         done = await self._log.append(write)
         looks = claim is not None and len(done.go) == 1
@@ -253,7 +254,7 @@ class Jobs:
 
     async def _forget_idle(self, user: str) -> None:
         since = await self._redis.zscore(keys.BUSY, user)
-        # An hour's grace: a user is listed before their job is made.
+        # An hour of grace: a user is listed before their job is created.
         if (
             since is not None
             and since < (time.time() - 3600) * 1000
@@ -270,7 +271,7 @@ def _count_failure(claim: Claim, code: str) -> None:
 def _claim(user: str, record: Mapping[str, str], first: str) -> Claim:
     found = Job.from_record(record)
     language: Language = next((known for known in LANGUAGES if known == record.get("language")), LANGUAGES[0])
-    # A job that can be taken although a worker has it has lost that worker; not by its own work where it was parked.
+    # A job that can be claimed though a worker has it has lost that worker; if it was parked, not by its own work.
     lost = found.state == "active" and record.get("parked") != "1"
     losses = int(record.get("losses", 0)) + lost
     failures, trace = int(record.get("failures", 0)), record.get("traceparent", "")

@@ -1,6 +1,6 @@
 """The steps of a job's life, each as one write to the log: `waiting → active → completed | failed | cancelled`.
 
-An active job goes back to `waiting` where its worker hands it back, or where it is to be tried again.
+An active job goes back to `waiting` if its worker releases it, or if it is to be tried again.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from app.core.timestamps import now
 from app.core.vocabulary import ASSEMBLY, NARRATION, PARSING, BookFormat, Language, Queue
 
 PREFIX: dict[Queue, str] = {PARSING: "parse", NARRATION: "audio", ASSEMBLY: "book"}
-"""What the types of a queue's events begin with."""
+"""The prefixes of each queue's event types."""
 
 _DETAIL_CHARACTERS = 500
 
 
 @dataclass(frozen=True)
 class JobRequest:
-    """What a job is asked to do: its queue, its project, for an audio job its chapter, for a
-    book its format, and the language it speaks.
+    """What a job shall do: its queue and project, an audio job's chapter, a book's format, and the language of its
+    texts.
 
-    `id` is the one that the job is to have: who asks again, not knowing whether he was heard, gets the same job.
+    `id` is the job's id: a request that is sent again gets the same job.
     """
 
     queue: Queue
@@ -41,11 +41,10 @@ class JobRequest:
 
 @dataclass(frozen=True)
 class Claim:
-    """A worker's hold on a job: what it writes with an attempt that is no longer the job's is refused.
+    """A worker's claim on a job: a write with an attempt that is no longer the job's is refused.
 
-    `stage` is the one that the job entered by being taken; `failures` are the attempts before this one that went wrong,
-    `losses` those whose worker was lost since something was kept; `trace` is that of whoever asked for it
-    (`app.core.telemetry.tracing`).
+    `stage` is the one that the job entered by the claim; `failures` are the earlier attempts that failed, `losses`
+    those whose worker was lost since something was kept; `trace` is that of the request (`app.core.telemetry.tracing`).
     """
 
     user: str
@@ -59,7 +58,7 @@ class Claim:
 
 
 def fresh(order: JobRequest) -> Job:
-    """A job that has just been asked for."""
+    """Return a new job."""
     at = now()
     return Job(
         id=order.id or new_id(),
@@ -77,9 +76,9 @@ def fresh(order: JobRequest) -> Job:
 
 
 def created(user: str, job: Job, language: Language, grace: float, trace: str = "") -> JobWrite:
-    """The job is there; after `grace` seconds without a worker the reaper looks after it.
+    """Create the job; after `grace` seconds without a worker the reaper takes it up.
 
-    Every attempt at it belongs to `trace`: that stands in the record, as a message that gets lost would not keep it.
+    Every attempt belongs to `trace`, which is in the record: a message may be lost.
     """
     fields = _record(job) | {"language": language} | ({"traceparent": trace} if trace else {})
     event = _progressed(job, _json(job.progress), 0, job.created_at)
@@ -87,14 +86,14 @@ def created(user: str, job: Job, language: Language, grace: float, trace: str = 
 
 
 def cancelled(user: str, job: Job) -> JobWrite:
-    """Whoever is at the job is refused from now on."""
+    """Cancel the job: its worker is refused from now on."""
     at = now()
     event = Event(f"{PREFIX[job.queue]}:cancelled", compact(_data(job, job.attempt, at)))
     return _write(user, job, "command", "", [event], {"state": "cancelled", "updatedAt": at}, ends=True)
 
 
 def claimed(claim: Claim, lease: float) -> JobWrite:
-    """A worker takes the job as it saw it, for `lease` seconds."""
+    """Claim the job as the worker saw it, for `lease` seconds."""
     job, at = claim.job, now()
     told = _json(progress(job.queue, claim.stage, claim.language))
     fields = {
@@ -110,7 +109,7 @@ def claimed(claim: Claim, lease: float) -> JobWrite:
 
 
 def reported(claim: Claim, progress: Progress, lease: float, *, thin: bool, kept: bool = False) -> JobWrite:
-    """How far the job is; `thin`: within a stage; `kept`: further than before, whoever goes on with it."""
+    """Report how far the job is; `thin`: within a stage; `kept`: the next attempt need not do this again."""
     at, told = now(), _json(progress)
     event = _progressed(claim.job, told, claim.attempt, at, thin=thin)
     fields = {"progress": told, "updatedAt": at} | ({"losses": "0"} if kept else {})
@@ -118,7 +117,7 @@ def reported(claim: Claim, progress: Progress, lease: float, *, thin: bool, kept
 
 
 def completed(claim: Claim, result: Mapping[str, Any], records: Mapping[str, Mapping[str, str]]) -> JobWrite:
-    """Stage `done`, then the terminal event with `result`; `records` change in the same step."""
+    """Complete the job: stage `done`, then the terminal event with `result`; `records` change in the same step."""
     job, at = claim.job, now()
     told = _json(progress(job.queue, "done", claim.language))
     events = [
@@ -130,19 +129,19 @@ def completed(claim: Claim, result: Mapping[str, Any], records: Mapping[str, Map
 
 
 def failed(claim: Claim, code: str, message: str) -> JobWrite:
-    """The job cannot be done."""
+    """Fail the job."""
     fields, event = _failure(claim.job, claim.attempt, code, message)
     return _held(claim, [event], fields, ends=True)
 
 
 def given_up(claim: Claim, code: str, message: str) -> JobWrite:
-    """The job fails before `claim` has taken it."""
+    """Fail the job instead of claiming it."""
     fields, event = _failure(claim.job, claim.job.attempt, code, message)
     return _write(claim.user, claim.job, "claim", _seen(claim.job), [event], fields, ends=True)
 
 
 def put_back(claim: Claim, last: Progress, stage: str, pause: float, failures: int) -> JobWrite:
-    """The job waits again, at `stage`, for `pause` seconds at least, and is as far as it was `last`."""
+    """Have the job wait again, at `stage`, for at least `pause` seconds, as far as it was `last`."""
     at = now()
     told = _json(resting(last, claim.job.queue, stage, claim.language, pause))
     event = _progressed(claim.job, told, claim.attempt, at)
