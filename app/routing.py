@@ -1,4 +1,4 @@
-"""Routes that want a credential before anything else is looked at."""
+"""Routes that check the credential before anything else."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class AuthenticatedRoute(Route):
     Args:
         rates: what each request counts towards, beside `changes`, towards which each POST and PATCH does.
         tickets: whether `?ticket=` is a credential here.
-        waits: whether a request may take long because it waits for events; it then holds none of its user's slots.
+        waits: whether a request may wait for events; it then holds no request slot of its user.
     """
 
     def __init__(
@@ -35,11 +35,11 @@ class AuthenticatedRoute(Route):
         self.tickets = tickets
         self.waits = waits
         self._endpoint = endpoint
-        # In place of what Starlette puts around an endpoint: it looks for errors, as the layer around all routes does.
+        # Replaces Starlette's wrapper around an endpoint, which handles errors a second time.
         self.app = self._answer
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Who asks, then how often, then what is asked for."""
+        """Check who asks, then how often, then answer."""
         request: Request[State] = Request(scope, receive, send)
         await require_identity(request, tickets=self.tickets)
         if self.rates:
@@ -59,7 +59,7 @@ class AuthenticatedRoute(Route):
         await request.state["rate_limiter"].count(identity_of(request).user, *self.rates)
 
     async def _in_slot(self, request: Request[State]) -> Response:
-        """The answer, made while the user has a slot; it is sent without."""
+        """Make the response while the user has a slot; it is sent without one."""
         slots, user = request.state["request_slots"], identity_of(request).user
         slots.check(user)
         slot = request.scope["slot"] = slots.of(user)

@@ -1,4 +1,4 @@
-"""What the web side holds open while it serves; endpoints read it from `request.state`."""
+"""What a web process holds open while it serves; endpoints read it from `request.state`."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class State(AuthState, StreamingState):
 
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[State]:
-    """Opens everything, and closes it with the context. Redis need not be there yet."""
+    """Open everything, and close it with the context. Redis need not be up yet."""
     redis = connect(settings.redis)
     await prepare(redis)
     capacity = WorkerCapacity(redis, settings)

@@ -27,16 +27,16 @@ from workers.runtime.redis_consumer import RedisConsumerMiddleware
 
 _LEAVE_SECONDS = 2.0
 LEAVING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
-"""What tells a worker to leave; Ctrl-C does not reach one that Dramatiq watches over before this has been set."""
+"""Signals that end a worker; Ctrl-C does not reach a worker under Dramatiq's command before this is set."""
 
 
 def setup(*, watched: bool = True) -> None:
-    """Makes the broker of this process the one that actors register with.
+    """Make the broker of this process, with which actors register.
 
-    `watched`: Dramatiq's command runs this process, and has handlers of signals that stand one signal only.
+    `watched`: Dramatiq's command runs this process, with signal handlers that survive one signal only.
     """
     settings = Settings()
-    # Dramatiq sends what its processes write through its first one, which costs both of them; a line needs no help.
+    # Dramatiq passes its processes' output through its first one, at a cost for both; log lines need no such help.
     configure_logs(settings.log_format, sys.__stderr__)
     broker, taking = _taking(settings)
     # Order is behaviour: "before" hooks run downwards, "after" hooks upwards. There is no Retries: what a job promises
@@ -55,7 +55,7 @@ def setup(*, watched: bool = True) -> None:
 
 
 def _taking(settings: Settings) -> tuple[Broker, RabbitmqConsumerMiddleware | RedisConsumerMiddleware]:
-    """The broker, and what takes messages from it."""
+    """Return the broker, and the middleware that consumes its messages."""
     if is_rabbitmq(settings.queue):
         return rabbitmq_broker(settings.queue), RabbitmqConsumerMiddleware(settings.worker_concurrency)
     broker = AsyncRedisBroker(settings.queue)
@@ -63,7 +63,7 @@ def _taking(settings: Settings) -> tuple[Broker, RabbitmqConsumerMiddleware | Re
 
 
 class OpenRuntime(Middleware):
-    """Opens the worker's runtime on the event loop before it takes work, and closes it after the last."""
+    """Opens the worker's runtime on the event loop before it takes work, and closes it after the last job."""
 
     def __init__(self, settings: Settings, fault: Callable[[], str] = str, *, watched: bool = True) -> None:
         self._settings = settings
@@ -86,12 +86,12 @@ class OpenRuntime(Middleware):
 
 
 def _leave_once() -> None:
-    """Has this process told to leave no more than once.
+    """Let signals end this process only once.
 
-    Whoever loses its parent, or is stopped together with it, is told twice, and at the second time Dramatiq's main
-    thread ends there and then: its other threads, which nobody stops any more, would keep the process for ever.
+    A process that loses its parent, or is stopped together with it, gets two signals. At the second one Dramatiq's main
+    thread ends at once, and its other threads would keep the process for ever.
     """
-    # One way of Dramatiq's for both: a worker that is hung up leaves, and its parent begins anew.
+    # Dramatiq handles both alike: a worker ends at SIGHUP, and its parent starts another.
     leave = signal.getsignal(signal.SIGTERM)
 
     def once(number: int, frame: FrameType | None) -> None:
@@ -107,10 +107,10 @@ def _leave_once() -> None:
 
 
 def _leave_within(seconds: float) -> None:
-    """Ends this process, which has nothing left to do, even if a thread of Dramatiq's does not end.
+    """End this process, which has nothing left to do, even if a thread of Dramatiq's does not end.
 
-    One that acknowledges a message tries it until the broker answers: where that went away for good, for ever. What was
-    not acknowledged is delivered again, and finds its job done.
+    A thread that acknowledges a message tries until the broker answers, possibly for ever. A message that was not
+    acknowledged is delivered again, and its job is found done.
     """
     timer = threading.Timer(seconds, os._exit, [0])
     timer.daemon = True

@@ -1,4 +1,5 @@
-"""The audit log: who came in, who was refused and why, what changed. Never a secret, token, cookie, ticket or link."""
+"""The audit log: who signed in, who was refused and why, what changed. Never a secret, token, cookie, ticket or
+link."""
 
 from __future__ import annotations
 
@@ -29,5 +30,5 @@ def record(event: str, address: str, *, user: str | None = None, reason: str | N
 
 
 def address_of(request: HTTPConnection[Any]) -> str:
-    """The client's address as the server sees it, or as a trusted proxy tells it."""
+    """Return the client's address, as the server sees it or a trusted proxy reports it."""
     return request.client.host if request.client else "unknown"

@@ -1,6 +1,6 @@
-"""Our cookies: HttpOnly, SameSite=Lax, and over https bound to this very host, so that no other can plant one.
+"""Our cookies: HttpOnly, SameSite=Lax, and over https bound to this host, so that no other host can set one.
 
-A browser takes a `__Host-` cookie only where it is Secure, for `/`, and without a Domain (RFC 6265bis, 4.1.3.2).
+A browser accepts a `__Host-` cookie only if it is Secure, for `/`, and without a Domain (RFC 6265bis, 4.1.3.2).
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ DEVICE = "smartvoice_device"
 
 
 def is_secure(request: Request[AuthStateT]) -> bool:
-    """Whether the one who asks is connected by https, to us or to a proxy before us."""
+    """Return whether the client is connected by https, to us or to a proxy before us."""
     return request.url.scheme == "https" or request.state["settings"].over_https
 
 
 def read(request: Request[AuthStateT], name: str) -> str | None:
-    """A cookie's value. Over https the plain name is not looked at: whoever is between could have planted it."""
+    """Return a cookie's value. Over https the plain name is ignored: somebody on the way could have set it."""
     return request.cookies.get(_name(request, name))
 
 
 def put(request: Request[AuthStateT], response: Response, name: str, value: str, seconds: int) -> None:
-    """Sets a cookie for so many seconds."""
+    """Set a cookie for so many seconds."""
     secure = is_secure(request)
     response.set_cookie(
         _name(request, name), value, max_age=seconds, path="/", httponly=True, samesite="lax", secure=secure
@@ -33,12 +33,12 @@ def put(request: Request[AuthStateT], response: Response, name: str, value: str,
 
 
 def clear(request: Request[AuthStateT], response: Response, name: str) -> None:
-    """Takes a cookie away."""
+    """Delete a cookie."""
     response.delete_cookie(_name(request, name), path="/", httponly=True, samesite="lax", secure=is_secure(request))
 
 
 def name_of(name: str, *, secure: bool) -> str:
-    """What a cookie is called in the browser."""
+    """Return a cookie's name in the browser."""
     return f"__Host-{name}" if secure else name
 
 

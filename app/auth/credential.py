@@ -1,4 +1,4 @@
-"""Who asks, and what they came in with."""
+"""Identities and the credentials that prove them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 
 class Credential(NamedTuple):
-    """What somebody came in with.
+    """A credential that was accepted.
 
     Args:
         issued: Unix time.
-        session: the digest of a cookie, where it was one.
-        key: the id of our key that signed it, where it was a token of ours.
+        session: the digest of a session cookie, if it was one.
+        key: the id of our key that signed it, if it was a token of ours.
     """
 
     user: str
@@ -25,9 +25,9 @@ class Identity(NamedTuple):
     """Who asks. `user` is safe in keys and paths; `expires` is in seconds of Unix time.
 
     Args:
-        checked: since when it is certain that the credential holds, on the monotonic clock.
-        projects: those that are to be seen, where a ticket narrows it; empty: all.
-        at_provider: whether they have signed in at the OpenID provider, and can sign out there.
+        checked: when the credential was checked, on the monotonic clock.
+        projects: the visible projects, if a ticket narrows them; empty: all.
+        at_provider: whether they signed in at the OpenID provider, and can sign out there.
     """
 
     user: str

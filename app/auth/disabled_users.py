@@ -1,6 +1,6 @@
-"""Whose credentials still hold: users can be disabled, and all that was issued before a moment refused.
+"""Disabled users, and moments before which a user's credentials are refused.
 
-Each change is written first, then told to all web processes, which end the streams that it concerns.
+Each change is written first, then published to all web processes, which end the streams that it concerns.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from app.core.redis.multiplexed import ask
 
 
 class DisabledUsers:
-    """The standing of all users in one Redis."""
+    """Which users of one Redis are disabled or signed out."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._publish = "SPUBLISH" if isinstance(redis, RedisCluster) else "PUBLISH"
 
     async def check(self, user: str, issued: float) -> None:
-        """Raises Unauthenticated (`account_disabled`, `signed_out`) where a credential of then holds no longer."""
+        """Raise Unauthenticated (`account_disabled`, `signed_out`) if a credential of that time is refused."""
         disabled, not_before = await ask(self._redis, "HMGET", keys.access(user), "disabled", "notBefore")
         if disabled:
             raise Unauthenticated("This account is disabled.", code="account_disabled")
@@ -34,11 +34,11 @@ class DisabledUsers:
             raise Unauthenticated("You were signed out; sign in again.", code="signed_out")
 
     async def let_in(self, user: str) -> None:
-        """Raises Unauthenticated (`account_disabled`) for somebody who has just proved who they are."""
+        """Raise Unauthenticated (`account_disabled`) for a disabled user who has just authenticated."""
         await self.check(user, time.time())
 
     async def holding(self, credentials: Sequence[Credential]) -> list[bool]:
-        """Which of them hold, in one round trip."""
+        """Return which of the credentials hold, in one round trip."""
         async with self._redis.pipeline(transaction=False) as pipe:
             for credential in credentials:
                 pipe.hmget(keys.access(credential.user), ["disabled", "notBefore"])
@@ -50,22 +50,22 @@ class DisabledUsers:
         ]
 
     async def revoke(self, user: str) -> None:
-        """Nothing that the user has come in with so far holds any longer."""
+        """Revoke all credentials that the user has so far."""
         await self._change(user, {"notBefore": repr(time.time())})
 
     async def disable(self, user: str) -> None:
-        """The user may not come in, in whichever way, until enabled."""
+        """Disable the user until `enable`."""
         await self._change(user, {"disabled": "1", "notBefore": repr(time.time())})
 
     async def enable(self, user: str) -> bool:
-        """The user may come in again, with new credentials; False where they might all the time."""
+        """Enable the user, with new credentials; return False if they were not disabled."""
         return bool(await self._redis.hdel(keys.access(user), "disabled"))
 
     async def disabled(self, user: str) -> bool:
         return bool(await self._redis.hexists(keys.access(user), "disabled"))
 
     async def ended(self, user: str, session: str) -> None:
-        """Tells all web processes that one sign-in is over."""
+        """Publish to all web processes that one session has ended."""
         await self._tell(user, session)
 
     async def _change(self, user: str, changes: dict[str, str]) -> None:

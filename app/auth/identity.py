@@ -1,4 +1,4 @@
-"""Who is asking: one identity, whichever way it came, settled before anything is read."""
+"""Authenticates requests: one identity, whatever the credential, before anything is read."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _IN_URL = {"token", "access_token", "jwt"}
 
 
 async def require_identity(request: Request[AuthStateT], *, tickets: bool) -> None:
-    """Nobody passes without a credential that holds; `identity_of` then tells who it is. `tickets`: whether `?ticket=`
-    is one here. Raises as `identify` does."""
+    """Require a valid credential; `identity_of` then returns whose it is. `tickets`: whether `?ticket=` is accepted.
+    Raises as `identify` does."""
     try:
         request.scope["identity"] = await identify(request, tickets=tickets)
     except Unauthenticated as error:
@@ -29,16 +29,16 @@ async def require_identity(request: Request[AuthStateT], *, tickets: bool) -> No
 
 
 def identity_of(request: Request[AuthStateT]) -> Identity:
-    """Who asks, after `require_identity`."""
+    """Return who asks, after `require_identity`."""
     return cast(Identity, request.scope["identity"])
 
 
 async def identify(request: Request[AuthStateT], *, tickets: bool = False) -> Identity:
-    """Reads the credential of a request: bearer token, session cookie, or a ticket where `tickets` are taken.
+    """Read the credential of a request: bearer token, session cookie, or a ticket if `tickets` are accepted.
 
-    A ticket that is sent is the credential: whoever has one wants what it opens and no more.
+    If a ticket is sent, it is the credential, whatever else comes with it.
 
-    Raises Unauthenticated; Unavailable; Forbidden (`foreign_origin`) for a change that another site asks for with the
+    Raises Unauthenticated; Unavailable; Forbidden (`foreign_origin`) for a change that another site requests with the
     cookie.
     """
     if request.scope["query_string"]:
@@ -77,7 +77,7 @@ async def _by_session(request: Request[AuthStateT], cookie: str) -> Identity:
 
 
 def check_origin(request: Request[AuthStateT]) -> None:
-    """A browser adds the cookie by itself, whoever asked it to; `Origin` and `Sec-Fetch-Site` say who did.
+    """Check that a change with a cookie comes from our own pages, by `Origin` and `Sec-Fetch-Site`.
 
     Raises Forbidden (`foreign_origin`).
     """
@@ -91,10 +91,10 @@ def check_origin(request: Request[AuthStateT]) -> None:
 
 
 def _note(request: Request[AuthStateT], error: Unauthenticated) -> None:
-    """Who sends nothing at all is no event: every browser does before it signs in."""
+    """Log a refused credential. Requests without any are not logged: browsers send them before signing in."""
     if error.code == "unauthenticated":
         return
     event = _EVENTS.get(error.code, "credential_refused")
-    # The reason of a token is for the log alone.
+    # The reason why a token is refused is for the log alone.
     because = str(error.__cause__) if error.code == "bad_token" and error.__cause__ else error.code
     audit_log.record(event, audit_log.address_of(request), reason=because)

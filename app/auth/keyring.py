@@ -1,4 +1,4 @@
-"""Our own keys: one signs, all verify. A kept file is looked at again now and then: rotation needs no restart."""
+"""Our own keys: one signs, all verify. A key file is read again when it changes, so rotation needs no restart."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _LOOK_SECONDS = 0.25
 
 
 class Own(NamedTuple):
-    """A key of ours and what it is called."""
+    """A key of ours and its id."""
 
     id: str
     key: OctKey
 
 
 class Keyring:
-    """The keys, the one that signs first.
+    """The keys, the signing one first.
 
     Args:
         keys: the keys as bytes.
@@ -37,7 +37,7 @@ class Keyring:
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """The keys that the settings name."""
+        """Make the keyring that the settings name."""
         return cls(settings.own_keys(), None if settings.secret_key.get_secret_value() else settings.key_file)
 
     @property
@@ -50,17 +50,17 @@ class Keyring:
         return self.all()[0]
 
     def all(self) -> list[Own]:
-        """All keys that verify."""
+        """Return all keys that verify."""
         self._look()
         return self._keys
 
     def called(self, id: str | None) -> list[Own]:
-        """The keys that a token may be signed with which names this one, or none."""
+        """Return the keys that may have signed a token that names this key, or no key."""
         if id is None:
             return self.all()
         named = [own for own in self.all() if own.id == id]
         if not named:
-            # It may have been made this moment.
+            # The key may have been added just now.
             self._reload()
             named = [own for own in self._keys if own.id == id]
         return named
@@ -74,7 +74,7 @@ class Keyring:
             return
         self._looked = time.monotonic()
         change = self._change()
-        # A file that is gone for a moment takes no key away.
+        # A file that is gone for a moment removes no key.
         if change is not None and change != self._changed:
             self._keys, self._changed = _imported(kept_keys(self._path)), change
 

@@ -1,6 +1,6 @@
-"""JSON answers that may be large: sent in parts, each made when the client has taken those before it.
+"""Large JSON responses, sent in parts: each is made when the client has taken those before it.
 
-What a client does not read is then no more than the connection's buffer and one part, however large the answer is.
+A client that does not read costs the connection's buffer and one part, however large the response is.
 Each part is made while the user has a slot (see `app.routing`), and the slot is free while the client reads.
 """
 
@@ -19,16 +19,16 @@ from app.core.errors import Problem
 logger = structlog.get_logger()
 
 _AT_ONCE = 32 * 1024
-"""An answer up to about this size is sent whole, with its length."""
+"""A response up to about this size is sent as a whole, with its length."""
 _JSON = "application/json"
 
 
 async def in_parts(
     parts: AsyncIterator[bytes], headers: Mapping[str, str], slot: AbstractAsyncContextManager[None]
 ) -> Response:
-    """The answer that `parts` make together. What they raise at their beginning is raised here, before any is sent.
+    """Make a response of `parts`. What the first parts raise is raised here, before anything is sent.
 
-    `slot`: what is held while a part is made after that.
+    `slot` is held while each later part is made.
     """
     begun: list[bytes] = []
     size = 0
@@ -41,13 +41,13 @@ async def in_parts(
 
 
 class _Parts(StreamingResponse):
-    """An answer that ends early, without its last chunk, where a part cannot be made: the client sees it is cut."""
+    """A response that ends without its last chunk if a part cannot be made, so that the client sees it is truncated."""
 
     async def stream_response(self, send: Send) -> None:
         try:
             await super().stream_response(send)
         except (Problem, RedisError) as error:
-            # Returning without an end makes the server close the connection, and say so.
+            # Returning without the end makes the server close the connection and log it.
             logger.warning("answer_cut_off", reason=str(error))
 
 

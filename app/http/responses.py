@@ -1,4 +1,4 @@
-"""How answers are written: JSON in camelCase, problems by RFC 9457."""
+"""Responses: JSON in camelCase, problems by RFC 9457."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NO_STORE = {"Cache-Control": "no-store"}
 
 
 def reply(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """A JSON answer, of a model, of what JSON can say, or of bytes that are JSON, that no cache keeps unless `headers`
+    """Make a JSON response of a model, of plain values, or of bytes that are JSON. It is not cached unless `headers`
     say so."""
     return Response(
         content
@@ -39,7 +39,7 @@ def reply(content: Any, status: int = 200, headers: Mapping[str, str] | None = N
 
 
 def problem(error: Problem) -> Response:
-    """A problem document (RFC 9457), with `Retry-After` and `WWW-Authenticate` where they belong."""
+    """Make a problem document (RFC 9457), with `Retry-After` and `WWW-Authenticate` if they apply."""
     headers = {"Cache-Control": "no-store"}
     if error.retry_after is not None:
         headers["Retry-After"] = str(error.retry_after)
@@ -54,22 +54,22 @@ def problem(error: Problem) -> Response:
 
 
 async def on_problem(request: Request[Any], error: Exception) -> Response:
-    """Problems, as they are raised everywhere."""
+    """Answer a problem."""
     assert isinstance(error, Problem)
     _note(request, error)
     return problem(error)
 
 
 def _note(request: Request[Any], error: Problem) -> None:
-    """A refusal is counted and logged, by its code: what was said to the one who asked may name things of theirs."""
+    """Count and log a refusal by its code; its text may have private data."""
     REFUSALS.labels(error.code, error.status).inc()
     route = route_of(request.scope)
-    if route != "/readyz":  # which is asked every moment, and tells by itself
+    if route != "/readyz":  # asked all the time, and it reports by itself
         logger.info("refused", code=error.code, status=error.status, method=request.method, route=route)
 
 
 async def on_redis_error(request: Request[Any], error: Exception) -> Response:
-    """Redis away or full: the reader is told to try again."""
+    """Answer that Redis is away or full, and when to try again."""
     assert isinstance(error, RedisError)
     told = problem_of(error)
     _note(request, told)
@@ -79,7 +79,7 @@ async def on_redis_error(request: Request[Any], error: Exception) -> Response:
 
 
 async def on_http_exception(request: Request[Any], error: Exception) -> Response:
-    """What Starlette itself refuses: unknown paths and methods."""
+    """Answer what Starlette itself refuses: unknown paths and methods."""
     assert isinstance(error, HTTPException)
     code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http_error")
     headers = {"Allow": ", ".join(_methods(request))} if error.status_code == 405 else error.headers
@@ -99,12 +99,12 @@ async def on_http_exception(request: Request[Any], error: Exception) -> Response
 
 
 def _methods(request: Request[Any]) -> list[str]:
-    """The methods of a path. Starlette names those of the first of its routes alone, and none for a file."""
+    """Return the methods of a path. Starlette names those of its first route only, and none for a file."""
     routes = [route for route in request.app.routes if isinstance(route, Route)]
     matching = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
     return sorted({method for route in matching for method in route.methods or ()} or {"GET", "HEAD"})
 
 
 async def on_error(request: Request[Any], error: Exception) -> Response:
-    """A bug: logged with its traceback by the server, told without it."""
+    """Answer a bug without its traceback, which the server logs."""
     return problem(Problem("Something went wrong here; the log says what."))

@@ -1,7 +1,7 @@
-"""Names that we answer to: a page of another site cannot make a name of its own point here (DNS rebinding).
+"""Host names that this server accepts, so that no other site can point a name of its own here (DNS rebinding).
 
-A browser takes us for the site whose name it asked for. An address is nobody's name, so it is always ours, as loopback
-names and this machine's own are; others have to be set.
+A browser takes a server for the site whose name it asked for. Addresses, loopback names and the machine's own names
+are always accepted; others have to be set.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from app.core.hostnames import host_of, is_address, is_loopback
 from app.core.settings import Settings
 from app.http.responses import on_problem
 
-# Asked for by whoever watches over us, under whatever name it has for us; `/metrics` has a rule of its own.
+# Requested by monitoring, under any name; `/metrics` has a rule of its own.
 OPEN_PATHS = {"/healthz", "/readyz", "/metrics"}
 
 
 class AllowedHosts:
-    """ASGI middleware: a request for a host that is not ours is 421 (`unknown_host`), before anything is looked at.
+    """ASGI middleware that answers 421 (`unknown_host`) to a request for another host, before anything else is checked.
 
-    One that names none, as HTTP/1.0 may, comes from no browser.
+    A request without a host, as in HTTP/1.0, does not come from a browser and passes.
     """
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
@@ -53,7 +53,7 @@ class AllowedHosts:
 
 
 def names_of(settings: Settings) -> set[str]:
-    """The names that are ours by these settings, beside addresses and loopback names."""
+    """Return the names that the settings allow, beside addresses and loopback names."""
     machine = socket.gethostname().lower()
     own = {machine, f"{machine.partition('.')[0]}.local"}
     public = urlsplit(settings.public_url).hostname

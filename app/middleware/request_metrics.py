@@ -1,4 +1,4 @@
-"""What is known of each request: an id that its logs and jobs bear, and how it was answered."""
+"""Gives each request an id, which its log lines and jobs have, and counts and times it."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from app.http.route_template import route_of
 
 HEADER = "X-Request-Id"
 REQUEST_ID = "smartvoice.request_id"
-"""Where a request's scope has it."""
+"""The key of the id in a request's scope."""
 
 _NAME = HEADER.lower().encode()
 _SENT = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 METHODS = {"GET", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS"}
-"""Those that are told apart."""
+"""Methods that have labels of their own."""
 
 
 class RequestMetrics:
-    """ASGI middleware, outermost: every log line within bears `request`, as the answer does in `X-Request-Id`.
+    """ASGI middleware, outermost: every log line within has `request`, and the response has `X-Request-Id`.
 
-    An id that the client or a proxy sends is taken, if it is one. A request is timed until the head of its answer.
+    A well-formed id of the client or a proxy is taken over. A request is timed until the head of its response.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -46,7 +46,7 @@ class RequestMetrics:
                 self._count(scope, message["status"], time.perf_counter() - began)
             await send(message)
 
-        # Each request has a task, and so a context, of its own.
+        # Each request has a task and a context of its own.
         bind_contextvars(request=id)
         scope[REQUEST_ID] = id
         await self._app(scope, receive, noted)
@@ -54,7 +54,7 @@ class RequestMetrics:
     def _count(self, scope: Scope, status: int, seconds: float) -> None:
         method = scope["method"] if scope["method"] in METHODS else "other"
         kind = (method, route_of(scope), status)
-        # To look them up by their labels takes longer than to count.
+        # Cached: looking them up by their labels takes longer than counting.
         if (counts := self._counts.get(kind)) is None:
             counts = self._counts[kind] = REQUESTS.labels(*kind), REQUEST_SECONDS.labels(*kind[:2])
         counts[0].inc()
@@ -62,7 +62,7 @@ class RequestMetrics:
 
 
 def _sent(scope: Scope) -> str | None:
-    """The id that came with the request."""
+    """Return the id that came with the request."""
     for name, value in scope["headers"]:
         if name == _NAME:
             return value.decode() if _SENT.fullmatch(value) else None

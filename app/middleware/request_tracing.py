@@ -1,4 +1,4 @@
-"""A span for each request, where traces are wanted."""
+"""Makes a span for each request, if tracing is on."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from app.core.telemetry import tracing
 from app.http.route_template import UNKNOWN, route_of
 from app.middleware.request_metrics import METHODS
 
-_MAX_PATH = 200  # ours are shorter
+_MAX_PATH = 200  # characters; paths of ours are shorter
 
 
 class RequestTracing:
-    """ASGI middleware, outermost: goes on with the trace that a request comes with (`traceparent`), or begins one.
+    """ASGI middleware, outermost: continues the trace of a request (`traceparent`), or starts one.
 
-    As with its metric, a request lasts until the head of its answer: no span is as long as a stream or a download.
+    As with its metric, a request lasts until the head of its response, so no span is as long as a stream.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -36,12 +36,12 @@ class RequestTracing:
             try:
                 await self._app(scope, receive, noted)
             finally:
-                # Where no answer was begun: a bug, which Starlette answers further out.
+                # No response was started: a bug, which Starlette answers further out.
                 _finish(scope, 500)
 
 
 def _finish(scope: Scope, status: int) -> None:
-    """Ends the request's span, told by OpenTelemetry's conventions for HTTP. Idempotent."""
+    """End the request's span, with attributes by OpenTelemetry's conventions for HTTP. Idempotent."""
     route = route_of(scope)
     told: dict[str, str | int] = {
         "http.request.method": _method(scope, "_OTHER"),
@@ -49,7 +49,7 @@ def _finish(scope: Scope, status: int) -> None:
         "url.scheme": scope["scheme"],
     }
     if route != UNKNOWN:
-        # A path that is none of ours may be anything, and is not told; nor is a query, where tickets stand.
+        # An unknown path may be anything, and is left out; so is the query, which may have a ticket.
         told |= {"http.route": route, "url.path": scope["path"][:_MAX_PATH]}
     if status >= 500:
         told["error.type"] = str(status)

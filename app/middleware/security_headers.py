@@ -1,4 +1,4 @@
-"""Headers that every answer bears: what a browser may do with a page of ours."""
+"""Security headers of every response: what a browser may do with our pages."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ _POLICY = (
     "default-src 'self'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
     "media-src 'self' blob:{audio}; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
-_OVER_HTTPS = (b"strict-transport-security", b"max-age=31536000")  # a year
-# Nothing here needs them. Those that not every browser knows would be complained about on its console.
+_OVER_HTTPS = (b"strict-transport-security", b"max-age=31536000")  # a year, in seconds
+# Features that no page needs. Browsers complain about names that they do not know, so these are left out.
 _UNUSED = (
     *("accelerometer", "camera", "display-capture", "geolocation", "gyroscope", "magnetometer", "microphone", "midi"),
     *("payment", "publickey-credentials-get", "usb", "xr-spatial-tracking"),
@@ -24,14 +24,14 @@ _HEADERS = [
 ]
 
 FOR_REFUSALS = [(b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"), *_HEADERS]
-"""What an answer without a page bears that the application has no part in."""
+"""Headers of a response that is not made by the application."""
 
 
 class SecurityHeaders:
-    """ASGI middleware that adds them; it touches the first message of an answer only, so streams pass unhindered.
+    """ASGI middleware that adds the headers to the first message of a response; streams are not slowed down.
 
     Args:
-        over_https: whether people use https, even where a request reaches us without it.
+        over_https: whether people use https, even if requests reach this server without it.
         audio_origin: the other site that audio is fetched from, if any.
     """
 
@@ -46,7 +46,7 @@ class SecurityHeaders:
         async def marked(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = message.get("headers", ())
-                said = {name for name, _ in headers}  # in small letters, as ASGI has it
+                said = {name for name, _ in headers}  # lower-case, as ASGI requires
                 ours = self._secure if self._over_https or scope["scheme"] == "https" else self._headers
                 message["headers"] = [*headers, *(header for header in ours if header[0] not in said)]
             await send(message)

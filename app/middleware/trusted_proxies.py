@@ -1,4 +1,4 @@
-"""Proxies before us: what they say of the client is believed from those that are set, and from nobody else."""
+"""Headers of proxies about the client: believed from trusted proxies only."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class TrustedProxies:
     """
 
     def __init__(self, app: ASGIApp, trusted: list[str]) -> None:
-        # uvicorn has types of its own for the same interface.
+        # uvicorn has its own types for the same interface.
         self._app = ProxyHeadersMiddleware(cast(Any, app), trusted)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,6 +1,6 @@
-"""The connections of one process that are no streams: how many there may be, from where, and how long each may take.
+"""Limits of a process' connections that are not streams: how many, from where, and how long each may take.
 
-A connection that is given to a stream is counted for its address only; its times are the stream's own.
+A connection that a stream took over is counted for its address only; the stream has timeouts of its own.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _LOOPBACK = ("127.0.0.0/8", "::1/128")
 
 @dataclass(frozen=True)
 class ConnectionLimits:
-    """Times in seconds; see the settings of the same names."""
+    """Limits as set; times in seconds."""
 
     head_seconds: float = 20
     body_seconds: float = 20
@@ -32,7 +32,7 @@ class ConnectionLimits:
     max_connections_per_address: int = 0
     max_streams_per_address: int = 0
     trusted: tuple[str, ...] = ()
-    """Addresses and networks that many clients come from; those are counted together with the rest alone."""
+    """Addresses and networks that many clients share, such as proxies; they have no limit of their own."""
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -44,10 +44,10 @@ class ConnectionLimits:
 
 
 class Connection(Protocol):
-    """A connection that requests come on."""
+    """A connection that requests arrive on."""
 
     def check_times(self, now: float) -> None:
-        """Ends it if it takes too long; `now` is on the loop's clock."""
+        """End it if it takes too long; `now` is the loop's time."""
 
 
 class Connections:
@@ -64,7 +64,7 @@ class Connections:
         self._key = lru_cache(4096)(lambda host: _counted_as(host, networks))
 
     def address(self, host: str | None) -> str:
-        """What a client's connections are counted under; empty where they are not."""
+        """Return the key that a client's connections are counted under; empty if they are not counted."""
         return self._key(host) if host else ""
 
     def has_room(self, address: str) -> bool:
@@ -86,14 +86,15 @@ class Connections:
             self._timer = self._loop.call_later(_SWEEP_SECONDS, self._sweep)
 
     def remove(self, connection: Connection, address: str) -> None:
-        """Idempotent."""
+        """Stop counting a connection. Idempotent."""
         if connection in self._open:
             self._open.discard(connection)
             if address:
                 _take_one(self._by_address, address)
 
     def streams_of(self, address: str, connections: set[Any]) -> set[Any] | StreamSet:
-        """Where a stream is to put itself, so that it is counted for its address and among all `connections`."""
+        """Return the set for a stream to add itself to, so that it is counted for its address and among
+        `connections`."""
         return StreamSet(connections, self._streams_by_address, address) if address else connections
 
     def _sweep(self) -> None:
@@ -104,7 +105,7 @@ class Connections:
 
 
 class StreamSet:
-    """The server's set of connections, for the one stream that is counted with it."""
+    """The server's set of connections, for one stream that is counted with it."""
 
     __slots__ = ("_address", "_connections", "_counts")
 
@@ -130,7 +131,7 @@ def _take_one(counts: Counter[str], address: str) -> None:
 
 
 def _counted_as(host: str, trusted: Iterable[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> str:
-    """The address, of IPv6 its network of 64 bits, which is one customer's; empty where it is trusted."""
+    """Return the address, or for IPv6 its /64 network, which belongs to one customer; empty if it is trusted."""
     try:
         address: ipaddress.IPv4Address | ipaddress.IPv6Address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:

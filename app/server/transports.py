@@ -1,4 +1,4 @@
-"""What lies between uvicorn and a connection when an answer is written."""
+"""Transports between uvicorn and a connection, for writing responses."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ _CHUNKED = b"\r\ntransfer-encoding: chunked\r\n"
 
 
 class HeadBuffer:
-    """A transport that keeps the head of an answer back until its body comes, in this turn of the loop or not at all.
+    """A transport that holds the head of a response until its body comes, at most until the end of this loop iteration.
 
-    uvicorn writes each by itself, and a transport sends at once what it is given: two system calls, and two packets.
+    uvicorn writes head and body separately, and a transport sends each at once: two system calls and two packets.
     """
 
     __slots__ = ("_held", "_holds_next", "_loop", "transport")
@@ -23,16 +23,16 @@ class HeadBuffer:
         self._held = b""
 
     def hold_next(self) -> None:
-        """What is written next is a head."""
+        """Note that the next write is a head."""
         self._holds_next = True
 
     def take(self) -> bytes:
-        """What is held back, which is the caller's to write."""
+        """Return what is held; the caller must write it."""
         held, self._held = self._held, b""
         return held
 
     def write(self, data: bytes) -> None:
-        """Writes in order. Nothing that is empty reaches the transport: asyncio may try to send it for ever
+        """Write in order. Empty data never reaches the transport: asyncio may try to send it for ever
         (python/cpython#155888)."""
         if self._held:
             self._holds_next = False
@@ -63,9 +63,9 @@ class HeadBuffer:
 
 
 class Unchunked:
-    """A transport for an answer to HTTP/1.0, which knows no chunks: the body ends where the connection does.
+    """A transport for a response to HTTP/1.0, which has no chunks: the body ends with the connection.
 
-    What is written to it is the head in one piece (unless `in_body`), then whole chunks.
+    It is given the head in one piece (unless `in_body`), then whole chunks.
     """
 
     __slots__ = ("_chunked", "_transport")
@@ -101,7 +101,7 @@ class Unchunked:
 
 
 def _content(chunks: bytes) -> bytes:
-    """What is in these whole chunks, which bear neither extensions nor trailers."""
+    """Return the content of whole chunks without extensions and trailers."""
     parts, at = [], 0
     while at < len(chunks):
         end = chunks.index(b"\r\n", at)

@@ -1,7 +1,7 @@
-"""Work that blocks, done in threads so that it can be stopped: step by step, or by a check that it calls often.
+"""Blocking work in threads that can be stopped: step by step, or by a check that the work calls often.
 
-No thread can be ended from outside. Whoever is cancelled waits until the thread has stopped: then nothing computes any
-more for a job that is another's, and nothing writes into a folder that is gone.
+A thread cannot be ended from outside. A cancelled caller waits until the thread has stopped: then nothing computes for
+a job that another worker has, and nothing writes into a folder that is gone.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 async def in_thread(work: Callable[[Check], T]) -> T:
-    """What `work` returns, done in a thread. Where this is cancelled, `work` is told by the check that it is given."""
+    """Run `work` in a thread and return its result. If this is cancelled, the check that `work` is given raises."""
     stopped = Event()
 
     def check() -> None:
@@ -35,7 +35,7 @@ async def in_thread(work: Callable[[Check], T]) -> T:
 
 
 async def in_threads(work: Generator[int]) -> AsyncGenerator[int]:
-    """What `work` yields. Who is cancelled waits for the step under way, and `work` is closed: its files are let go."""
+    """Yield what `work` does. A cancelled caller waits for the current step, then `work` is closed, with its files."""
     try:
         while (found := await finished(asyncio.create_task(asyncio.to_thread(next, work, None)))) is not None:
             yield found
@@ -44,7 +44,7 @@ async def in_threads(work: Generator[int]) -> AsyncGenerator[int]:
 
 
 async def finished(step: asyncio.Task[T]) -> T:
-    """What the step returns; one that is cancelled here does not go before it has ended."""
+    """Run one step and return its result; a cancelled caller waits for its end."""
     try:
         return await asyncio.shield(step)
     except asyncio.CancelledError:
@@ -53,7 +53,7 @@ async def finished(step: asyncio.Task[T]) -> T:
 
 
 async def ended(task: asyncio.Task[T]) -> None:
-    """Returns when the thread of `task` has ended, however often its caller is told to end; drops what it raised."""
+    """Wait until the thread of `task` has ended, however often this is cancelled; discard what it raised."""
     while not task.done():
         with suppress(asyncio.CancelledError):
             await asyncio.wait([task])

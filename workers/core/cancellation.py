@@ -1,6 +1,6 @@
-"""How work in a thread is stopped, which nobody can end from outside: by a check that it calls often.
+"""Stops work in a thread, which cannot be ended from outside, by a check that the work calls often.
 
-Apart from `workers.core.blocking`, for the program that splits manuscripts, which imports as little as it can.
+Apart from `workers.core.blocking` for the sake of the splitter program, which imports as little as it can.
 """
 
 from __future__ import annotations
@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 Check = Callable[[], None]
-"""Raises Stopped where the work is to end; to be called several times a second."""
+"""Raises Stopped if the work shall end. Work calls it several times a second."""
 
 
 class Stopped(Exception):
-    """Whoever waited for the work no longer does. It never leaves the thread's caller, who is cancelled."""
+    """The caller of the work was cancelled. Never raised to that caller."""
 
 
 def unchecked() -> None:
-    """The check of work that nobody stops."""
+    """A check for work that nobody stops."""

@@ -1,4 +1,4 @@
-"""Folders in which workers work: gone with the work, or, where a worker was killed, as soon as another one starts."""
+"""Temporary folders for work: deleted with the work or, if a worker was killed, when another one starts."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ _LOCK = ".at-work"
 
 @contextmanager
 def scratch_dir() -> Iterator[Path]:
-    """A folder for as long as the context is open. A lock that ends with the process says that somebody is at it."""
+    """Yield a folder that lasts as long as the context. A lock that ends with the process marks it as in use."""
     with tempfile.TemporaryDirectory(prefix=_PREFIX) as name:
         folder = Path(name)
         unnamed = folder / f"{_LOCK}.new"
         with unnamed.open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            # Only now, so that whoever clears away never finds one that is not locked yet.
+            # Renamed only now, so that `clear_away` never finds one that is not locked yet.
             unnamed.rename(folder / _LOCK)
             yield folder
 
 
 def clear_away() -> int:
-    """Removes the folders of workers that were killed; how many there were. What is somebody else's is left alone."""
+    """Delete the folders of workers that were killed; return how many. Files of others are left alone."""
     count = 0
     for file in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/{_LOCK}"):
         with suppress(OSError), file.open("r+") as lock:

@@ -1,7 +1,6 @@
-"""The actors: ids in, one plain function called. A message that comes twice finds its job taken or done.
+"""The actors take ids and call one plain function. A message that is delivered twice finds its job claimed or done.
 
-What a job needs is imported with the first one of its queue: numpy and FFmpeg alone are 40 MB, which a worker that has
-nothing to do does without.
+What a job needs is imported with the first job of its queue: an idle worker saves the 40 MB of numpy and FFmpeg.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ async def assemble_book(user: str, job: str) -> None:
 
 
 async def _task(module: str, name: str) -> tasks.Task:
-    """A function of a module, which is imported in a thread where it is not there yet: the loop goes on meanwhile."""
+    """Return a function of a module, imported in a thread at its first use, so that the loop goes on meanwhile."""
     if name not in _tasks:
         _tasks[name] = getattr(await asyncio.to_thread(import_module, module), name)
     return _tasks[name]

@@ -17,7 +17,7 @@ from workers.runtime.context import Runtime
 
 
 async def assemble_book(runtime: Runtime, claim: Claim, report: ProgressCallback) -> Made:
-    """From the audio of a project's chapters to a book; one of the same contents that is there already is taken."""
+    """Make a book of a project's chapters; a book of the same contents that exists already is used."""
     user, id, format = claim.user, claim.job.project_id, claim.job.format or "m4b"
     project, record = await runtime.projects.with_record(user, id)
     chapters = await runtime.projects.chapters(user, id)
@@ -42,13 +42,14 @@ async def assemble_book(runtime: Runtime, claim: Claim, report: ProgressCallback
 
 
 def _recorded(user: str, record: Mapping[str, str]) -> list[str]:
-    """The paths of the books that a project has."""
+    """Return the paths of a project's books."""
     names = [(PurePosixPath(book.download_url).stem, book.format) for book in books.books_of(record, "")]
     return [paths.book_path(user, name, format) for name, format in names]
 
 
 async def _clear_away(runtime: Runtime, claim: Claim, wanted: Collection[str]) -> None:
-    """Deletes books that nothing names any more. The one before goes with the next, so that it is there until then."""
+    """Delete books that no record names any more. A replaced book is deleted with the next one, so that it lasts until
+    then."""
     prefix = paths.books_prefix(claim.user, claim.job.project_id)
     found = [file async for file in runtime.storage.files(prefix) if file.path not in wanted]
     await runtime.projects.files.delete(claim.user, claim.job.project_id, found)

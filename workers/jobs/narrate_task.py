@@ -27,7 +27,7 @@ _ARTIST = "SmartVoice"
 
 
 async def narrate_chapter(runtime: Runtime, claim: Claim, report: ProgressCallback) -> Made:
-    """From a chapter's text to its audio."""
+    """Make the audio of a chapter's text."""
     user, id, chapter_id = claim.user, claim.job.project_id, claim.job.chapter_id or ""
     project = await runtime.projects.get(user, id)
     chapter, text, text_digest = await runtime.projects.text(user, id, chapter_id)
@@ -47,16 +47,16 @@ async def narrate_chapter(runtime: Runtime, claim: Claim, report: ProgressCallba
         cover=await _cover(runtime, user, project),
         sound=_sound(runtime.settings),
     )
-    # In a thread: a voice process may have to be started to tell what it is.
+    # In a thread: a voice process may have to be started for this.
     name = f"{id}-{chapter_id}-{await asyncio.to_thread(digest, script, runtime.engine)}"
 
     async def save(file: Path, report: dict[str, Any]) -> None:
-        # The report first: there is no audio without one.
+        # The report first, so that there is no audio without one.
         files = runtime.projects.files
         await files.put(user, id, paths.report_path(user, name), compact(report).encode())
         await files.put(user, id, paths.audio_path(user, name), file, "audio/mpeg")
 
-    # Before anything is voiced, which may cost money.
+    # Before anything is voiced: that may cost money.
     await runtime.projects.usage.check(user, _expected_bytes(chapter, project, runtime.settings))
     kept = ProjectSegmentCache(runtime.storage, user, id, runtime.projects.usage)
     seconds = round(await narrate(script, runtime.engine, kept, save, report), 3)
@@ -67,13 +67,13 @@ async def narrate_chapter(runtime: Runtime, claim: Claim, report: ProgressCallba
 
 
 def _expected_bytes(chapter: Chapter, project: Project, settings: Settings) -> int:
-    """About how large a chapter's audio will be."""
+    """Estimate the bytes of a chapter's audio."""
     expected = estimate(chapter.characters, project.language, settings, chapter.speed or project.speed)
     return int(expected.seconds * settings.audio_kilobits * 1000 / 8)
 
 
 def _sound(settings: Settings) -> Sound:
-    """How this installation's audio sounds."""
+    """Return how this installation's audio is encoded."""
     encoding = Encoding(
         sample_rate=settings.audio_sample_rate,
         bit_rate=settings.audio_kilobits * 1000,
@@ -89,7 +89,7 @@ def _sound(settings: Settings) -> Sound:
 
 
 async def _cover(runtime: Runtime, user: str, project: Project) -> Cover | None:
-    """The cover that the manuscript had, if it is one that players can show."""
+    """Return the manuscript's cover, if players can show it."""
     if not project.cover_type:
         return None
     try:

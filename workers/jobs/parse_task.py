@@ -21,7 +21,7 @@ _LOOK_CHAPTERS = 20
 
 
 async def parse_manuscript(runtime: Runtime, claim: Claim, report: ProgressCallback) -> Made:
-    """From the manuscript as it was uploaded to the project's chapters."""
+    """Make a project's chapters of the manuscript that was uploaded."""
     user, id = claim.user, claim.job.project_id
     project = await runtime.projects.get(user, id)
     settings = runtime.settings
@@ -67,7 +67,7 @@ async def parse_manuscript(runtime: Runtime, claim: Claim, report: ProgressCallb
 
 
 def _language_of(parsed: Parsed, default: Language) -> Language:
-    """The one that the manuscript names, if it is one of ours; else the one that it shows."""
+    """Return the language that the manuscript names, if it is supported, else the one that its text shows."""
     named = parsed.language.lower().partition("-")[0].partition("_")[0]
     if named in {"zh", "en"}:
         return "zh-CN" if named == "zh" else "en"

@@ -1,4 +1,4 @@
-"""From the pipeline's `report` to events in the log: at most so many a second, stage changes at once."""
+"""From the pipeline's `report` to events in the log: at most ten a second for a job, changes of stage at once."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class _Point:
 
 
 class Reporter:
-    """The `report` of one attempt. It raises Refused once the job is no longer this attempt's to work on.
+    """The `report` of one attempt. It raises Refused once the job is no longer this attempt's.
 
-    What comes too soon after the last report waits for its time, and is overtaken by what comes later.
+    A report that comes too soon after the last one waits, and is replaced by a later one.
     """
 
     def __init__(self, jobs: Jobs, claim: Claim, per_second: float, slot: JobSlot | None = None) -> None:
-        """`slot`: where the job may have to let others go first, after each report."""
+        """`slot`: where the job may have to yield to others, after each report."""
         self._slot = slot
         self._jobs = jobs
         self._claim = claim
@@ -60,7 +60,7 @@ class Reporter:
         pace = pace or Pace(done, total)
         point = _Point(stage, done, total, self._clock.left(pace), pace.kept)
         if self._timer is not None and self._lock.locked():
-            # Its answer may be that the job is another's by now, and what comes next would be paid for twice.
+            # The answer may be that another worker has the job by now; what comes next would be paid for twice.
             await asyncio.wait({self._timer})
         self._raise_if_refused()
         self._waiting = point
@@ -75,7 +75,7 @@ class Reporter:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Drops what still waits: a terminal event follows, or nothing at all."""
+        """Drop the report that waits: a terminal event follows, or nothing."""
         self._waiting = None
         if error is None:
             self._stage_ends()
@@ -114,14 +114,14 @@ class Reporter:
             await self._jobs.report(self._claim, told, thin=thin, kept=point.kept)
 
     def _raise_if_refused(self) -> None:
-        """What went wrong in the timer is raised where the pipeline can stop for it."""
+        """Raise an error of the timer where the pipeline can stop for it."""
         if self._timer is not None and self._timer.done():
             timer, self._timer = self._timer, None
             timer.result()
 
 
 class _Clock:
-    """Tells how long the rest of a stage takes, by what the work of it took. What was there already is no work."""
+    """Estimates how long the rest of a stage takes, by the work done so far. What was cached is no work."""
 
     def __init__(self, time: Callable[[], float]) -> None:
         self._time = time
@@ -130,7 +130,7 @@ class _Clock:
         self._done = 0
 
     def left(self, pace: Pace) -> float | None:
-        """Seconds; None as long as nothing was done that one could judge by."""
+        """Return seconds; None until some work was done to judge by."""
         looked = self._time()
         if pace.done > self._done:
             self._worked += looked - self._looked

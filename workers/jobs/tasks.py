@@ -1,4 +1,4 @@
-"""Has a job done by the plain function of its queue, and ends it with what that brings."""
+"""Claims a job, runs the plain function of its queue, and ends the job with the result."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _REDIS_PAUSE = 1.0
 
 
 class Made(NamedTuple):
-    """What a job brought: its result, and what changes in records with its end."""
+    """The outcome of a job: its result, and the records that change with its end."""
 
     result: dict[str, Any]
     records: dict[str, dict[str, str]]
@@ -40,12 +40,12 @@ Task = Callable[[Runtime, Claim, ProgressCallback], Coroutine[Any, Any, Made]]
 
 
 async def carry_out(runtime: Runtime, user: str, job: str, first: str, task: Task) -> None:
-    """Takes a job, has `task` do it, and ends it. `first` is the stage that the job enters by being taken.
+    """Claim a job, run `task` on it, and end it. `first` is the stage that the job enters by the claim.
 
-    A job that is not, or no longer, this worker's to do is left alone. One that this worker cannot go on with, because
-    it is told to leave or because Redis was away, is handed back. Raises RedisError: the reaper finds the job.
+    A job that is not, or no longer, this worker's is left alone. A job that this worker cannot go on with, because it
+    shuts down or because Redis was away, is released. Raises RedisError; the reaper then finds the job.
     """
-    # All that is logged from here on is of this job.
+    # All log lines from here on are about this job.
     bind_contextvars(job=job)
     try:
         claim = await runtime.jobs.claim(user, job, first)
@@ -58,7 +58,7 @@ async def carry_out(runtime: Runtime, user: str, job: str, first: str, task: Tas
 
 
 def _told(claim: Claim) -> tracing.Attributes:
-    """What the span of an attempt says from its beginning."""
+    """Return the attributes of an attempt's span that are known at its start."""
     return {"smartvoice.job": claim.job.id, "smartvoice.queue": claim.job.queue, "smartvoice.attempt": claim.attempt}
 
 
@@ -84,7 +84,7 @@ async def _carry_out(runtime: Runtime, claim: Claim, task: Task) -> None:
 
 
 def _tell(outcome: str, level: int = logging.INFO, **more: Any) -> None:
-    """How an attempt ended: in the log and in its span."""
+    """Record in the log and in the span how an attempt ended."""
     logger.log(level, outcome, **more)
     tracing.note({"smartvoice.outcome": outcome} | ({"error.type": more["code"]} if "code" in more else {}))
 
@@ -106,7 +106,7 @@ async def _attempt(runtime: Runtime, claim: Claim, task: Task) -> None:
             "worker_io", f"A file or a connection of the worker failed: {raised.strerror or raised}", retryable=True
         )
     except Exception:
-        # The outermost place of a job: whatever it was, the job must end, and the log must say why.
+        # The outermost level of a job: whatever went wrong, the job must end, and the log must say why.
         logger.exception("job_broke")
         error = JobError("internal_error", "Something went wrong in the worker; its log says what.")
     else:
@@ -132,13 +132,13 @@ async def _made(runtime: Runtime, claim: Claim, task: Task) -> Made:
 
 
 async def _give_up(runtime: Runtime, claim: Claim, error: JobError) -> None:
-    """Ends the job, or, where it may go better later, has it tried again."""
+    """Fail the job, or have it tried again if that may help."""
     settings = runtime.settings
     if not error.retryable or claim.failures >= settings.max_retries:
         _tell("failed", code=error.code)
         await runtime.jobs.fail(claim, error.code, error.message)
         return
-    # Some sooner, some later: what failed together does not come back together.
+    # With jitter, so that jobs that failed together are not tried again together.
     pause = settings.retry_seconds * 3**claim.failures * random.uniform(0.5, 1.0)
     pause = min(max(pause, error.retry_after or 0), _MAX_PAUSE)
     _tell("retrying", code=error.code, seconds=round(pause, 1), message=error.message)
@@ -146,13 +146,13 @@ async def _give_up(runtime: Runtime, claim: Claim, error: JobError) -> None:
 
 
 async def _release(runtime: Runtime, claim: Claim) -> None:
-    """Lets another worker go on with the job at once; where that cannot be told, its lease runs out."""
+    """Release the job to another worker at once; if Redis is away, its lease ends."""
     with suppress(Refused, RedisError, OSError):
         await runtime.jobs.release(claim)
 
 
 async def _release_in_time(runtime: Runtime, claim: Claim) -> None:
-    """Hands the job back as soon as Redis can be told; by then another worker may have it."""
+    """Release the job as soon as Redis is back; by then another worker may have it."""
     while True:
         try:
             await runtime.jobs.release(claim)
@@ -164,6 +164,6 @@ async def _release_in_time(runtime: Runtime, claim: Claim) -> None:
 
 
 async def _tidy(runtime: Runtime, claim: Claim) -> None:
-    """What this worker wrote for a project that was deleted meanwhile goes, too."""
+    """Delete what this worker wrote for a project that was deleted meanwhile."""
     if await runtime.projects.standing(claim.user, claim.job.project_id) != "there":
         await runtime.deletion.remove_files(claim.user, claim.job.project_id)

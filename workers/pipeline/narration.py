@@ -1,4 +1,4 @@
-"""Narration: the text of a chapter in, an mp3 file of it out."""
+"""Narration: from the text of a chapter to its mp3 file."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ from workers.speech.segments import segments
 __all__ = ["Save", "Script", "Sound", "digest", "narrate"]
 
 _DIGEST_CHARACTERS = 20
-# Raise this with every change of this pipeline that makes another file of the same script.
+# Increase this with each change of the pipeline that makes another file of the same script.
 _EDITION = 4
 _OF_THE_TEXT = {"voice_crashed", "voice_timeout"}
 
 Save = Callable[[Path, dict[str, Any]], Awaitable[None]]
-"""Takes the finished file, and the report on it (see `workers.speech.completeness`)."""
+"""Called with the finished file and the report on it (see `workers.speech.completeness`)."""
 
 
 async def narrate(script: Script, engine: Engine, kept: SegmentCache, save: Save, report: ProgressCallback) -> float:
-    """Speaks `script`, hands the mp3 file and the report on it to `save`, and returns its length in seconds.
+    """Speak `script`, pass the mp3 file and the report on it to `save`, and return its length in seconds.
 
-    Segments that are `kept` are not spoken again, the others are kept as soon as they are. The file is gone when this
-    returns. Reports `start`, `synthesis` with the segments done and in all, and `upload` once it is saved.
-    Raises JobError: `nothing_to_say`, `implausible_audio`, what `engine` raises; Unavailable where nothing can be kept.
+    Segments that are in `kept` are not spoken again; others are stored there once they are spoken. The file is deleted
+    when this returns. Reports `start`, `synthesis` with the segments done and in all, and `upload` once it is saved.
+    Raises JobError: `nothing_to_say`, `implausible_audio`, what `engine` raises; Unavailable if the storage is away.
     """
     await report("start", 0, 0)
     planned = await _prepared(script, engine, kept)
@@ -74,7 +74,7 @@ async def narrate(script: Script, engine: Engine, kept: SegmentCache, save: Save
 
 
 def digest(script: Script, engine: Engine) -> str:
-    """20 hexadecimal digits that differ wherever the file of `script` by `engine` would."""
+    """Return 20 hexadecimal digits that differ whenever the file of `script` by `engine` would."""
     cover = hashlib.sha256(script.cover.data).hexdigest() if script.cover else ""
     terms = [one.json_dict() for one in script.pronunciations]
     said = asdict(replace(script, cover=None, pronunciations=())) | {"cover": cover, "pronunciations": terms}
@@ -86,13 +86,13 @@ def digest(script: Script, engine: Engine) -> str:
 async def _sounds(
     planned: Sequence[Utterance], engine: Engine, kept: SegmentCache
 ) -> AsyncGenerator[tuple[Utterance, Pcm | None]]:
-    """Each utterance with its sound, in order; as many are on their way as the engine voices at once."""
+    """Yield each utterance with its sound, in order; as many are in flight as the engine voices at once."""
     coming: deque[tuple[Utterance, asyncio.Task[Pcm | None]]] = deque()
     waiting = iter(planned)
     try:
         while True:
             while len(coming) < engine.at_once and (utterance := next(waiting, None)):
-                # The same words twice in a row are voiced once.
+                # The same words twice in a row are voiced only once.
                 same = next((task for other, task in coming if other.said and other.name == utterance.name), None)
                 coming.append((utterance, same or asyncio.create_task(_sound(utterance, engine, kept))))
             if not coming:
@@ -128,7 +128,7 @@ async def _sound(utterance: Utterance, engine: Engine, kept: SegmentCache) -> Pc
 
 
 def _placed(error: JobError, utterance: Utterance) -> JobError:
-    """The error with the place in the chapter, where it is the text's."""
+    """Return the error with the place in the chapter, if it is about the text."""
     if error.code not in _OF_THE_TEXT or utterance.end == 0:
         return error
     place = f"It is in characters {utterance.start + 1} to {utterance.end} of the chapter."
@@ -136,7 +136,7 @@ def _placed(error: JobError, utterance: Utterance) -> JobError:
 
 
 async def _voiced(said: Spoken, engine: Engine) -> Pcm:
-    """The sound of what is said; what respelling and writing out made too long for one call is several of them."""
+    """Return the sound of an utterance, in several calls if respelling and normalising made it too long for one."""
     if len(said.text) <= engine.max_characters:
         return await engine.speak(said.text, said.voice, said.speed)
     parts = segments(said.text, language_of(said.text, "en"), engine.max_characters)
@@ -147,8 +147,8 @@ async def _voiced(said: Spoken, engine: Engine) -> Pcm:
 
 
 async def _prepared(script: Script, engine: Engine, kept: SegmentCache) -> list[Utterance]:
-    """What is to be said, by which voice, and what of it need not be voiced: it is kept, or will be by then."""
-    # In a thread: it is work, and an engine may have to ask which voices there are.
+    """Say what is to be spoken, by which voice, and what need not be voiced because it is, or will be, cached."""
+    # In a thread: it takes time, and an engine may have to ask which voices there are.
     found = await in_thread(partial(utterances, script, engine))
     known = await kept.known(utterance.name for utterance in found if utterance.said)
     planned = []

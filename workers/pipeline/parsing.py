@@ -1,4 +1,4 @@
-"""Parsing: the file of a manuscript in, its chapters out."""
+"""Parsing: from the file of a manuscript to its chapters."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["Chapter", "Parsed", "parse"]
 
 MAX_CHAPTERS = 2000
 MAX_CHARACTERS = 5_000_000
-TIMEOUT = 60.0  # seconds, for the splitting alone
+TIMEOUT = 60.0  # seconds for the splitting alone
 _ADDRESSES = 768 * 1024 * 1024
 _MAX_OUTPUT = 128 * 1024 * 1024
 _UNTITLED: dict[Language, str] = {"zh-CN": "未命名", "en": "Untitled"}
@@ -33,11 +33,11 @@ _UNTITLED: dict[Language, str] = {"zh-CN": "未命名", "en": "Untitled"}
 
 @dataclass(frozen=True)
 class Parsed:
-    """A manuscript as it was found. `language`: as it says, such as `zh-Hans`; empty where it does not.
+    """A parsed manuscript. `language`: as it states it, such as `zh-Hans`; empty if it does not.
 
     `characters_in` and `characters_spoken` count visible characters: all of the manuscript's, and those that are read
-    aloud; `left_out` says by reason what became of the others. `cover` is the picture's bytes, empty where there is
-    none that `workers.manuscript.cover` knows.
+    aloud; `left_out` counts the others by reason. `cover` is the picture's bytes, empty without one that
+    `workers.manuscript.cover` knows.
     """
 
     title: str
@@ -51,7 +51,7 @@ class Parsed:
 
     @property
     def characters(self) -> int:
-        """How many characters all chapters' texts have together."""
+        """The number of characters of all chapters' texts."""
         return sum(len(chapter.text) for chapter in self.chapters)
 
 
@@ -68,16 +68,16 @@ async def parse(
     bounds: Bounds = BOUNDS,
     timeout: float = TIMEOUT,
 ) -> Parsed:
-    """The manuscript in the file `source` of `format` (a name in `app.core.manuscripts.formats.FORMATS`).
+    """Parse the manuscript in the file `source` of `format` (a name in `app.core.manuscripts.formats.FORMATS`).
 
-    `title` is for a book that does not tell its own, and for chapters without one; empty, the `language` has a word
-    for it. Reports the stages `read`, `convert` and `split`. Raises JobError: the codes of
+    `title` is for a book that does not state its own, and for chapters without one; if empty, a word of `language` is
+    used. Reports the stages `read`, `convert` and `split`. Raises JobError: the codes of
     `workers.manuscript.safe_copy`, `workers.manuscript.sandboxed` and `app.core.manuscripts.text`, `too_many_chapters`,
     `too_many_characters`.
     """
     await report("read", 0, 0)
     with scratch_dir() as folder:
-        # In the folder that the program works in: it sees no other.
+        # In the folder of the program, which sees no other.
         text = folder / "text"
         await report("convert", 0, 0)
         if format in ("txt", "md"):
@@ -126,7 +126,7 @@ async def _split(
 
 
 def _cover(name: str, folder: Path, source: Path, format: str, bounds: Bounds) -> bytes:
-    """The cover's picture, if it is of a kind that is served."""
+    """Return the cover's picture, if it is of a kind that is served."""
     if not name:
         return b""
     if format == "epub":
