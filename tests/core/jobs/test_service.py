@@ -23,7 +23,7 @@ ORDER = JobRequest(NARRATION, "p1", "en", "c1")
 async def jobs(redis: Redis, settings: Settings) -> Jobs:
     """Jobs whose leases and waits are over in a moment."""
     await redis.hset(keys.project("alice", "p1"), "id", "p1")
-    quick = settings.model_copy(update={"lease_seconds": 0.3, "requeue_seconds": 0.3})
+    quick = settings.model_copy(update={"lease_seconds": 1.0, "requeue_seconds": 1.0})
     return Jobs(redis, EventLog(redis, quick), quick, NoDispatcher())
 
 

@@ -45,10 +45,11 @@ async def test_answer_comes_again_as_it_was(redis: Redis, settings: Settings) ->
 async def test_living_holder_keeps_the_key_beyond_its_lease_and_a_dead_one_for_its_lease_alone(
     redis: Redis, settings: Settings
 ) -> None:
-    answers = answers_of(redis, settings, lease_seconds=0.6)
+    # Renewed each second: a busy machine may hold this process up for two before the lease is over.
+    answers = answers_of(redis, settings, lease_seconds=3)
     began = time.monotonic()
     async with answers.turn(USER, "k", ASKED):
-        while time.monotonic() < began + 1.5:
+        while time.monotonic() < began + 3.5:
             with pytest.raises(Conflict):
                 await answer(answers, "k")
             await asyncio.sleep(0.1)
@@ -67,7 +68,7 @@ async def test_living_holder_keeps_the_key_beyond_its_lease_and_a_dead_one_for_i
         except Conflict:
             return False
 
-    await until(passes, 5)
+    await until(passes)
     await held.__aexit__(None, None, None)
     # Whose lease was over changes nothing of what came after.
     assert (await answer(answers, "k", b"third")).body == b"{}"

@@ -20,7 +20,7 @@ from workers.runtime.context import Runtime
 
 
 async def test_step_that_takes_longer_than_the_lease_is_left_to_its_worker(settings: Settings, redis: Redis) -> None:
-    quick = settings.model_copy(update={"lease_seconds": 0.3, "requeue_seconds": 0.3})
+    quick = settings.model_copy(update={"lease_seconds": 1.5, "requeue_seconds": 1.5})
     storage = Storage.of(quick)
     jobs = Jobs(redis, EventLog(redis, quick), quick, NoDispatcher())
     projects = Projects(redis, storage, jobs, quick)
@@ -36,7 +36,7 @@ async def test_step_that_takes_longer_than_the_lease_is_left_to_its_worker(setti
 
         async def long_over() -> bool:
             found.extend(one.id for _, one in await jobs.overdue() if one.id == claim.job.id)
-            return (await redis.time())[0] >= begun + 2
+            return (await redis.time())[0] >= begun + 4
 
         await until(long_over)
         assert found == []
