@@ -148,7 +148,7 @@ async def test_offline_is_said_and_gets_right_by_itself(context: BrowserContext,
 
 
 async def test_list_that_cannot_be_loaded_says_so_and_is_tried_again(context: BrowserContext, stack: Stack) -> None:
-    page = await visit(context, stack, "paul", "/signin")
+    page = await visit(context, stack, "paul", "/account")
 
     async def fail(route: Route) -> None:
         await route.fulfill(status=503, json={"code": "redis_unavailable", "detail": "Away.", "status": 503})
